@@ -1,0 +1,87 @@
+"""Ledger rows as tensors, with one index per distinct candidate."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mfal.types import Fidelity, Objective, Observation
+
+Featurise = Callable[[Sequence[str]], Tensor]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """N successful observations of n distinct candidates.
+
+    Attributes:
+        keys: The n distinct candidates in order of first appearance.
+        features: Their features, ``n x p``, float64.
+        candidate: Index into `keys` of each observation, ``N``, int64.
+        fidelity: Rung of each observation, 0 the lowest, ``N``, int64.
+        utility: Value of the objective times its sign (so higher is better), ``N``,
+            float64, in the objective's unit.
+        n_fidelities: Length of the ladder; the target is ``n_fidelities - 1``.
+    """
+
+    keys: tuple[str, ...]
+    features: Tensor
+    candidate: Tensor
+    fidelity: Tensor
+    utility: Tensor
+    n_fidelities: int
+
+    def __len__(self) -> int:
+        return len(self.utility)
+
+    def subset(self, rows: Tensor) -> "Dataset":
+        """The observations at `rows` (indices or a mask over N), with candidates renumbered."""
+        candidate = self.candidate[rows]
+        kept, renumbered = torch.unique(candidate, return_inverse=True)
+        return Dataset(
+            keys=tuple(self.keys[i] for i in kept.tolist()),
+            features=self.features[kept],
+            candidate=renumbered,
+            fidelity=self.fidelity[rows],
+            utility=self.utility[rows],
+            n_fidelities=self.n_fidelities,
+        )
+
+
+def build_dataset(
+    observations: Sequence[Observation],
+    ladder: Sequence[Fidelity],
+    objective: Objective,
+    featurise: Featurise,
+) -> Dataset:
+    """The successful ones among `observations` (failures teach the surrogate nothing)."""
+    answered = [o for o in observations if o.outcome.values is not None]
+    rung = {f.name: i for i, f in enumerate(ladder)}
+    index: dict[str, int] = {}
+    for o in answered:
+        index.setdefault(o.query.key, len(index))
+    keys = tuple(index)
+    values = [o.outcome.values[0] for o in answered if o.outcome.values is not None]
+    return Dataset(
+        keys=keys,
+        features=featurise(keys).to(torch.float64),
+        candidate=torch.tensor([index[o.query.key] for o in answered], dtype=torch.long),
+        fidelity=torch.tensor([rung[o.query.fidelity] for o in answered], dtype=torch.long),
+        utility=torch.tensor(values, dtype=torch.float64) * objective.sign,
+        n_fidelities=len(ladder),
+    )
+
+
+def split_by_candidate(data: Dataset, share: float, *, seed: int) -> tuple[Dataset, Dataset]:
+    """Train and held-out parts that share no candidate.
+
+    Args:
+        share: Share of the distinct candidates that is held out, in (0, 1).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(data.keys), generator=generator)
+    held_out = torch.zeros(len(data.keys), dtype=torch.bool)
+    held_out[order[: max(1, round(share * len(data.keys)))]] = True
+    mask = held_out[data.candidate]
+    return data.subset(~mask), data.subset(mask)

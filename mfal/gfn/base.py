@@ -1,0 +1,64 @@
+"""What every sampler offers to a round, and the reward it is given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+from mfal.types import Query
+
+LogReward = Callable[[Sequence[str]], Tensor]
+"""Keys of n distinct candidates -> log reward at each of the M fidelities, ``n x M``."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainMetrics:
+    """One line of the training stream.
+
+    Attributes:
+        loss: Training loss of this step.
+        validation_loss: The same loss on fresh trajectories that are not learnt from.
+        log_z: The batch's estimate of log Z.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    validation_loss: float
+    log_z: float
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What a sampler has to offer.
+
+    Attributes:
+        queries: Distinct queries, the sampled ones first.
+        history: Training metrics in order.
+    """
+
+    queries: tuple[Query, ...]
+    history: tuple[TrainMetrics, ...] = ()
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """Proposes queries in proportion to (or in view of) a reward."""
+
+    def sample(
+        self,
+        log_reward: LogReward,
+        n: int,
+        *,
+        seed: int,
+        start: Sequence[str] = (),
+        on_step: Callable[[TrainMetrics], None] = lambda _: None,
+    ) -> Proposals:
+        """About n proposals.
+
+        Args:
+            start: Keys of known candidates to learn from, such as the ledger's best.
+            on_step: Called with metrics as training goes on.
+        """
+        ...

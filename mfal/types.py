@@ -1,0 +1,160 @@
+"""The words of the product: fidelity, objective, query, outcome, observation, problem.
+
+Everything here is frozen and free of torch, so that importing it costs nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from mfal.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mfal.envs.base import Environment
+
+Goal = Literal["min", "max"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """One rung of a problem's ladder.
+
+    Attributes:
+        name: What the rung is called in configurations, ledgers and reports.
+        cost: Price of one query in campaign units, above zero.
+        level: Position on the ladder in (0, 1], unique; 1.0 is the target.
+    """
+
+    name: str
+    cost: float
+    level: float
+
+    def __post_init__(self) -> None:
+        if not self.cost > 0 or self.cost == float("inf"):
+            raise ConfigError(
+                f"fidelity {self.name!r}: cost is {self.cost!r}",
+                "a cost is a finite number above zero, in campaign units",
+            )
+        if not 0 < self.level <= 1:
+            raise ConfigError(
+                f"fidelity {self.name!r}: level is {self.level!r}",
+                "a level lies in (0, 1]; the target fidelity has level 1.0",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One quantity that an oracle returns, its unit, and whether to minimise or maximise it."""
+
+    name: str
+    unit: str
+    goal: Goal
+
+    @property
+    def sign(self) -> float:
+        """Factor that turns a value into a utility, which is always maximised."""
+        return -1.0 if self.goal == "min" else 1.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Query:
+    """A candidate (its canonical text, the key) and the name of the fidelity to ask it at."""
+
+    key: str
+    fidelity: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an oracle said to a query.
+
+    Attributes:
+        values: One number per objective in the objective's unit, or None for a failure.
+        error: Why it failed, or None. A failed query is data, and paid for.
+        seconds: Wall time the answer took.
+    """
+
+    values: tuple[float, ...] | None
+    error: str | None
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if (self.values is None) == (self.error is None):
+            raise ValueError("an outcome has either values or an error")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A query with its outcome, as the ledger holds it.
+
+    Attributes:
+        cost: What was charged for it, in campaign units.
+        backend: The engine that answered, e.g. ``"ViennaRNA 2.8.0 …"``.
+    """
+
+    query: Query
+    outcome: Outcome
+    round: int
+    cost: float
+    backend: str
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """Answers queries. `evaluate` dispatches on ``fidelity.name``; costs are the campaign's."""
+
+    @property
+    def fidelities(self) -> tuple[Fidelity, ...]:
+        """The ladder by rising level; the last is the target. Costs are defaults."""
+        ...
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The quantities in the order in which `Outcome.values` holds them."""
+        ...
+
+    @property
+    def backends(self) -> Mapping[str, str]:
+        """Name of a fidelity -> the engine that answers it, stored with every outcome."""
+        ...
+
+    def evaluate(self, keys: Sequence[str], fidelity: Fidelity) -> list[Outcome]:
+        """One outcome per key, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What to search, and whom to ask.
+
+    Attributes:
+        name: A short name for reports.
+        oracle: The ladder of oracles.
+        environment: Builds the environment in which a sampler puts a candidate together.
+            A function, so that looking at a problem does not import torch.
+        describe: A line of text that shows a candidate next to its key, such as a
+            folded structure; None where the key says it all.
+    """
+
+    name: str
+    oracle: Oracle
+    environment: "Callable[[], Environment]"
+    describe: Callable[[str], str] | None = None
+
+    def __post_init__(self) -> None:
+        check_ladder(self.oracle.fidelities)
+
+
+def check_ladder(fidelities: Sequence[Fidelity]) -> None:
+    """Raise ConfigError unless names and levels are unique, levels rise and end at 1.0."""
+    names = [f.name for f in fidelities]
+    levels = [f.level for f in fidelities]
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(
+            f"the ladder has the fidelities {names}", "name each fidelity once, at least one"
+        )
+    if levels != sorted(set(levels)) or levels[-1] != 1.0:
+        raise ConfigError(
+            f"the levels of the ladder are {levels}",
+            "levels rise strictly and the last, the target, is 1.0",
+        )
