@@ -1,0 +1,1 @@
+"""mfal: multi-fidelity active learning with GFlowNets."""

@@ -1,0 +1,1 @@
+"""What a query is worth, and how that becomes a sampler's reward."""

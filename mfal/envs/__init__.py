@@ -1,0 +1,1 @@
+"""How candidates are built, step by step: one environment a file."""

@@ -25,7 +25,7 @@ class Environment(Protocol):
     max_steps: int
 
     def initial(self, n: int) -> Tensor:
-        """n copies of the source state, ``n x d``."""
+        """N copies of the source state, ``n x d``."""
         ...
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Generative flow networks: policy, rollouts, losses, replay, training and the sampler."""

@@ -1,0 +1,1 @@
+"""What is believed about candidates that have not been asked about."""

@@ -1,0 +1,65 @@
+# Every target sets up .venv by itself on first use, and again only when the pins change.
+
+PYTHON  ?= python3
+CONFIG  ?= configs/dna.yaml
+ROUNDS  ?= 1
+# Changes to fields of the configuration, e.g. SET="budget.total=500 seed=1".
+SET     ?=
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+CHANGES := $(foreach change,$(SET),--set $(change))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup round campaign ui serve test test-all lint type bench report clean
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  CONFIG=$(CONFIG)  ROUNDS=$(ROUNDS)  SET=\"a.b=c …\"  PYTHON=$(PYTHON)"
+
+setup: $(READY) ## Install everything into .venv (the other targets do it by themselves)
+
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"mfal needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}: make PYTHON=python3.11")'
+	@echo "Setting up $(VENV): this takes some minutes, once."
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+	@echo "$(VENV) is ready."
+
+round: $(READY) ## Run ROUNDS rounds of the campaign in CONFIG
+	$(BIN)/mfal round $(CONFIG) --rounds $(ROUNDS) $(CHANGES)
+
+campaign: $(READY) ## Run the campaign in CONFIG until its budget is spent
+	$(BIN)/mfal campaign $(CONFIG) $(CHANGES)
+
+ui: $(READY) ## Start Prefect's server and page on this machine (port: MFAL_UI_PORT)
+	$(BIN)/python -m flows.ui
+
+serve: $(READY) ## Serve every campaign of configs/ with its schedule (needs `make ui`)
+	$(BIN)/python -m flows.serve
+
+report: $(READY) ## Show what the campaign in CONFIG has found and spent so far
+	$(BIN)/mfal report $(CONFIG) $(CHANGES)
+
+test: $(READY) ## Run the tests
+	$(BIN)/pytest -n auto -m "not slow"
+
+test-all: $(READY) ## Run the tests, the long ones too
+	$(BIN)/pytest -n auto
+
+lint: $(READY) ## Check style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+type: $(READY) ## Check types
+	$(BIN)/mypy
+
+bench: $(READY) ## Compare campaigns with random selection, and time the stages of a round
+	$(BIN)/python -m tests.benchmarks.campaign
+
+clean: ## Remove .venv and caches (campaigns in data/ stay)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

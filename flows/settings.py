@@ -1,0 +1,60 @@
+"""How this project runs Prefect: local, quiet, and without telemetry."""
+
+import os
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 4200
+
+DEFAULTS = {
+    # Nothing is reported to anybody.
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    # Its first start migrates a database, which takes longer than Prefect's own limit on a
+    # busy machine.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # The terminal shows rounds; Prefect's lines go to its database and its page.
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "mfal",
+    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+}
+
+
+def apply_defaults() -> None:
+    """Set what the environment does not set itself."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_HOME", str(Path.cwd() / ".prefect"))
+
+
+def ui_port() -> int:
+    """Port of the server and its page: MFAL_UI_PORT, or Prefect's own 4200."""
+    return int(os.environ.get("MFAL_UI_PORT", DEFAULT_PORT))
+
+
+def api_url(port: int | None = None) -> str:
+    """Address of the API of a server on this machine."""
+    return f"http://{HOST}:{port or ui_port()}/api"
+
+
+def use_running_server() -> bool:
+    """Point Prefect at the running server, if there is one; else it starts an ephemeral one."""
+    url = os.environ.get("PREFECT_API_URL", api_url())
+    if not is_healthy(url):
+        return False
+    os.environ["PREFECT_API_URL"] = url
+    return True
+
+
+def is_healthy(url: str) -> bool:
+    """Whether a Prefect server answers at this API address."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        return False
+    try:
+        with urlopen(f"{url}/health", timeout=2) as response:  # noqa: S310  (checked above)
+            return bool(response.status == 200)
+    except (URLError, OSError, ValueError):
+        return False

@@ -1,0 +1,24 @@
+"""Prefect's server and page on this machine: ``python -m flows.ui``."""
+
+import os
+import sys
+
+from flows.settings import HOST, api_url, ui_port
+
+
+def main() -> None:
+    """Become the server, on loopback only."""
+    port = ui_port()
+    os.environ |= {
+        # The page calls the address it is told, which is not the one it was served from.
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_UI_API_URL": api_url(port),
+        "PREFECT_API_URL": api_url(port),
+    }
+    command = ["-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""From the worth of a query to the logarithm of a sampler's reward."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mfal.acquisition.base import Acquisition
+from mfal.errors import ConfigError
+
+_LEAST_SPREAD = 1e-9
+
+
+@dataclass(frozen=True)
+class RewardScale:
+    """What a round's rewards are measured against.
+
+    Attributes:
+        maximum: Highest log(worth / cost) in the reference set.
+        median: Median over the reference candidates of their best fidelity's log(worth / cost).
+        spread: Nats of log(worth / cost) that stand for one unit of temperature.
+        temperature: log reward lost per spread.
+        is_flat: Whether the acquisition does not tell candidates apart.
+    """
+
+    maximum: float
+    median: float
+    spread: float
+    temperature: float
+    is_flat: bool
+
+
+class AcquisitionReward:
+    """log R = T y with y = (log(worth / cost) - max) / spread, for every query of a candidate.
+
+    max and median are those of the round's own reference set and spread is max - median, so
+    that no setting depends on the scale of the acquisition, which changes by orders of
+    magnitude from round to round. Two bounds keep the reward useful when the process is sharp:
+
+    - spread is at most `max_spread`. With the default, equal to the temperature, the reward
+      is never flatter than worth / cost itself; otherwise a median that lies hundreds of nats
+      down would make all good candidates, and all fidelities, equal.
+    - Below y = -1 the reward falls as -1 - log(-y): hundreds of nats would drown the training
+      signal of everything else, and a clip would give no direction at all.
+
+    Above the reference's maximum y goes on linearly. The order of queries is always kept.
+
+    Args:
+        acquisition: Worth of queries.
+        featurise: Keys to ``n x p`` features.
+        index: Key -> its place in the surrogate's training data. What is known about those
+            candidates at one fidelity counts at the others.
+        costs: Cost of each fidelity, ``M``.
+        reference: Keys of the round's reference set.
+        temperature: T, log reward lost from the best of the reference to its median.
+        max_spread: Most nats of log(worth / cost) between y = 0 and y = -1.
+        flat_spread: Below this spread, in nats, the acquisition is flat.
+        flat_worth: Below this best worth it is, too.
+    """
+
+    def __init__(
+        self,
+        acquisition: Acquisition,
+        featurise: Callable[[Sequence[str]], Tensor],
+        index: Mapping[str, int],
+        costs: Sequence[float],
+        reference: Sequence[str],
+        *,
+        temperature: Annotated[float, Field(gt=0)] = 15.0,
+        max_spread: Annotated[float, Field(gt=0)] = 15.0,
+        flat_spread: Annotated[float, Field(ge=0)] = 0.05,
+        flat_worth: Annotated[float, Field(ge=0)] = 1e-9,
+    ) -> None:
+        if not reference:
+            raise ConfigError(
+                "the reward has no reference set", "give the ledger's keys or a pool of candidates"
+            )
+        self.acquisition = acquisition
+        self.featurise = featurise
+        self.index = index
+        self.log_costs = torch.tensor(costs, dtype=torch.float64).log()
+        worth = self.log_worth(reference)
+        best = (worth - self.log_costs).max(dim=1).values
+        maximum, median = float(best.max()), float(best.quantile(0.5))
+        self.scale = RewardScale(
+            maximum=maximum,
+            median=median,
+            spread=min(max(maximum - median, _LEAST_SPREAD), max_spread),
+            temperature=temperature,
+            is_flat=maximum - median < flat_spread or float(worth.exp().max()) < flat_worth,
+        )
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the acquisition does not tell candidates apart; a fallback may do better."""
+        return self.scale.is_flat
+
+    def statistics(self) -> dict[str, float]:
+        """What the rewards are measured against, for the round's record."""
+        return {name: float(value) for name, value in asdict(self.scale).items()}
+
+    def value(self, keys: Sequence[str]) -> Tensor:
+        """Worth of n candidates at M fidelities, before cost, ``n x M``."""
+        return self.log_worth(keys).exp()
+
+    def log_worth(self, keys: Sequence[str]) -> Tensor:
+        """Logarithm of `value`, ``n x M``, finite where the worth underflows."""
+        place = torch.tensor([self.index.get(key, -1) for key in keys], dtype=torch.long)
+        return self.acquisition.log(self.featurise(keys), place)
+
+    def __call__(self, keys: Sequence[str]) -> Tensor:
+        """Log reward of n candidates at M fidelities, ``n x M``."""
+        s = self.scale
+        y = (self.log_worth(keys) - self.log_costs - s.maximum) / s.spread
+        return s.temperature * torch.where(y < -1, -1 - (-y).clamp(min=1).log(), y)

@@ -1,0 +1,181 @@
+"""Opening a campaign: every part is built and checked before anything is spent."""
+
+import hashlib
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from mfal import registry
+from mfal.budget import fits, minus, total_cost
+from mfal.config import CampaignConfig
+from mfal.envs.base import Environment
+from mfal.errors import BudgetError, ConfigError, LedgerError
+from mfal.features.base import Features, FeatureSet
+from mfal.store import Store, sqlite_url
+from mfal.types import Fidelity, Objective, Problem
+
+PACKAGES = ("mfal", "torch", "botorch", "gpytorch", "numpy", "ViennaRNA", "nupack", "prefect")
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A checked configuration with all that its rounds work with."""
+
+    config: CampaignConfig
+    problem: Problem
+    ladder: tuple[Fidelity, ...]
+    environment: Environment
+    features: FeatureSet
+    store: Store
+
+    @property
+    def objective(self) -> Objective:
+        """What is optimised."""
+        return self.problem.oracle.objectives[0]
+
+    @property
+    def target(self) -> Fidelity:
+        """The last rung of the ladder."""
+        return self.ladder[-1]
+
+    @property
+    def left(self) -> float:
+        """Campaign units that may still be promised: begun rounds are paid for already."""
+        pending = [q for r in self.store.rounds() for q in self.store.pending(r.number)]
+        promised = total_cost(self.cost(q.fidelity) for q in pending)
+        return minus(self.config.budget.total, total_cost([self.store.spent(), promised]))
+
+    def cost(self, fidelity: str) -> float:
+        """Price of a query at the fidelity of this name."""
+        return next(f.cost for f in self.ladder if f.name == fidelity)
+
+
+@contextmanager
+def open_campaign(config: CampaignConfig, source: str = "configuration") -> Iterator[Campaign]:
+    """The campaign of `config`, alone on its ledger while the block lasts.
+
+    Args:
+        source: Name of the configuration in errors, usually its file.
+
+    Raises:
+        MfalError: for whatever would go wrong later, before anything is spent.
+    """
+    torch.set_num_threads(config.threads)
+    problem: Problem = registry.build("problem", config.problem)
+    ladder = campaign_ladder(problem, config, source)
+    check_money(config, ladder, source)
+    features = FeatureSet([build_features(config, i) for i in range(len(config.features))])
+    for kind, component, given in (
+        ("surrogate", config.surrogate, ("n_fidelities", "linear_columns")),
+        ("acquisition", config.acquisition, ("surrogate", "features", "candidate", "seed")),
+        ("sampler", config.sampler, ("environment", "fidelities")),
+    ):
+        registry.check(kind, component, given)
+    with locked(config.folder):
+        store = Store(sqlite_url(config.folder), config.name, config.identity())
+        try:
+            check_backends(store, problem, config)
+            yield Campaign(config, problem, ladder, problem.environment(), features, store)
+        finally:
+            store.close()
+
+
+def campaign_ladder(problem: Problem, config: CampaignConfig, source: str) -> tuple[Fidelity, ...]:
+    """The problem's fidelities at the campaign's costs."""
+    fidelities = problem.oracle.fidelities
+    names = [f.name for f in fidelities]
+    for field, used in (("costs", config.costs), ("initial.queries", config.initial.queries)):
+        unknown = sorted(set(used) - set(names))
+        if unknown:
+            raise ConfigError(
+                f"{source}: {field}: {problem.name} has no fidelity {', '.join(unknown)}",
+                f"its fidelities are {', '.join(names)}",
+            )
+    return tuple(replace(f, cost=config.costs.get(f.name, f.cost)) for f in fidelities)
+
+
+def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: str) -> None:
+    """Raise BudgetError unless budget and batch pay for a query, and the budget for the design."""
+    cheapest = min(ladder, key=lambda f: f.cost)
+    for field, amount in (("budget.total", config.budget.total), ("batch.cost", config.batch.cost)):
+        if amount is not None and not fits(cheapest.cost, amount):
+            raise BudgetError(
+                f"{source}: {field}: {amount:g} does not pay for a single query",
+                f"the cheapest, at fidelity {cheapest.name!r}, costs {cheapest.cost:g}",
+            )
+    price = {f.name: f.cost for f in ladder}
+    queries = config.initial.queries
+    design = total_cost(price[name] for name, n in queries.items() for _ in range(n))
+    if not fits(design, config.budget.total):
+        raise BudgetError(
+            f"{source}: initial.queries: the design costs {design:g}, "
+            f"and budget.total is {config.budget.total:g}",
+            "ask fewer queries in the initial design, or raise the budget",
+        )
+
+
+def build_features(config: CampaignConfig, i: int) -> Features:
+    """The i-th part of the features."""
+    part: Features = registry.build("features", config.features[i])
+    return part
+
+
+def check_backends(store: Store, problem: Problem, config: CampaignConfig) -> None:
+    """Raise LedgerError where the ledger's answers came from other engines than today's."""
+    if config.mix_backends:
+        return
+    for fidelity, before in store.backends().items():
+        now = problem.oracle.backends.get(fidelity)
+        if before != {now}:
+            raise LedgerError(
+                f"{store.url}: answers at {fidelity!r} came from {', '.join(sorted(before))}, "
+                f"and now it is {now}",
+                "numbers of two engines do not compare; begin a new campaign under another name, "
+                "bring the engine back, or set mix_backends: true",
+            )
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes off a campaign; the system frees the lock when a process dies."""
+    sqlite_url(folder)
+    path = folder / "writer.lock"
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise LedgerError(
+            f"{folder}: another process is working on this campaign",
+            "wait until it ends, or stop it; nothing was spent here",
+        ) from error
+    except OSError as error:
+        raise LedgerError(
+            f"{path}: cannot be written: {error}", "set data_dir to a folder that may be written"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def derive_seed(seed: int, *what: object) -> int:
+    """A seed for one purpose, below 2^63, that depends on nothing but its arguments."""
+    text = "/".join(str(part) for part in (seed, *what))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that results depend on, and of Python."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,103 @@
+"""The command line: a thin layer that parses, calls the library, and shows."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mfal.config import CampaignConfig, config_schema, load_config
+from mfal.errors import MfalError
+
+app = typer.Typer(
+    help="Multi-fidelity active learning: the best and most diverse candidates for a budget.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the campaign.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
+]
+NoPrefect = Annotated[
+    bool, typer.Option("--no-prefect", help="Run through the library alone, in this process.")
+]
+
+
+@app.command("round")
+def round_(
+    config: ConfigFile,
+    rounds: Annotated[int, typer.Option(min=1, help="How many rounds to run.")] = 1,
+    overrides: Overrides = None,
+    no_prefect: NoPrefect = False,
+) -> None:
+    """Run rounds: the initial design first where there is none, unfinished ones before new ones."""
+    _run(config, rounds, overrides, no_prefect)
+
+
+@app.command()
+def campaign(
+    config: ConfigFile, overrides: Overrides = None, no_prefect: NoPrefect = False
+) -> None:
+    """Run rounds until the budget is spent."""
+    _run(config, None, overrides, no_prefect)
+
+
+@app.command()
+def report(config: ConfigFile, overrides: Overrides = None) -> None:
+    """Show what a campaign has found and spent so far; runs nothing."""
+    from mfal.campaign import open_campaign
+    from mfal.terminal import show_state
+
+    with open_campaign(load_config(config, overrides or ()), str(config)) as opened:
+        show_state(Console(), opened)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a configuration, for editors and forms."""
+    typer.echo(json.dumps(config_schema(), indent=2))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    typer.echo(installed("mfal"))
+
+
+def _run(path: Path, rounds: int | None, overrides: list[str] | None, no_prefect: bool) -> None:
+    config = load_config(path, overrides or ())
+    runner = _run_in_library if no_prefect else _prefect_runner()
+    runner(config, rounds, str(path))
+
+
+def _run_in_library(config: CampaignConfig, rounds: int | None, source: str) -> None:
+    from mfal.session import run_in_terminal
+
+    run_in_terminal(config, rounds, source)
+
+
+def _prefect_runner() -> Callable[[CampaignConfig, int | None, str], None]:
+    # By name, as any other plug-in: the library itself does not know Prefect.
+    from mfal.registry import resolve
+
+    return resolve("runner", "prefect")
+
+
+def main() -> None:
+    """Entry point: a user's error is a message and exit code 2, never a traceback."""
+    try:
+        app()
+    except MfalError as error:
+        console = Console(stderr=True, soft_wrap=True, highlight=False)
+        console.print(f"error: {error.message}", style="bold red", markup=False)
+        if error.hint:
+            console.print(f"hint:  {error.hint}", markup=False)
+        sys.exit(2)

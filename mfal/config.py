@@ -1,0 +1,297 @@
+"""The configuration of a campaign: one YAML file, checked before anything is spent."""
+
+import json
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from mfal.errors import ConfigError
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Component(_Frozen):
+    """A part by name, with its options. ``stems`` is short for ``{name: stems}``."""
+
+    name: str = Field(
+        description="A built-in name, 'package.module:attribute' or './file.py:attribute'."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Keyword options of the part, checked against it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class BudgetConfig(_Frozen):
+    """What the campaign may spend in all."""
+
+    total: PositiveFloat = Field(
+        description="Campaign units that may be spent in all, the initial design included."
+    )
+    charge_failures: bool = Field(
+        default=True, description="Whether a failed query costs as much as an answered one."
+    )
+
+
+class InitialConfig(_Frozen):
+    """The random design that a campaign starts from."""
+
+    queries: dict[str, PositiveInt] = Field(
+        description="Number of random candidates per fidelity. The designs are nested: those "
+        "asked at the target are also asked at the fidelities below it."
+    )
+
+
+class BatchConfig(_Frozen):
+    """What one round buys."""
+
+    cost: PositiveFloat | None = Field(
+        default=None, description="Campaign units a round may spend; null for no such limit."
+    )
+    queries: PositiveInt | None = Field(
+        default=None, description="Queries a round may ask; null for no such limit."
+    )
+    target_share: Share = Field(
+        default=0.5,
+        description="Floor on the share of a round's cost that is spent at the target fidelity.",
+    )
+    promotions: int = Field(
+        default=200,
+        ge=0,
+        description="How many already-queried candidates compete for a query at another fidelity.",
+    )
+    repulsion: float | None = Field(
+        default=None,
+        ge=0,
+        description="Weight of the diversity term; null for one over the size of the batch.",
+    )
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> "BatchConfig":
+        if self.cost is None and self.queries is None:
+            raise ValueError("give a limit: batch.cost, batch.queries or both")
+        return self
+
+
+class ScoringConfig(_Frozen):
+    """How oracles are called."""
+
+    chunk_size: PositiveInt = Field(
+        default=64, description="Queries per oracle call and per commit to the ledger."
+    )
+    timeout_seconds: PositiveFloat = Field(
+        default=60.0,
+        description="Longest that one call of an oracle may take. A chunk that takes longer is "
+        "asked again one candidate at a time; a candidate that does so alone has failed.",
+    )
+
+
+class ScheduleConfig(_Frozen):
+    """When a served campaign runs by itself."""
+
+    cron: str = Field(description="Times in cron notation, UTC, e.g. '0 3 * * *' for 3:00 daily.")
+    rounds: PositiveInt = Field(default=1, description="Rounds of one scheduled run.")
+
+
+class CampaignConfig(_Frozen):
+    """One campaign: a problem, a budget, and the parts that spend it."""
+
+    name: str = Field(
+        pattern=NAME_PATTERN,
+        description="Name of the campaign and of its folder: lower case, digits and dashes.",
+    )
+    problem: Component = Field(description="What to search and whom to ask, e.g. 'dna'.")
+    costs: dict[str, PositiveFloat] = Field(
+        default_factory=dict,
+        description="Cost per query of each fidelity, where it differs from the problem's own.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random draw.")
+    budget: BudgetConfig
+    initial: InitialConfig
+    batch: BatchConfig
+    features: tuple[Component, ...] = Field(
+        min_length=1, description="What the surrogate sees of a candidate, side by side."
+    )
+    surrogate: Component = Field(
+        default=Component(name="gp"), description="The model of all fidelities."
+    )
+    acquisition: Component = Field(
+        default=Component(name="gibbon"), description="What a query is worth, before its cost."
+    )
+    sampler: Component = Field(
+        default=Component(name="gflownet"), description="What proposes queries."
+    )
+    proposals: PositiveInt = Field(
+        default=1000, description="Queries drawn from the trained sampler in each round."
+    )
+    scoring: ScoringConfig = ScoringConfig()
+    schedule: ScheduleConfig | None = Field(
+        default=None, description="When the campaign runs by itself under `make serve`."
+    )
+    top_k: PositiveInt = Field(default=10, description="K of the top-K mean that is reported.")
+    threads: PositiveInt = Field(
+        default=1,
+        description="Threads of one torch operation. Results to the last digit depend on it.",
+    )
+    data_dir: Path = Field(
+        default=Path("data"), description="The ledger lies in <data_dir>/<name>/ledger.db."
+    )
+    mix_backends: bool = Field(
+        default=False,
+        description="Allow answers of different engines at one fidelity in one ledger.",
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """The part that gives a ledger's numbers their meaning, and so may never change."""
+        return self.model_dump(mode="json", include={"problem", "costs", "seed", "initial"})
+
+    @property
+    def folder(self) -> Path:
+        """Where the campaign keeps its files."""
+        return self.data_dir / self.name
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a mapping with the same key twice (YAML keeps the last, silently)."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
+        for i, key in enumerate(keys):
+            if key in keys[:i]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", node.value[i][0].start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> CampaignConfig:
+    """The configuration in a YAML file.
+
+    Args:
+        overrides: Changes such as ``"budget.total=500"``; the value is read as YAML.
+
+    Raises:
+        ConfigError: naming the file, the field, what was wrong and what would be right.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error}",
+            "give the path of a YAML file, e.g. configs/dna.yaml",
+        ) from error
+    try:
+        # A subclass of SafeLoader: builds plain values only.
+        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}", "mend the line it names") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: holds no fields", "see configs/dna.yaml and `mfal schema`")
+    for override in overrides:
+        _apply_override(data, override)
+    return parse_config(data, source=str(path))
+
+
+def parse_config(data: dict[str, Any], source: str = "configuration") -> CampaignConfig:
+    """A checked configuration from plain values; `source` names them in errors."""
+    try:
+        # Strict JSON mode takes a list for a tuple and a text for a path, but never a text or
+        # a truth value for a number.
+        return CampaignConfig.model_validate_json(json.dumps(data, default=str), strict=True)
+    except ValidationError as error:
+        raise _config_error(error, source) from error
+
+
+def config_schema() -> dict[str, Any]:
+    """JSON schema of `CampaignConfig`, for editors and forms."""
+    return CampaignConfig.model_json_schema()
+
+
+def _apply_override(data: dict[str, Any], override: str) -> None:
+    path, separator, text = override.partition("=")
+    if not separator or not path:
+        raise ConfigError(
+            f"override {override!r} is not of the form a.b=c", "for example budget.total=500"
+        )
+    *parents, leaf = path.split(".")
+    for name in parents:
+        child = data.setdefault(name, {})
+        if isinstance(child, str):  # a component in its short form
+            child = data[name] = {"name": child}
+        if not isinstance(child, dict):
+            raise ConfigError(
+                f"override {override!r}: {name} is not a section",
+                "name fields as they are nested in the YAML file",
+            )
+        data = child
+    try:
+        data[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"override {override!r}: the value is not valid YAML", "quote it"
+        ) from error
+
+
+def _config_error(error: ValidationError, source: str) -> ConfigError:
+    lines, hints = [], []
+    for e in error.errors():
+        field = ".".join(str(part) for part in e["loc"]) or "(whole file)"
+        if e["type"] == "extra_forbidden":
+            lines.append(f"{source}: {field}: there is no such field")
+            hints.append(f"{_parent(e['loc'])} has the fields {', '.join(_siblings(e['loc']))}")
+        elif e["type"] == "missing":
+            lines.append(f"{source}: {field}: is missing")
+            hints.append(_description(e["loc"]) or f"add {field}")
+        else:
+            lines.append(f"{source}: {field}: {e['msg']}, got {e['input']!r}")
+            hints.append(_description(e["loc"]))
+    return ConfigError("\n".join(lines), "; ".join(dict.fromkeys(h for h in hints if h)))
+
+
+def _parent(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location[:-1]) or "the configuration"
+
+
+def _fields(location: tuple[int | str, ...]) -> dict[str, Any]:
+    """The fields of the section at `location`, as the JSON schema has them."""
+    schema = config_schema()
+    here: dict[str, Any] = schema
+    for part in location:
+        here = here.get("properties", {}).get(part, {}) if isinstance(part, str) else here["items"]
+        if "$ref" in here:
+            here = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
+    fields: dict[str, Any] = here.get("properties", {})
+    return fields
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    return list(_fields(location[:-1]))
+
+
+def _description(location: tuple[int | str, ...]) -> str:
+    names = [part for part in location if isinstance(part, str)]
+    if not names:
+        return ""
+    fields = _fields(location[: location.index(names[-1])])
+    description = fields.get(names[-1], {}).get("description", "")
+    return f"{names[-1]}: {description}" if description else ""

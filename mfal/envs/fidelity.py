@@ -1,0 +1,155 @@
+"""Any environment plus one last choice: the fidelity at which to ask."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mfal.envs.base import Environment
+from mfal.errors import ConfigError, InvalidKeyError
+
+UNCHOSEN = -1
+
+
+class FidelityEnvironment:
+    """Builds a candidate with another environment, then chooses one of M fidelities.
+
+    The fidelity is the last action, so the policy sees the complete candidate when it
+    chooses. Candidates and fidelities are sampled jointly, as in MF-GFN (Hernandez-Garcia et
+    al. 2023, arXiv 2306.11715).
+
+    A state is the candidate's state and one more column: the index of the fidelity, -1
+    while not chosen. The actions n_actions..n_actions+M-1 of this environment choose it.
+
+    Args:
+        environment: Builds the candidates.
+        n_fidelities: Number M of rungs of the ladder.
+    """
+
+    def __init__(self, environment: Environment, n_fidelities: int) -> None:
+        if n_fidelities < 1:
+            raise ConfigError(
+                f"the ladder has {n_fidelities} fidelities", "name at least one fidelity"
+            )
+        self.environment = environment
+        self.n_fidelities = n_fidelities
+        self.n_actions = environment.n_actions + n_fidelities
+        self.n_features = environment.n_features + n_fidelities
+        self.max_steps = environment.max_steps + 1
+
+    def initial(self, n: int) -> Tensor:
+        """N source states of the candidate, fidelity not chosen, ``n x (d + 1)``."""
+        return self.join(self.environment.initial(n), torch.full((n,), UNCHOSEN))
+
+    def join(self, candidates: Tensor, fidelities: Tensor) -> Tensor:
+        """States (``n x (d + 1)``) of candidates (``n x d``) and fidelity indices (``n``)."""
+        return torch.cat([candidates, fidelities[:, None].to(candidates)], dim=1)
+
+    def candidates(self, states: Tensor) -> Tensor:
+        """The candidates' own states, ``n x d``."""
+        return states[:, :-1]
+
+    def fidelities(self, states: Tensor) -> Tensor:
+        """Index of the fidelity chosen, -1 where none is yet, int64 ``n``."""
+        return states[:, -1].long()
+
+    def step(self, states: Tensor, actions: Tensor) -> Tensor:
+        """States after `actions` (``n``): one more step of the candidate, or its fidelity."""
+        own = self._own(actions)
+        if not own.any():  # All but the last steps of a batch of equal lengths.
+            return torch.cat([self.environment.step(states[:, :-1], actions), states[:, -1:]], 1)
+        after, inner = states.clone(), ~own
+        after[own, -1] = (actions[own] - self.environment.n_actions).to(states)
+        after[inner, :-1] = self.environment.step(states[inner, :-1], actions[inner])
+        return after
+
+    def undo(self, states: Tensor, actions: Tensor) -> Tensor:
+        """States before `actions` (``n``)."""
+        own = self._own(actions)
+        if not own.any():
+            return torch.cat([self.environment.undo(states[:, :-1], actions), states[:, -1:]], 1)
+        before, inner = states.clone(), ~own
+        before[own, -1] = UNCHOSEN
+        before[inner, :-1] = self.environment.undo(states[inner, :-1], actions[inner])
+        return before
+
+    def forward_mask(self, states: Tensor) -> Tensor:
+        """The candidate's actions until it is complete, then the fidelities."""
+        inner = self.environment.forward_mask(states[:, :-1])
+        choosing = ~inner.any(dim=1) & (states[:, -1] == UNCHOSEN)
+        return torch.cat([inner, choosing[:, None].expand(-1, self.n_fidelities)], dim=1)
+
+    def backward_mask(self, states: Tensor) -> Tensor:
+        """The fidelity where one is chosen, else the candidate's last actions."""
+        chosen = states[:, -1:]
+        inner = self.environment.backward_mask(states[:, :-1]) & (chosen == UNCHOSEN)
+        own = chosen == torch.arange(self.n_fidelities, device=states.device)
+        return torch.cat([inner, own], dim=1)
+
+    def observe(self, states: Tensor) -> Tensor:
+        """The candidate's observation and a one-hot fidelity, ``n x (p + M)``."""
+        own = states[:, -1:] == torch.arange(self.n_fidelities, device=states.device)
+        inner = self.environment.observe(states[:, :-1])
+        return torch.cat([inner, own.to(inner)], dim=1)
+
+    def observe_delta(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Entries of the observation that a step changes: columns and changes, ``n x k``.
+
+        None where the candidate's environment does not say.
+        """
+        observe_delta = getattr(self.environment, "observe_delta", None)
+        if observe_delta is None:
+            return None
+        own = self._own(actions)
+        if not own.any():
+            delta: tuple[Tensor, Tensor] = observe_delta(states[:, :-1], actions)
+            return delta
+        inner = ~own
+        inner_columns, inner_changes = observe_delta(states[inner, :-1], actions[inner])
+        columns = actions.new_zeros(len(actions), inner_columns.shape[1])
+        changes = inner_changes.new_zeros(columns.shape)
+        columns[inner], changes[inner] = inner_columns, inner_changes
+        first = actions[own] - self.environment.n_actions + self.environment.n_features
+        columns[own, 0], changes[own, 0] = first, 1.0
+        return columns, changes
+
+    def unroll(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+        """The one trajectory to each finished state: states before, actions, rows.
+
+        None where the candidate's environment may have several.
+        """
+        unroll = getattr(self.environment, "unroll", None)
+        if unroll is None:
+            return None
+        candidates = self.candidates(states)
+        inner, inner_actions, inner_rows = unroll(candidates)
+        before = torch.cat([inner, candidates])
+        actions = torch.cat([inner_actions, self.fidelities(states) + self.environment.n_actions])
+        rows = torch.cat([inner_rows, torch.arange(len(states), device=states.device)])
+        return self.join(before, torch.full_like(rows, UNCHOSEN)), actions, rows
+
+    def keys(self, states: Tensor) -> list[str]:
+        """Keys of the candidates, without their fidelities."""
+        return self.environment.keys(states[:, :-1])
+
+    def queries(self, states: Tensor) -> list[tuple[str, int]]:
+        """Key and index of the fidelity of finished states."""
+        return list(zip(self.keys(states), self.fidelities(states).tolist(), strict=True))
+
+    def states(self, keys: Sequence[str], fidelities: Sequence[int] | None = None) -> Tensor:
+        """Finished states of candidates at fidelity indices, by default the last, the target.
+
+        Raises:
+            InvalidKeyError: for a key outside the search space or a fidelity off the ladder.
+        """
+        indices = [self.n_fidelities - 1] * len(keys) if fidelities is None else list(fidelities)
+        for key, index in zip(keys, indices, strict=True):
+            if not 0 <= index < self.n_fidelities:
+                raise InvalidKeyError(
+                    f"candidate {key!r} is asked for at fidelity index {index}",
+                    f"the ladder has the indices 0 to {self.n_fidelities - 1}",
+                )
+        return self.join(self.environment.states(keys), torch.tensor(indices, dtype=torch.int64))
+
+    def _own(self, actions: Tensor) -> Tensor:
+        return actions >= self.environment.n_actions

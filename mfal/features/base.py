@@ -1,0 +1,119 @@
+"""What every feature map offers, and several of them side by side."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from mfal.errors import ConfigError
+
+
+@runtime_checkable
+class Features(Protocol):
+    """Turns keys into numbers, a row for each."""
+
+    @property
+    def width(self) -> int:
+        """Number of columns, p."""
+        ...
+
+    @property
+    def linear(self) -> bool:
+        """Whether a surrogate should give the columns a linear trend.
+
+        True for summaries that grow with the objective, so that a model extrapolates along
+        them; False for counts, where only similarity carries meaning.
+        """
+        ...
+
+    def __call__(self, keys: Sequence[str]) -> Tensor:
+        """``n x p`` float64, one row per key in order."""
+        ...
+
+
+class FeatureSet:
+    """Feature maps side by side, with the rows of recent candidates kept.
+
+    Args:
+        parts: The maps, in the order of their columns.
+        capacity: How many rows are kept; the oldest are dropped first.
+    """
+
+    def __init__(self, parts: Sequence[Features], *, capacity: int = 20_000) -> None:
+        if not parts:
+            raise ConfigError(
+                "a feature set has no parts", "name at least one feature map, e.g. kmers"
+            )
+        self.parts = tuple(parts)
+        self.width = sum(part.width for part in self.parts)
+        self.capacity = capacity
+        self._slot: dict[str, int] = {}
+        self._owner: list[str] = []
+        self._next = 0
+        self._rows = torch.empty(0, self.width, dtype=torch.float64)
+
+    @property
+    def linear(self) -> bool:
+        """Whether any column gets a linear trend."""
+        return any(part.linear for part in self.parts)
+
+    @property
+    def linear_columns(self) -> tuple[int, ...]:
+        """The columns that get a linear trend."""
+        starts = accumulate((part.width for part in self.parts), initial=0)
+        return tuple(
+            column
+            for start, part in zip(starts, self.parts, strict=False)
+            if part.linear
+            for column in range(start, start + part.width)
+        )
+
+    def __call__(self, keys: Sequence[str]) -> Tensor:
+        """``n x width`` float64, one row per key in order."""
+        fresh = [key for key in dict.fromkeys(keys) if key not in self._slot]
+        if len(fresh) > self.capacity // 2:
+            return self._compute(keys)
+        if not fresh:
+            return self._rows[self._slots(keys)]
+        computed = self._compute(fresh)
+        position = {key: i for i, key in enumerate(fresh)}
+        rows = torch.empty(len(keys), self.width, dtype=torch.float64)
+        known = torch.tensor([key not in position for key in keys], dtype=torch.bool)
+        rows[known] = self._rows[self._slots([key for key in keys if key not in position])]
+        rows[~known] = computed[[position[key] for key in keys if key in position]]
+        self._keep(fresh, computed)
+        return rows
+
+    def _slots(self, keys: Sequence[str]) -> Tensor:
+        return torch.tensor([self._slot[key] for key in keys], dtype=torch.long)
+
+    def _compute(self, keys: Sequence[str]) -> Tensor:
+        return torch.cat([part(keys).to(torch.float64) for part in self.parts], dim=1)
+
+    def _keep(self, keys: Sequence[str], rows: Tensor) -> None:
+        self._grow(len(self._owner) + len(keys))
+        slots = []
+        for key in keys:
+            slot = self._next
+            if slot < len(self._owner):
+                del self._slot[self._owner[slot]]
+                self._owner[slot] = key
+            else:
+                self._owner.append(key)
+            self._slot[key] = slot
+            slots.append(slot)
+            self._next = (slot + 1) % self.capacity
+        self._rows[torch.tensor(slots)] = rows
+
+    def _grow(self, needed: int) -> None:
+        """Double the storage up to the capacity, so that small problems stay small."""
+        size = len(self._rows)
+        if needed <= size or size == self.capacity:
+            return
+        grown = torch.empty(
+            min(self.capacity, max(needed, 2 * size, 1024)), self.width, dtype=torch.float64
+        )
+        grown[:size] = self._rows
+        self._rows = grown

@@ -1,0 +1,42 @@
+"""Samplers that a GFlowNet has to beat."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Generator
+
+from mfal.envs.base import Environment
+from mfal.envs.fidelity import FidelityEnvironment
+from mfal.gfn.base import LogReward, Proposals, TrainMetrics
+from mfal.gfn.policy import UniformPolicy
+from mfal.gfn.sampler import as_queries, draw
+from mfal.types import Fidelity
+
+
+class RandomSampler:
+    """Uniform over the allowed actions at every step, then over the fidelities.
+
+    Never asks for the reward.
+
+    Args:
+        environment: Builds candidates.
+        fidelities: The ladder.
+    """
+
+    def __init__(self, environment: Environment, fidelities: Sequence[Fidelity]) -> None:
+        self.environment = FidelityEnvironment(environment, len(fidelities))
+        self.fidelities = tuple(fidelities)
+
+    def sample(
+        self,
+        log_reward: LogReward,
+        n: int,
+        *,
+        seed: int,
+        start: Sequence[str] = (),
+        on_step: Callable[[TrainMetrics], None] = lambda _: None,
+    ) -> Proposals:
+        """At most n distinct queries; n where the space is large."""
+        generator = Generator().manual_seed(seed)
+        policy = UniformPolicy(self.environment.n_actions)
+        drawn = draw(self.environment, policy, n, generator)
+        return Proposals(as_queries(drawn, self.fidelities))

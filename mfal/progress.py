@@ -1,0 +1,51 @@
+"""What a round tells whoever is watching: a terminal, a log, a page."""
+
+from typing import Literal, Protocol
+
+from mfal.gfn.base import TrainMetrics
+
+Stage = Literal["fit", "train", "propose", "score", "append"]
+STAGES: tuple[Stage, ...] = ("fit", "train", "propose", "score", "append")
+
+
+class Progress(Protocol):
+    """Receives what happens, as it happens."""
+
+    def begin_round(self, number: int, kind: str) -> None:
+        """A round starts; 0 is the initial design."""
+        ...
+
+    def stage(self, stage: Stage) -> None:
+        """A stage of the round starts."""
+        ...
+
+    def train(self, metrics: TrainMetrics) -> None:
+        """The sampler has learnt for a while."""
+        ...
+
+    def scored(self, done: int, total: int) -> None:
+        """`done` of the round's `total` queries are in the ledger."""
+        ...
+
+    def spent(self, cost: float, budget: float) -> None:
+        """`cost` of the campaign's `budget` is spent."""
+        ...
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def begin_round(self, number: int, kind: str) -> None:
+        """Say nothing."""
+
+    def stage(self, stage: Stage) -> None:
+        """Say nothing."""
+
+    def train(self, metrics: TrainMetrics) -> None:
+        """Say nothing."""
+
+    def scored(self, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def spent(self, cost: float, budget: float) -> None:
+        """Say nothing."""

@@ -1,0 +1,127 @@
+"""What a round asks: the random design at the start, and a chosen batch from then on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mfal.budget import fits, total_cost
+from mfal.campaign import Campaign, derive_seed
+from mfal.errors import ConfigError
+from mfal.gfn.base import Proposals
+from mfal.gfn.baselines import RandomSampler
+from mfal.learn import Fitted
+from mfal.select import Pool, candidate_queries, select_batch
+from mfal.types import Query
+
+
+def initial_design(campaign: Campaign, seed: int) -> list[Query]:
+    """Random candidates, nested: those asked at a fidelity are also asked at those below it.
+
+    What a surrogate learns of how fidelities differ, it learns from candidates that were
+    asked at several.
+
+    Raises:
+        ConfigError: if the problem has fewer candidates than the design asks for.
+    """
+    counts = campaign.config.initial.queries
+    n = max(counts.values())
+    keys = random_keys(campaign, n, seed)
+    if len(keys) < n:
+        raise ConfigError(
+            f"initial.queries asks for {n} candidates, and {len(keys)} different ones were found",
+            "ask for fewer: the problem's search space is small",
+        )
+    by_level = [f.name for f in campaign.ladder if f.name in counts]
+    return [Query(key, name) for name in by_level for key in keys[: counts[name]]]
+
+
+def random_keys(campaign: Campaign, n: int, seed: int, *, tries: int = 20) -> list[str]:
+    """At most n different candidates, each step of their building drawn uniformly."""
+    sampler = RandomSampler(campaign.environment, campaign.ladder)
+    found: dict[str, None] = {}
+    for i in range(tries):
+        drawn = sampler.sample(no_reward, n, seed=derive_seed(seed, i))
+        found |= dict.fromkeys(q.key for q in drawn.queries)
+        if len(found) >= n:
+            break
+    return list(found)[:n]
+
+
+def no_reward(keys: Sequence[str]) -> Tensor:
+    """The reward of a sampler that never asks for one."""
+    raise AssertionError(f"a random sampler asked for the reward of {len(keys)} candidates")
+
+
+def propose(campaign: Campaign, fitted: Fitted, proposals: Proposals, seed: int) -> list[Query]:
+    """The batch: the best of the proposals and of promotions that the budget pays for."""
+    if fitted.reward is None:
+        return random_batch(campaign, proposals, seed)
+    queries = candidate_queries(
+        proposals.queries,
+        promotions(campaign, fitted),
+        [f.name for f in campaign.ladder],
+        campaign.store.asked(),
+    )
+    if not queries:
+        return []
+    return select_batch(make_pool(campaign, fitted, queries), campaign.config.batch, campaign.left)
+
+
+def promotions(campaign: Campaign, fitted: Fitted) -> list[str]:
+    """Candidates in the ledger that were not asked at the target, the most promising first."""
+    data = fitted.data
+    at_target = data.candidate[data.fidelity == data.n_fidelities - 1]
+    rest = torch.ones(len(data.keys), dtype=torch.bool)
+    rest[at_target] = False
+    rows = rest.nonzero()[:, 0]
+    if fitted.surrogate is None or not len(rows):
+        return []
+    mean = fitted.surrogate.joint(data.features[rows], rows).mean[:, -1]
+    best = rows[mean.argsort(descending=True, stable=True)[: campaign.config.batch.promotions]]
+    return [data.keys[i] for i in best.tolist()]
+
+
+def make_pool(campaign: Campaign, fitted: Fitted, queries: Sequence[Query]) -> Pool:
+    """The competing queries with their acquisition values, costs and covariance."""
+    reward, surrogate = fitted.reward, fitted.surrogate
+    if reward is None or surrogate is None:
+        raise AssertionError("a pool needs a surrogate")
+    rung = {f.name: i for i, f in enumerate(campaign.ladder)}
+    keys = list(dict.fromkeys(q.key for q in queries))
+    index = {key: i for i, key in enumerate(keys)}
+    row = torch.tensor([index[q.key] for q in queries])
+    fidelity = torch.tensor([rung[q.fidelity] for q in queries])
+    features, candidate = campaign.features(keys), fitted.candidate(keys)
+
+    def covariance(rows: Tensor) -> Tensor:
+        at = row[rows]
+        return surrogate.covariance(features[at], candidate[at], fidelity[rows])
+
+    return Pool(
+        queries=tuple(queries),
+        value=reward.value(keys)[row, fidelity],
+        cost=tuple(campaign.cost(q.fidelity) for q in queries),
+        is_target=fidelity == len(campaign.ladder) - 1,
+        covariance=covariance,
+        noise=surrogate.joint(features[:1], candidate[:1]).noise[fidelity],
+    )
+
+
+def random_batch(campaign: Campaign, proposals: Proposals, seed: int) -> list[Query]:
+    """Random proposals until the round's limits, the fallback of a round."""
+    limits = campaign.config.batch
+    left = campaign.left if limits.cost is None else min(campaign.left, limits.cost)
+    asked = campaign.store.asked()
+    fresh = [q for q in dict.fromkeys(proposals.queries) if q not in asked]
+    order = torch.randperm(len(fresh), generator=torch.Generator().manual_seed(seed))
+    chosen: list[Query] = []
+    spent = 0.0
+    for i in order.tolist():
+        cost = campaign.cost(fresh[i].fidelity)
+        if len(chosen) == (limits.queries or len(fresh)):
+            break
+        if fits(total_cost([spent, cost]), left):
+            chosen.append(fresh[i])
+            spent = total_cost([spent, cost])
+    return chosen

@@ -1,0 +1,172 @@
+"""Names to code: built-in names, ``package.module:attribute`` and ``./file.py:attribute``."""
+
+import importlib
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Callable, Collection
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mfal.config import Component
+from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
+
+BUILTIN: dict[str, dict[str, str]] = {
+    # Whoever runs rounds for the command line. The library does not import Prefect.
+    "runner": {
+        "prefect": "flows.local:run",
+    },
+    "problem": {
+        "dna": "oracles.dna:problem",
+    },
+    "features": {
+        "kmers": "mfal.features.kmers:KmerCounts",
+        "stems": "mfal.features.stems:StemSummary",
+    },
+    "surrogate": {
+        "gp": "mfal.surrogate.gp:MultiFidelityGP",
+    },
+    "acquisition": {
+        "gibbon": "mfal.acquisition.gibbon:Gibbon",
+    },
+    "sampler": {
+        "gflownet": "mfal.gfn.sampler:GFlowNetSampler",
+        "random": "mfal.gfn.baselines:RandomSampler",
+    },
+}
+
+
+def build(kind: str, component: Component, **given: object) -> Any:  # noqa: ANN401
+    """The part that `component` names, called with what the campaign gives and its options.
+
+    Args:
+        kind: "problem", "features", "surrogate", "acquisition" or "sampler".
+        given: What the campaign itself passes to such a part (never set by a user).
+
+    Raises:
+        UnknownNameError: for a name that does not exist or an option that is not taken.
+        ConfigError: for an option of the wrong type or out of range.
+    """
+    options = check(kind, component, given)
+    return resolve(kind, component.name)(**given, **options)
+
+
+def check(kind: str, component: Component, given: Collection[str] = ()) -> dict[str, Any]:
+    """The checked options of `component`; raises as `build` does, and calls nothing.
+
+    Args:
+        given: Names of the arguments that the campaign itself will pass.
+    """
+    factory = resolve(kind, component.name)
+    accepted = _accepted_options(factory, given)
+    unknown = sorted(set(component.options) - set(accepted))
+    if unknown:
+        raise UnknownNameError(
+            f"{kind} {component.name!r}: has no option {', '.join(map(repr, unknown))}",
+            f"it takes {', '.join(accepted)}" if accepted else "it takes no options",
+        )
+    return _checked_options(kind, component, factory)
+
+
+def resolve(kind: str, name: str) -> Callable[..., Any]:
+    """The callable behind a name; raises UnknownNameError saying what exists."""
+    target = BUILTIN[kind].get(name, name)
+    module_name, separator, attribute = target.rpartition(":")
+    if not separator:
+        raise UnknownNameError(
+            f"{kind} {name!r} is not known",
+            f"built in: {', '.join(sorted(BUILTIN[kind]))}; your own: "
+            "'package.module:attribute' or './file.py:attribute'",
+        )
+    module = _load_file(module_name) if module_name.endswith(".py") else _load_module(module_name)
+    try:
+        found = getattr(module, attribute)
+    except AttributeError as error:
+        public = sorted(n for n, v in vars(module).items() if callable(v) and n[0] != "_")
+        raise UnknownNameError(
+            f"{kind} {name!r}: {module_name} has no {attribute!r}",
+            f"it has {', '.join(public) or 'nothing that can be called'}",
+        ) from error
+    if not callable(found):
+        raise UnknownNameError(
+            f"{kind} {name!r} is a {type(found).__name__}", "name a function or a class"
+        )
+    return found  # type: ignore[no-any-return]
+
+
+def _load_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name == missing or name.startswith(f"{missing}."):
+            raise UnknownNameError(
+                f"there is no module {name!r}", "check the spelling, or install its package"
+            ) from error
+        raise MissingDependencyError(
+            f"{name} needs the package {missing!r}, which is not installed",
+            f"pip install {missing.partition('.')[0]}",
+        ) from error
+
+
+@cache
+def _load_file(name: str) -> ModuleType:
+    path = Path(name).resolve()
+    if not path.is_file():
+        raise UnknownNameError(
+            f"there is no file {name}", f"it was looked for at {path}; paths start where you run"
+        )
+    module_name = f"mfal_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise UnknownNameError(f"{name} is not a Python file", "name a file that ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except MfalError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{name}: {type(error).__name__}: {error}", "mend the file") from error
+    return module
+
+
+def _accepted_options(factory: Callable[..., Any], given: Collection[str]) -> list[str]:
+    """Parameters that a user may set."""
+    parameters = inspect.signature(factory).parameters.values()
+    return [
+        p.name
+        for p in parameters
+        if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name not in given
+    ]
+
+
+def _checked_options(
+    kind: str, component: Component, factory: Callable[..., Any]
+) -> dict[str, Any]:
+    """The options, checked one by one against the annotations of `factory`."""
+    hints = inspect.get_annotations(
+        factory.__init__ if inspect.isclass(factory) else factory, eval_str=True
+    )
+    return {
+        name: _checked(f"{kind} {component.name!r}: option {name}", value, hints.get(name, Any))
+        for name, value in component.options.items()
+    }
+
+
+def _checked(what: str, value: object, hint: Any) -> Any:  # noqa: ANN401
+    try:
+        return TypeAdapter(hint).validate_json(json.dumps(value, default=str), strict=True)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{what}: {error.errors()[0]['msg']}, got {value!r}", f"it is {_type_name(hint)}"
+        ) from error
+
+
+def _type_name(hint: object) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

@@ -1,0 +1,172 @@
+"""One round: fit, train, propose, score, append. Pure steps over (configuration, ledger, seed).
+
+A round that was cut short is run again to the same result: its queries are in the ledger
+before the first is asked, and what comes before them depends on nothing but the ledger.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mfal.budget import fits, total_cost
+from mfal.campaign import Campaign, derive_seed, versions
+from mfal.errors import LedgerError
+from mfal.gfn.base import Proposals, TrainMetrics
+from mfal.learn import Fitted, fit, train
+from mfal.progress import Progress, Silent, Stage
+from mfal.propose import initial_design, propose
+from mfal.scoring import Scorer, scorer
+from mfal.types import Outcome, Query
+
+log = logging.getLogger(__name__)
+
+Answer = tuple[Query, Outcome, str]
+
+
+def score(campaign: Campaign, asker: Scorer, chunk: Sequence[Query]) -> list[Answer]:
+    """The answers to a chunk, each with the engine that gave it."""
+    backend = campaign.problem.oracle.backends[chunk[0].fidelity]
+    return [
+        (query, outcome, backend) for query, outcome in zip(chunk, asker.score(chunk), strict=True)
+    ]
+
+
+def append(campaign: Campaign, answers: Sequence[Answer]) -> None:
+    """Put a chunk of answers into the ledger, in one commit."""
+    charge = campaign.config.budget.charge_failures
+    campaign.store.record(answers, charge_failures=charge)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The five steps of a round. Whoever runs rounds may wrap each, as Prefect tasks do."""
+
+    fit: Callable[[Campaign, int], Fitted] = fit
+    train: Callable[[Campaign, Fitted, int, Callable[[TrainMetrics], None]], Proposals] = train
+    propose: Callable[[Campaign, Fitted, Proposals, int], list[Query]] = propose
+    score: Callable[[Campaign, Scorer, Sequence[Query]], list[Answer]] = score
+    append: Callable[[Campaign, Sequence[Answer]], None] = append
+
+
+def run_rounds(
+    campaign: Campaign,
+    n: int | None,
+    *,
+    steps: Steps = Steps(),  # noqa: B008  (frozen)
+    progress: Progress | None = None,
+) -> list[int]:
+    """Run n rounds, or until the budget is spent; returns the numbers of those that ended.
+
+    The initial design is made first where there is none. A round that an earlier process
+    left unfinished is finished first, and counts as one of the n.
+    """
+    watch = progress or Silent()
+    ended: list[int] = []
+    config = campaign.config
+    n_objectives = len(campaign.problem.oracle.objectives)
+    with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
+        while n is None or len(ended) < n:
+            known = campaign.store.rounds()
+            open_round = next((r for r in known if not r.finished), None)
+            number = open_round.number if open_round else len(known)
+            watch.begin_round(number, "initial" if number == 0 else "batch")
+            watch.spent(campaign.store.spent(), campaign.config.budget.total)
+            if open_round is None and not begin_round(campaign, number, steps, watch):
+                break
+            finish_round(campaign, number, asker, steps, watch)
+            if number > 0:
+                ended.append(number)
+    return ended
+
+
+def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress) -> bool:
+    """Choose the queries of a new round and write them down; False if none can be paid for."""
+    seed = derive_seed(campaign.config.seed, "round", number)
+    record: dict[str, Any] = {}
+    if number == 0:
+        queries = initial_design(campaign, seed)
+    elif not affordable(campaign):
+        return False
+    else:
+        queries, record = _choose(campaign, seed, steps, watch)
+        if not queries:
+            return False
+    asked = [(q, campaign.cost(q.fidelity)) for q in queries]
+    _check_affordable(campaign, asked)
+    campaign.environment.states([q.key for q in queries])  # refuses what is no candidate
+    campaign.store.begin_round(
+        number,
+        asked,
+        kind="initial" if number == 0 else "batch",
+        seed=seed,
+        config=campaign.config.model_dump(mode="json"),
+        versions=versions(),
+        record=record,
+    )
+    return True
+
+
+def finish_round(
+    campaign: Campaign, number: int, asker: Scorer, steps: Steps, watch: Progress
+) -> None:
+    """Ask what a round still has to ask, a chunk and a commit at a time."""
+    pending = campaign.store.pending(number)
+    total = campaign.store.count(number)
+    done = total - len(pending)
+    watch.stage("score")
+    watch.scored(done, total)
+    for chunk in asker.chunks(pending):
+        answers = steps.score(campaign, asker, chunk)
+        steps.append(campaign, answers)
+        done += len(chunk)
+        watch.scored(done, total)
+        watch.spent(campaign.store.spent(), campaign.config.budget.total)
+    watch.stage("append")
+    campaign.store.finish_round(number)
+
+
+def affordable(campaign: Campaign) -> bool:
+    """Whether the budget still pays for the cheapest query."""
+    return any(fits(f.cost, campaign.left) for f in campaign.ladder)
+
+
+def _choose(
+    campaign: Campaign, seed: int, steps: Steps, watch: Progress
+) -> tuple[list[Query], dict[str, Any]]:
+    seconds: dict[str, float] = {}
+    with _timed("fit", seconds, watch):
+        fitted = steps.fit(campaign, derive_seed(seed, "fit"))
+    with _timed("train", seconds, watch):
+        proposals = steps.train(campaign, fitted, derive_seed(seed, "train"), watch.train)
+    with _timed("propose", seconds, watch):
+        queries = steps.propose(campaign, fitted, proposals, derive_seed(seed, "propose"))
+    record = {
+        "surrogate": fitted.diagnostics,
+        "reward": fitted.reward_statistics,
+        "fallback": fitted.fallback,
+        "training": [asdict(m) for m in proposals.history],
+        "proposals": len(proposals.queries),
+        "seconds": seconds,
+    }
+    return queries, record
+
+
+@contextmanager
+def _timed(stage: Stage, seconds: dict[str, float], watch: Progress) -> Iterator[None]:
+    watch.stage(stage)
+    started = time.perf_counter()
+    yield
+    seconds[stage] = round(time.perf_counter() - started, 3)
+
+
+def _check_affordable(campaign: Campaign, asked: Sequence[tuple[Query, float]]) -> None:
+    # The choice keeps to the budget; this holds it to that.
+    price = total_cost(cost for _, cost in asked)
+    if not fits(price, campaign.left):
+        raise LedgerError(
+            f"a round of {price:g} was to be begun with {campaign.left:g} left",
+            "this is a defect of mfal; nothing was spent",
+        )

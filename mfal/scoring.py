@@ -1,0 +1,153 @@
+"""Asking oracles, one chunk at a time, in a worker process that may crash or hang.
+
+Whatever goes wrong is an outcome with an error. A chunk that fails as a whole is asked again
+one candidate at a time, so that a bad candidate costs only itself.
+"""
+
+import logging
+import math
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from itertools import groupby
+
+from pebble import ProcessExpired, ProcessPool
+
+from mfal.config import Component, ScoringConfig
+from mfal.registry import build
+from mfal.types import Fidelity, Oracle, Outcome, Query
+
+log = logging.getLogger(__name__)
+
+_oracle: Oracle | None = None  # of a worker process
+
+
+class Scorer:
+    """Answers queries through one worker process, started at the first call.
+
+    Args:
+        problem: How a worker builds the problem for itself.
+        ladder: The campaign's fidelities.
+        n_objectives: How many numbers an answer has.
+    """
+
+    def __init__(
+        self,
+        problem: Component,
+        ladder: Sequence[Fidelity],
+        n_objectives: int,
+        config: ScoringConfig,
+    ) -> None:
+        self._problem = problem
+        self._ladder = {f.name: f for f in ladder}
+        self._n_objectives = n_objectives
+        self._config = config
+        self._pool: ProcessPool | None = None
+
+    def chunks(self, queries: Sequence[Query]) -> Iterator[list[Query]]:
+        """`queries` in order, in chunks of one fidelity and at most `chunk_size`."""
+        for _, same in groupby(queries, key=lambda q: q.fidelity):
+            run = list(same)
+            for i in range(0, len(run), self._config.chunk_size):
+                yield run[i : i + self._config.chunk_size]
+
+    def score(self, chunk: Sequence[Query]) -> list[Outcome]:
+        """One outcome per query of a chunk (all at one fidelity), in order."""
+        fidelity = self._ladder[chunk[0].fidelity]
+        keys = [q.key for q in chunk]
+        answers, error, seconds = self._call(keys, fidelity)
+        if answers is not None:
+            return answers
+        if len(keys) == 1:
+            return [Outcome(values=None, error=error, seconds=seconds)]
+        log.warning("a chunk of %d failed (%s): asking one by one", len(keys), error)
+        return [self.score([query])[0] for query in chunk]
+
+    def close(self) -> None:
+        """End the worker process."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None
+
+    def _call(
+        self, keys: list[str], fidelity: Fidelity
+    ) -> tuple[list[Outcome] | None, str | None, float]:
+        """Checked answers, or None with the reason and the seconds it took to fail."""
+        timeout = self._config.timeout_seconds
+        started = time.perf_counter()
+        future = self._started_pool().schedule(_evaluate, args=(keys, fidelity), timeout=timeout)
+        try:
+            answers = future.result()
+        except FutureTimeoutError:
+            error = f"no answer within {timeout:g} s"
+        except ProcessExpired as expired:
+            error = f"the oracle's process died (exit code {expired.exitcode})"
+        except Exception as raised:  # whatever an oracle raises is an outcome
+            error = f"{type(raised).__name__}: {raised}"
+        else:
+            checked = _checked(answers, len(keys), self._n_objectives)
+            if isinstance(checked, list):
+                return checked, None, 0.0
+            error = checked
+        return None, error, time.perf_counter() - started
+
+    def _started_pool(self) -> ProcessPool:
+        if self._pool is None:
+            self._pool = ProcessPool(
+                max_workers=1,
+                context=multiprocessing.get_context("spawn"),
+                initializer=_build_oracle,
+                initargs=(self._problem,),
+            )
+        return self._pool
+
+
+@contextmanager
+def scorer(
+    problem: Component, ladder: Sequence[Fidelity], n_objectives: int, config: ScoringConfig
+) -> Iterator[Scorer]:
+    """A `Scorer` whose worker ends with the block."""
+    made = Scorer(problem, ladder, n_objectives, config)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _build_oracle(problem: Component) -> None:
+    global _oracle
+    _oracle = build("problem", problem).oracle
+
+
+def _evaluate(keys: list[str], fidelity: Fidelity) -> object:
+    if _oracle is None:
+        raise RuntimeError("the worker has no oracle")
+    return _oracle.evaluate(keys, fidelity)
+
+
+def _checked(answers: object, n: int, n_objectives: int) -> list[Outcome] | str:
+    """The outcomes with every value finite, or what is wrong with the answer as a whole."""
+    if not isinstance(answers, Sequence) or isinstance(answers, str):
+        return f"the oracle returned a {type(answers).__name__}, not a list of outcomes"
+    if len(answers) != n:
+        return f"the oracle returned {len(answers)} outcomes for {n} candidates"
+    return [_checked_outcome(a, n_objectives) for a in answers]
+
+
+def _checked_outcome(answer: object, n_objectives: int) -> Outcome:
+    if not isinstance(answer, Outcome):
+        error = f"the oracle returned a {type(answer).__name__}, not an Outcome"
+        return Outcome(values=None, error=error, seconds=0.0)
+    if answer.values is None:
+        return answer
+    if len(answer.values) != n_objectives:
+        error = f"{len(answer.values)} values for {n_objectives} objectives"
+    elif not all(isinstance(v, int | float) and math.isfinite(v) for v in answer.values):
+        error = f"not a finite number: {answer.values}"
+    else:
+        values = tuple(float(v) for v in answer.values)
+        return Outcome(values=values, error=None, seconds=answer.seconds)
+    return Outcome(values=None, error=error, seconds=answer.seconds)

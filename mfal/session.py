@@ -1,0 +1,42 @@
+"""Rounds for a person at a terminal: progress while they run, tables when they end."""
+
+from collections.abc import Callable
+
+from rich.console import Console
+
+from mfal.campaign import Campaign, open_campaign
+from mfal.config import CampaignConfig
+from mfal.progress import Progress
+from mfal.round import run_rounds
+from mfal.terminal import TerminalProgress, show_rounds
+
+Runner = Callable[[Campaign, int | None, Progress], list[int]]
+"""Runs n rounds of a campaign (None: until the budget is spent), returns their numbers."""
+
+
+def run_in_terminal(
+    config: CampaignConfig, rounds: int | None, source: str, runner: Runner | None = None
+) -> None:
+    """Run rounds of the campaign of `config`, and show what came of them.
+
+    Args:
+        rounds: How many; None for as many as the budget pays for.
+        source: Name of the configuration in errors, usually its file.
+        runner: What runs them; the library itself by default.
+    """
+    console = Console()
+    with open_campaign(config, source) as campaign:
+        engines = "; ".join(f"{n}: {b}" for n, b in campaign.problem.oracle.backends.items())
+        console.print(f"[bold]{config.name}[/bold] ({campaign.problem.name})  {engines}")
+        with TerminalProgress(console) as progress:
+            ended = (runner or _run_in_library)(campaign, rounds, progress)
+        show_rounds(console, campaign, ended)
+        if rounds is None or len(ended) < rounds:
+            console.print(
+                f"The budget is spent: {campaign.left:g} of {config.budget.total:g} is left, "
+                "which buys no further query. Raise budget.total to go on."
+            )
+
+
+def _run_in_library(campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
+    return run_rounds(campaign, rounds, progress=progress)

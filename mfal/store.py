@@ -1,0 +1,437 @@
+"""The ledger: what was asked, what was answered, what it cost. The only state of a campaign.
+
+Append-only. A round's queries are written before the first of them is asked, and every chunk
+of answers is one commit, so that a process killed at any point loses at most the chunk that
+was being answered.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from mfal.budget import total_cost
+from mfal.errors import LedgerError
+from mfal.types import Observation, Outcome, Query
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("identity", Text, nullable=False),
+    Column("schema_version", Integer, nullable=False),
+    Column("created_at", String(32), nullable=False),
+)
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("campaign_id", ForeignKey("campaigns.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("seed", String(20), nullable=False),
+    Column("config", Text, nullable=False),
+    Column("versions", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("begun_at", String(32), nullable=False),
+    Column("finished_at", String(32)),
+    UniqueConstraint("campaign_id", "number"),
+)
+queries = Table(
+    "queries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("campaign_id", ForeignKey("campaigns.id"), nullable=False),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fidelity", String(64), nullable=False),
+    Column("cost", Float, nullable=False),
+    # Nothing is ever bought twice, whoever asks.
+    UniqueConstraint("campaign_id", "key", "fidelity"),
+)
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("query_id", ForeignKey("queries.id"), primary_key=True),
+    Column("values", Text),
+    Column("error", Text),
+    Column("seconds", Float, nullable=False),
+    Column("cost", Float, nullable=False),
+    Column("backend", Text, nullable=False),
+    Column("recorded_at", String(32), nullable=False),
+)
+
+for table, change in [(t, c) for t in (queries, outcomes) for c in ("UPDATE", "DELETE")]:
+    trigger = DDL(  # type: ignore[no-untyped-call]
+        f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_{change.lower()} BEFORE {change} ON "
+        f"{table.name} BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    )
+    event.listen(table, "after_create", trigger.execute_if(dialect="sqlite"))
+
+
+@dataclass(frozen=True, slots=True)
+class RoundInfo:
+    """What the ledger says of a round: its settings, and the record of how it was proposed."""
+
+    number: int
+    kind: str
+    seed: int
+    config: dict[str, Any]
+    versions: dict[str, str]
+    record: dict[str, Any]
+    finished: bool
+
+
+class Store:
+    """The ledger of one campaign in an SQL database.
+
+    Args:
+        url: SQLAlchemy URL, e.g. ``sqlite:///data/dna/ledger.db``.
+        campaign: Name of the campaign.
+        identity: What the ledger's numbers mean (problem, costs, seed, initial design).
+
+    Raises:
+        LedgerError: if the database cannot be opened or written, or the campaign in it was
+            begun with another identity.
+    """
+
+    def __init__(self, url: str, campaign: str, identity: dict[str, Any]) -> None:
+        self.url = url
+        self._engine = _open(url)
+        try:
+            metadata.create_all(self._engine)
+            with self._write() as c:
+                self._campaign_id = _enrol(c, campaign, identity, url)
+        except DBAPIError as error:
+            raise LedgerError(
+                f"{url}: the ledger cannot be written: {error.orig}",
+                "check that the folder exists, may be written and has space, "
+                "or set data_dir to one that does",
+            ) from error
+
+    @property
+    def location(self) -> str:
+        """Where the ledger lies, without a password."""
+        url = self._engine.url
+        return url.database or "" if url.drivername == "sqlite" else url.render_as_string()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def begin_round(
+        self,
+        number: int,
+        asked: Sequence[tuple[Query, float]],
+        *,
+        kind: str,
+        seed: int,
+        config: dict[str, Any],
+        versions: dict[str, str],
+        record: dict[str, Any],
+    ) -> None:
+        """Write down a round's queries, each with its cost, before any of them is asked.
+
+        Raises:
+            LedgerError: if the round exists, or one of the queries was asked before.
+        """
+        try:
+            with self._write() as c:
+                round_id = c.execute(
+                    insert(rounds).returning(rounds.c.id),
+                    {
+                        "campaign_id": self._campaign_id,
+                        "number": number,
+                        "kind": kind,
+                        "seed": str(seed),
+                        "config": _dump(config),
+                        "versions": _dump(versions),
+                        "record": _dump(record),
+                        "begun_at": _now(),
+                    },
+                ).scalar_one()
+                rows = [
+                    {
+                        "campaign_id": self._campaign_id,
+                        "round_id": round_id,
+                        "position": i,
+                        "key": query.key,
+                        "fidelity": query.fidelity,
+                        "cost": cost,
+                    }
+                    for i, (query, cost) in enumerate(asked)
+                ]
+                if rows:
+                    c.execute(insert(queries), rows)
+        except IntegrityError as error:
+            raise LedgerError(
+                f"{self.url}: round {number} was begun before, or asks something that was "
+                f"asked before: {error.orig}",
+                "another process works on this campaign; run again when it has ended",
+            ) from error
+
+    def record(
+        self, answers: Sequence[tuple[Query, Outcome, str]], *, charge_failures: bool = True
+    ) -> None:
+        """Append a chunk of answers, each with the engine that gave it, in one commit.
+
+        Idempotent: an answer that is there already stays as it is.
+        """
+        with self._write() as c:
+            wanted = {query: (outcome, backend) for query, outcome, backend in answers}
+            rows = c.execute(
+                select(queries.c.id, queries.c.key, queries.c.fidelity, queries.c.cost)
+                .outerjoin(outcomes, outcomes.c.query_id == queries.c.id)
+                .where(queries.c.campaign_id == self._campaign_id)
+                .where(queries.c.key.in_([q.key for q in wanted]))
+                .where(outcomes.c.query_id.is_(None))
+            ).all()
+            new = []
+            for row in rows:
+                found = wanted.get(Query(row.key, row.fidelity))
+                if found is None:
+                    continue
+                outcome, backend = found
+                new.append(
+                    {
+                        "query_id": row.id,
+                        "values": None if outcome.values is None else _dump(outcome.values),
+                        "error": outcome.error,
+                        "seconds": outcome.seconds,
+                        "cost": row.cost if outcome.error is None or charge_failures else 0.0,
+                        "backend": backend,
+                        "recorded_at": _now(),
+                    }
+                )
+            if new:
+                c.execute(insert(outcomes), new)
+
+    def finish_round(self, number: int) -> None:
+        """Mark a round whose queries all have outcomes."""
+        with self._write() as c:
+            c.execute(
+                update(rounds)
+                .where(rounds.c.campaign_id == self._campaign_id, rounds.c.number == number)
+                .where(rounds.c.finished_at.is_(None))
+                .values(finished_at=_now())
+            )
+
+    def rounds(self) -> list[RoundInfo]:
+        """All rounds by number; 0 is the initial design."""
+        with self._engine.connect() as c:
+            found = c.execute(
+                select(rounds)
+                .where(rounds.c.campaign_id == self._campaign_id)
+                .order_by(rounds.c.number)
+            ).all()
+        return [
+            RoundInfo(
+                number=r.number,
+                kind=r.kind,
+                seed=int(r.seed),
+                config=json.loads(r.config),
+                versions=json.loads(r.versions),
+                record=json.loads(r.record),
+                finished=r.finished_at is not None,
+            )
+            for r in found
+        ]
+
+    def pending(self, number: int) -> list[Query]:
+        """Queries of a round that have no outcome yet, in the order they were chosen."""
+        with self._engine.connect() as c:
+            found = c.execute(
+                select(queries.c.key, queries.c.fidelity)
+                .join(rounds, rounds.c.id == queries.c.round_id)
+                .outerjoin(outcomes, outcomes.c.query_id == queries.c.id)
+                .where(rounds.c.campaign_id == self._campaign_id, rounds.c.number == number)
+                .where(outcomes.c.query_id.is_(None))
+                .order_by(queries.c.position)
+            ).all()
+        return [Query(r.key, r.fidelity) for r in found]
+
+    def count(self, number: int) -> int:
+        """How many queries a round has."""
+        statement = (
+            select(func.count(queries.c.id))
+            .join(rounds, rounds.c.id == queries.c.round_id)
+            .where(rounds.c.campaign_id == self._campaign_id, rounds.c.number == number)
+        )
+        with self._engine.connect() as c:
+            return c.execute(statement).scalar_one()
+
+    def asked(self) -> set[Query]:
+        """Every query that was ever begun, answered or not."""
+        with self._engine.connect() as c:
+            found = c.execute(
+                select(queries.c.key, queries.c.fidelity).where(
+                    queries.c.campaign_id == self._campaign_id
+                )
+            ).all()
+        return {Query(r.key, r.fidelity) for r in found}
+
+    def observations(self, before_round: int | None = None) -> list[Observation]:
+        """Every answered query by round and position, of rounds below `before_round` if given."""
+        statement = (
+            select(
+                queries.c.key,
+                queries.c.fidelity,
+                rounds.c.number,
+                outcomes.c["values"].label("answer"),  # Row.values is a method
+                outcomes.c.error,
+                outcomes.c.seconds,
+                outcomes.c.cost,
+                outcomes.c.backend,
+            )
+            .join(rounds, rounds.c.id == queries.c.round_id)
+            .join(outcomes, outcomes.c.query_id == queries.c.id)
+            .where(rounds.c.campaign_id == self._campaign_id)
+            .order_by(rounds.c.number, queries.c.position)
+        )
+        if before_round is not None:
+            statement = statement.where(rounds.c.number < before_round)
+        with self._engine.connect() as c:
+            return [
+                Observation(
+                    query=Query(r.key, r.fidelity),
+                    outcome=Outcome(
+                        values=None if r.answer is None else tuple(json.loads(r.answer)),
+                        error=r.error,
+                        seconds=r.seconds,
+                    ),
+                    round=r.number,
+                    cost=r.cost,
+                    backend=r.backend,
+                )
+                for r in c.execute(statement)
+            ]
+
+    def spent(self) -> float:
+        """Sum of the cost column."""
+        with self._engine.connect() as c:
+            costs = c.execute(
+                select(outcomes.c.cost)
+                .join(queries, queries.c.id == outcomes.c.query_id)
+                .where(queries.c.campaign_id == self._campaign_id)
+            ).scalars()
+            return total_cost(costs)
+
+    def backends(self) -> dict[str, set[str]]:
+        """Fidelity -> the engines that answered at it so far."""
+        with self._engine.connect() as c:
+            found = c.execute(
+                select(queries.c.fidelity, outcomes.c.backend)
+                .join(queries, queries.c.id == outcomes.c.query_id)
+                .where(queries.c.campaign_id == self._campaign_id)
+                .distinct()
+            ).all()
+        engines: dict[str, set[str]] = {}
+        for row in found:
+            engines.setdefault(row.fidelity, set()).add(row.backend)
+        return engines
+
+    @contextmanager
+    def _write(self) -> Iterator[Connection]:
+        with self._engine.execution_options(mfal_write=True).begin() as connection:
+            yield connection
+
+
+def sqlite_url(folder: Path) -> str:
+    """URL of the ledger in a campaign's folder, which is made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"{folder}: the campaign's folder cannot be made: {error}",
+            "set data_dir to a folder that may be written",
+        ) from error
+    return f"sqlite:///{folder / 'ledger.db'}"
+
+
+def _open(url: str) -> Engine:
+    engine = create_engine(url)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401
+    # SQLAlchemy's documented recipe: take transaction control away from the driver, so that
+    # a writer can lock at its start rather than fail half-way.
+    connection.isolation_level = None
+    for pragma in (
+        "busy_timeout=30000",
+        "journal_mode=WAL",
+        "synchronous=FULL",  # answers are paid for: a commit survives a power cut
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("mfal_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _enrol(c: Connection, name: str, identity: dict[str, Any], url: str) -> int:
+    """Id of the campaign, entered on first use; refuses one begun with another identity."""
+    found = c.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
+    if found is None:
+        values = {
+            "name": name,
+            "identity": _dump(identity),
+            "schema_version": SCHEMA_VERSION,
+            "created_at": _now(),
+        }
+        entered = insert(campaigns).values(values).returning(campaigns.c.id)
+        return int(c.execute(entered).scalar_one())
+    before = json.loads(found.identity)
+    if before != identity:
+        changed = [k for k in sorted(before | identity) if before.get(k) != identity.get(k)]
+        raise LedgerError(
+            f"{url}: campaign {name!r} was begun with another configuration: "
+            + "; ".join(f"{k} was {before.get(k)}, is now {identity.get(k)}" for k in changed),
+            "its numbers would not mean the same; change `name` to begin a new campaign",
+        )
+    return int(found.id)
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, sort_keys=True, allow_nan=False)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

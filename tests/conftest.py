@@ -1,0 +1,36 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mfal.config import CampaignConfig, parse_config
+from tests.support import motif_settings
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    # Tests run side by side; one thread each is faster, and results do not depend on it.
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def motif(tmp_path: Path) -> Callable[..., CampaignConfig]:
+    """Configurations of the motif campaign in a folder of the test; `a__b=c` changes a field."""
+
+    def make(**changes: Any) -> CampaignConfig:
+        return parse_config(motif_settings(tmp_path, **changes))
+
+    return make
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Callable[[], list[str]]:
+    """What the motif oracle was asked so far, in order."""
+
+    def read() -> list[str]:
+        path = tmp_path / "calls.txt"
+        return path.read_text().splitlines() if path.exists() else []
+
+    return read

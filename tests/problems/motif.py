@@ -1,0 +1,81 @@
+"""A toy with a known answer: how many places of a 8-letter word agree with a motif.
+
+The target counts the places; the cheap fidelity sees only the first half of them. Every call
+is written to a file, so that tests can count what was asked; words can be told to misbehave.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mfal.envs.base import Environment
+from mfal.types import Fidelity, Objective, Outcome, Problem
+
+MOTIF = "ACGTACGT"
+
+
+class MotifOracle:
+    fidelities = (Fidelity("half", 1.0, 0.5), Fidelity("whole", 3.0, 1.0))
+    objectives = (Objective("agreement", "places", "max"),)
+
+    def __init__(self, calls: Path | None, slow: float, trouble: str, backend: str) -> None:
+        self.calls, self.slow, self.trouble = calls, slow, trouble
+        self.backends = {"half": f"{backend} half", "whole": f"{backend} whole"}
+
+    def evaluate(self, keys: Sequence[str], fidelity: Fidelity) -> list[Outcome]:
+        if self.calls is not None:
+            with self.calls.open("a") as file:
+                file.writelines(f"{fidelity.name} {key}\n" for key in keys)
+        time.sleep(self.slow)
+        if self.trouble == "shorter" and keys[0][0] == "A":
+            return []
+        return [self._answer(key, fidelity) for key in keys]
+
+    def _answer(self, key: str, fidelity: Fidelity) -> Outcome:
+        # Words that begin with A are the ones that give trouble.
+        if key[0] == "A":
+            _TROUBLE[self.trouble]()
+            if self.trouble == "nan":
+                return Outcome((float("nan"),), None, 0.0)
+        places = len(MOTIF) // 2 if fidelity.name == "half" else len(MOTIF)
+        value = sum(a == b for a, b in zip(key[:places], MOTIF[:places], strict=True))
+        return Outcome((float(value),), None, 0.0)
+
+
+def _raise() -> None:
+    raise RuntimeError("this word begins with A")
+
+
+def _hang() -> None:
+    time.sleep(3600)
+
+
+def _crash() -> None:
+    os.kill(os.getpid(), 11)
+
+
+def _nothing() -> None:
+    return None
+
+
+_TROUBLE: dict[str, Callable[[], None]] = {
+    "": _nothing,
+    "nan": _nothing,
+    "shorter": _nothing,
+    "raise": _raise,
+    "hang": _hang,
+    "crash": _crash,
+}
+
+
+def problem(
+    calls: str | None = None, slow: float = 0.0, trouble: str = "", backend: str = "motif"
+) -> Problem:
+    def environment() -> Environment:
+        from mfal.envs.sequence import SequenceEnvironment
+
+        return SequenceEnvironment(alphabet="ACGT", length=len(MOTIF))
+
+    path = Path(calls) if calls else None
+    return Problem("motif", MotifOracle(path, slow, trouble, backend), environment)

@@ -1,0 +1,173 @@
+"""GIBBON against BoTorch, against quadrature, and on inputs that break careless formulas."""
+
+import math
+
+import pytest
+import torch
+from botorch.acquisition.cost_aware import InverseCostWeightedUtility
+from botorch.acquisition.max_value_entropy_search import qMultiFidelityLowerBoundMaxValueEntropy
+from botorch.models.deterministic import GenericDeterministicModel
+
+from mfal.acquisition.base import Acquisition
+from mfal.acquisition.gibbon import (
+    Gibbon,
+    information,
+    log_information,
+    log_weight,
+    sample_max_values,
+)
+from mfal.dataset import Dataset
+from mfal.errors import SurrogateError
+from mfal.surrogate.base import JointMoments
+from mfal.surrogate.gp import MultiFidelityGP
+from tests.unit.surrogate.data import synthetic
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return synthetic(48, 3, seed=2)
+
+
+@pytest.fixture(scope="module")
+def surrogate(data: Dataset) -> MultiFidelityGP:
+    return MultiFidelityGP(linear_columns=(6, 7, 8)).fit(data, seed=0)
+
+
+@pytest.fixture(scope="module")
+def gibbon(data: Dataset, surrogate: MultiFidelityGP) -> Gibbon:
+    new = synthetic(100, 1, seed=12).features
+    reference = torch.cat([data.features, new])
+    places = torch.cat([torch.arange(48), torch.full((100,), -1)])
+    return Gibbon(surrogate, reference, places, n_max_values=16, seed=0)
+
+
+def moments_of(
+    mean: float, variance: float, other: float, covariance: float, noise: float = 0.0
+) -> JointMoments:
+    """One candidate, two fidelities; `variance` is the target's."""
+    row = lambda *values: torch.tensor([values], dtype=torch.float64)  # noqa: E731
+    return JointMoments(
+        mean=row(0.0, mean),
+        variance=row(other, variance),
+        target_covariance=row(covariance, variance),
+        noise=torch.full((2,), noise, dtype=torch.float64),
+    )
+
+
+def test_agrees_with_botorch_at_every_fidelity(data: Dataset, surrogate: MultiFidelityGP) -> None:
+    features = torch.cat([synthetic(12, 1, seed=13).features, data.features[[0, 20, 40]]])
+    candidate = torch.tensor([-1] * 12 + [0, 20, 40])
+    ids = torch.where(candidate < 0, 500 + torch.arange(15), candidate).double()[:, None]
+
+    def at(rung: int) -> torch.Tensor:
+        return torch.cat([features, ids, torch.full((15, 1), float(rung)).double()], dim=1)
+
+    def project(inputs: torch.Tensor) -> torch.Tensor:
+        return torch.cat([inputs[..., :-1], torch.full_like(inputs[..., -1:], 2.0)], dim=-1)
+
+    free = GenericDeterministicModel(lambda x: torch.ones_like(x[..., :1]))
+    theirs = qMultiFidelityLowerBoundMaxValueEntropy(
+        surrogate.to_botorch(),
+        candidate_set=at(2),
+        cost_aware_utility=InverseCostWeightedUtility(free),
+        project=project,
+    )
+    gibbon = Gibbon(surrogate, features, candidate, n_max_values=8, seed=0)
+    theirs.posterior_max_values = gibbon.max_values[:, None]
+    ours = gibbon(features, candidate)
+    assert ours.max() > 0.05
+    for rung in range(3):
+        with torch.no_grad():
+            expected = theirs(at(rung)[:, None, :])
+        torch.testing.assert_close(ours[:, rung], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("g", [-30.0, -4.0, -0.5, 0.0, 0.7, 3.0, 6.0])
+def test_the_weight_is_the_drop_in_variance_of_a_truncated_normal(g: float) -> None:
+    # z below g keeps the variance 1 - h (g + h); integrate it on a grid.
+    z = torch.linspace(min(g, 0.0) - 12.0, g, 400_001, dtype=torch.float64)
+    density = (-0.5 * (z.square() - min(g, 0.0) ** 2)).exp()
+    mass = torch.trapezoid(density, z)
+    mean = torch.trapezoid(density * z, z) / mass
+    variance = torch.trapezoid(density * (z - mean).square(), z) / mass
+    weight = log_weight(torch.tensor([g], dtype=torch.float64)).exp()
+    assert float(weight) == pytest.approx(float(1 - variance), abs=1e-8)
+
+
+def test_the_log_weight_goes_on_where_the_weight_underflows() -> None:
+    g = torch.tensor([-1e4, -50, 0, 30, 38, 39, 60, 1e3, 1e6], dtype=torch.float64)
+    value = log_weight(g)
+    assert value.isfinite().all()
+    assert (value <= 0).all()
+    assert (value.diff() < 0).all()
+    # Far to the right h (g + h) is phi(g) g.
+    expected = -0.5 * 60.0**2 - 0.5 * math.log(2 * math.pi) + math.log(60)
+    assert float(value[6]) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_logarithm_is_that_of_the_information(gibbon: Gibbon, data: Dataset) -> None:
+    nats, log = gibbon(data.features), gibbon.log(data.features)
+    large = nats > 1e-12
+    assert large.any()
+    torch.testing.assert_close(log[large], nats[large].log(), rtol=0, atol=1e-8)
+    assert log.isfinite().all()
+    assert isinstance(gibbon, Acquisition)
+
+
+def test_a_noisy_or_unrelated_rung_tells_less() -> None:
+    best = torch.tensor([1.0], dtype=torch.float64)
+    clear = information(moments_of(0.5, 1.0, 1.0, 0.9), best)
+    noisy = information(moments_of(0.5, 1.0, 1.0, 0.9, noise=1.0), best)
+    unrelated = information(moments_of(0.5, 1.0, 1.0, 0.0), best)
+    assert clear[0, 1] > clear[0, 0] > noisy[0, 0] > unrelated[0, 0] == 0
+
+
+ADVERSARIAL = {
+    "zero variance": moments_of(0.0, 0.0, 0.0, 0.0),
+    "tiny variance": moments_of(0.0, 1e-300, 1e-300, 1e-300),
+    "correlation 1": moments_of(0.0, 1.0, 1.0, 1.0),
+    "correlation above 1": moments_of(0.0, 1.0, 1.0, 1.0 + 1e-6),
+    "negative": moments_of(0.0, 1.0, 1.0, -0.9),
+    "far below": moments_of(-1e9, 1e-4, 1.0, 1e-2),
+    "far above": moments_of(1e9, 1e-4, 1.0, 1e-2),
+    "no other variance": moments_of(0.0, 1.0, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("what", list(ADVERSARIAL))
+def test_nothing_is_nan_or_negative(what: str) -> None:
+    values = torch.tensor([-1e6, 0.0, 1.0, 1e6], dtype=torch.float64)
+    nats, log = (f(ADVERSARIAL[what], values) for f in (information, log_information))
+    assert nats.isfinite().all()
+    assert (nats >= 0).all()
+    assert log.isfinite().all()
+    torch.testing.assert_close(log.exp(), nats, rtol=1e-6, atol=1e-12)
+
+
+def test_max_values_reach_from_the_best_mean_upwards(
+    data: Dataset, surrogate: MultiFidelityGP
+) -> None:
+    places = torch.arange(48)
+    mean = surrogate.joint(data.features, places).mean[:, -1]
+    draws = sample_max_values(surrogate, data.features, places, 64, seed=1)
+    assert draws.shape == (64,)
+    assert (draws >= mean.max()).all()
+    assert draws.std() > 0
+    assert torch.equal(draws, sample_max_values(surrogate, data.features, places, 64, seed=1))
+    assert not torch.equal(draws, sample_max_values(surrogate, data.features, places, 64, seed=2))
+    # A reference without the good candidates holds a lower maximum.
+    worst = mean.argsort()[:20]
+    low = sample_max_values(surrogate, data.features[worst], worst, 64, seed=1)
+    assert low.mean() < draws.mean() - 1
+
+
+def test_duplicates_in_the_reference_do_no_harm(data: Dataset, surrogate: MultiFidelityGP) -> None:
+    places = torch.zeros(40, dtype=torch.long)
+    same = Gibbon(surrogate, data.features[:1].repeat(40, 1), places, seed=0)
+    assert same(data.features).isfinite().all()
+    assert (same(data.features) >= 0).all()
+
+
+def test_an_empty_reference_is_refused(surrogate: MultiFidelityGP) -> None:
+    with pytest.raises(SurrogateError, match="reference"):
+        Gibbon(surrogate, torch.zeros(0, 9).double(), torch.zeros(0).long(), seed=0)

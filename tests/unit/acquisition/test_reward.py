@@ -1,0 +1,122 @@
+"""Log rewards: their order, their scale, and what they do where the acquisition is extreme."""
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from mfal.acquisition.reward import AcquisitionReward
+from mfal.acquisition.ucb import FallbackUCB
+from mfal.errors import ConfigError
+from mfal.surrogate.gp import MultiFidelityGP
+from tests.unit.surrogate.data import synthetic
+
+
+class Given:
+    """The key is the log worth at the target; a cheap rung is worth a tenth of it."""
+
+    def log(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+        known = torch.zeros(len(features)) if candidate is None else (candidate >= 0).double()
+        target = features[:, :1] + 100.0 * known[:, None]
+        return torch.cat([target + math.log(0.1), target], dim=1)
+
+    def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+        return self.log(features, candidate).exp()
+
+
+def number(keys: Sequence[str]) -> Tensor:
+    return torch.tensor([[float(key)] for key in keys], dtype=torch.float64)
+
+
+def reward(reference: Sequence[float], **options: float) -> AcquisitionReward:
+    keys = [str(value) for value in reference]
+    return AcquisitionReward(Given(), number, {}, [1.0, 7.0], keys, **options)
+
+
+def test_the_best_of_the_reference_is_zero_and_its_median_minus_the_temperature() -> None:
+    log_reward = reward([-9.0, -6.0, -3.0])
+    assert log_reward(["-3"]).max().item() == pytest.approx(0)
+    assert log_reward(["-6"]).max().item() == pytest.approx(-15)
+    assert log_reward(["-4.5"]).max().item() == pytest.approx(-7.5)
+    assert reward([-9.0, -6.0, -3.0], temperature=4.0)(["-6"]).max().item() == pytest.approx(-4)
+
+
+def test_beyond_the_reference_it_goes_on_linearly() -> None:
+    assert reward([-9.0, -6.0, -3.0])(["0", "3"]).max(dim=1).values.tolist() == pytest.approx(
+        [15.0, 30.0]
+    )
+
+
+def test_cost_divides_the_worth() -> None:
+    rows = reward([-2.0, -1.0, 0.0])(["0"])
+    # One nat is one spread here: log 10 more worth, log 7 more cost.
+    assert float(rows[0, 1] - rows[0, 0]) == pytest.approx(15 * (math.log(10) - math.log(7)))
+
+
+@pytest.mark.parametrize("reference", [[-800.0, -700.0, -1.0], [-1e5, -1e4, -3.0], [-2.0, -1.0]])
+def test_order_is_kept_and_nothing_is_flat(reference: list[float]) -> None:
+    worth = [*range(-3000, -100, 50), *range(-100, 30)]
+    rewards = reward(reference)([str(value) for value in worth])
+    assert rewards.isfinite().all()
+    assert (rewards.diff(dim=0) > 1e-3).all()
+
+
+def test_a_median_far_down_leaves_the_reward_no_flatter_than_worth_by_cost() -> None:
+    rows = reward([-900.0, -800.0, -1.0])(["-1", "-3"]).max(dim=1).values
+    assert float(rows[0] - rows[1]) == pytest.approx(2.0)
+
+
+def test_the_tail_bends_without_a_jump() -> None:
+    log_reward = reward([-9.0, -6.0, -3.0])
+    left, at, right = log_reward(["-6.001", "-6", "-5.999"]).max(dim=1).values.tolist()
+    assert at - left == pytest.approx(right - at, rel=1e-2)
+    assert float(log_reward(["-3000"]).max()) > -15 * (1 + math.log(1000) + 1e-6)
+
+
+def test_known_candidates_are_looked_up() -> None:
+    log_reward = AcquisitionReward(Given(), number, {"2": 0}, [1.0, 7.0], ["0", "1", "2"])
+    assert log_reward.value(["1"])[0, 1].item() == pytest.approx(math.e)
+    assert log_reward.log_worth(["2"])[0, 1].item() == pytest.approx(102)
+
+
+def test_flatness_is_told() -> None:
+    assert reward([-1.0, -1.01, -1.02]).is_flat  # candidates cannot be told apart
+    assert reward([-60.0, -50.0, -40.0]).is_flat  # nothing is worth anything
+    assert not reward([-3.0, -2.0, -1.0]).is_flat
+    assert not reward([-800.0, -700.0, -1.0]).is_flat
+    same = reward([-1.0, -1.0])
+    assert same.is_flat
+    assert same(["-1", "-2"]).isfinite().all()
+
+
+def test_statistics_are_numbers_for_the_record() -> None:
+    figures = reward([-9.0, -6.0, -3.0]).statistics()
+    assert figures["spread"] == pytest.approx(3.0)
+    assert figures["maximum"] - figures["median"] == pytest.approx(3.0)
+    assert figures["temperature"] == 15.0
+    assert figures["is_flat"] == 0.0
+
+
+def test_an_empty_reference_is_refused() -> None:
+    with pytest.raises(ConfigError, match="reference"):
+        reward([])
+
+
+def test_the_fallback_prefers_high_bounds_and_promotes_what_is_known() -> None:
+    data = synthetic(48, 2, seed=2)
+    surrogate = MultiFidelityGP(linear_columns=(6, 7, 8)).fit(data, seed=0)
+    places = torch.arange(48)
+    fallback = FallbackUCB(surrogate, data.features, places)
+    new = synthetic(300, 1, seed=5).features
+    log = fallback.log(new)
+    mean = surrogate.joint(new).mean[:, -1]
+    assert torch.corrcoef(torch.stack([log[:, 1], mean]))[0, 1] > 0.9
+    assert (log.diff(dim=1) > 0).all()  # before cost the target is always worth more
+    # Asking a candidate again at the rung where it is known says next to nothing.
+    gain_new = (log[:, 1] - log[:, 0]).median()
+    known = fallback.log(data.features[30:], places[30:])
+    assert (known[:, 1] - known[:, 0]).median() > gain_new + 1
+    torch.testing.assert_close(fallback(new), log.exp())
+    assert (fallback(new) >= 0).all()

@@ -1,0 +1,72 @@
+"""Several feature maps side by side, and the rows that are kept."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from mfal.errors import ConfigError
+from mfal.features.base import Features, FeatureSet
+from mfal.features.kmers import KmerCounts
+from mfal.features.stems import StemSummary
+
+
+class Numbers:
+    """Turns "7" into a row of 7s and remembers what it was asked."""
+
+    def __init__(self, width: int, *, linear: bool) -> None:
+        self.width, self.linear = width, linear
+        self.asked: list[str] = []
+
+    def __call__(self, keys: Sequence[str]) -> Tensor:
+        self.asked += keys
+        column = torch.tensor([float(key) for key in keys], dtype=torch.float64)
+        return column[:, None].repeat(1, self.width)
+
+
+def test_parts_are_features() -> None:
+    assert isinstance(KmerCounts(alphabet="ACGT"), Features)
+    assert isinstance(StemSummary(), Features)
+    assert isinstance(FeatureSet([StemSummary()]), Features)
+
+
+def test_columns_and_their_linear_share() -> None:
+    parts = [Numbers(2, linear=True), Numbers(3, linear=False), Numbers(1, linear=True)]
+    features = FeatureSet(parts)
+    assert features.width == 6
+    assert features.linear_columns == (0, 1, 5)
+    assert features(["4"]).tolist() == [[4.0] * 6]
+
+
+def test_each_candidate_is_computed_once() -> None:
+    part = Numbers(2, linear=False)
+    features = FeatureSet([part])
+    first = features(["1", "2", "1"])
+    assert first[:, 0].tolist() == [1, 2, 1]
+    assert features(["3", "2", "1", "3"])[:, 0].tolist() == [3, 2, 1, 3]
+    assert part.asked == ["1", "2", "3"]
+    assert features([]).shape == (0, 2)
+
+
+def test_rows_stay_right_when_old_ones_are_dropped() -> None:
+    part = Numbers(1, linear=False)
+    features = FeatureSet([part], capacity=10)
+    for start in range(0, 60, 3):
+        keys = [str(i) for i in range(max(0, start - 6), start + 3)]
+        assert features(keys)[:, 0].tolist() == [float(key) for key in keys]
+    part.asked.clear()
+    features(["59", "0"])
+    assert part.asked == ["0"]
+
+
+def test_more_candidates_than_are_kept() -> None:
+    features = FeatureSet([Numbers(1, linear=False)], capacity=4)
+    keys = [str(i) for i in range(50)]
+    assert features(keys)[:, 0].tolist() == [float(i) for i in range(50)]
+    assert features(keys[::-1])[:, 0].tolist() == [float(i) for i in reversed(range(50))]
+
+
+def test_a_set_without_parts_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        FeatureSet([])
