@@ -1,11 +1,10 @@
 """Rounds from the shell under Prefect, with a server of their own or the one that runs."""
 
+from flows.settings import use_running_server
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
 from mfal.progress import Progress
 from mfal.session import run_in_terminal
-
-from flows.settings import use_running_server
 
 
 def run(config: CampaignConfig, rounds: int | None, source: str) -> None:

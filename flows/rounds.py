@@ -5,11 +5,10 @@ from collections.abc import Callable
 from prefect import flow
 from prefect.runtime import flow_run
 
+from flows.tasks import STEPS
 from mfal.campaign import Campaign
 from mfal.progress import Progress
 from mfal.round import run_rounds
-
-from flows.tasks import STEPS
 
 
 def rounds_flow(campaign: Campaign, progress: Progress) -> Callable[[str, int | None], list[int]]:

@@ -11,14 +11,13 @@ from pathlib import Path
 from prefect import flow, serve
 from prefect.deployments.runner import RunnerDeployment
 
+from flows.settings import api_url, is_healthy
+from flows.tasks import STEPS
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, load_config
 from mfal.errors import ConfigError, MfalError
 from mfal.progress import Silent
 from mfal.round import run_rounds
-
-from flows.settings import api_url, is_healthy
-from flows.tasks import STEPS
 
 CONFIGS = Path("configs")
 
@@ -57,7 +56,7 @@ def named_campaigns(folder: Path = CONFIGS) -> dict[str, CampaignConfig]:
 def deployment(config: CampaignConfig) -> RunnerDeployment:
     """The deployment of a campaign, with its schedule if it has one."""
     schedule = config.schedule
-    made: RunnerDeployment = campaign_flow.to_deployment(
+    made = campaign_flow.to_deployment(
         name=config.name,
         parameters={
             "campaign": config.name,
@@ -66,6 +65,8 @@ def deployment(config: CampaignConfig) -> RunnerDeployment:
         cron=schedule.cron if schedule else None,
         description=f"{config.problem.name}, budget {config.budget.total:g}",
     )
+    if not isinstance(made, RunnerDeployment):  # to_deployment is a coroutine in async code
+        raise TypeError("deployments are made outside of an event loop")
     return made
 
 

@@ -17,7 +17,7 @@ def main() -> None:
         "PREFECT_API_URL": api_url(port),
     }
     command = ["-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 if __name__ == "__main__":

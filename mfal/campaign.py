@@ -73,7 +73,11 @@ def open_campaign(config: CampaignConfig, source: str = "configuration") -> Iter
     features = FeatureSet([build_features(config, i) for i in range(len(config.features))])
     for kind, component, given in (
         ("surrogate", config.surrogate, ("n_fidelities", "linear_columns")),
-        ("acquisition", config.acquisition, ("surrogate", "features", "candidate", "seed")),
+        (
+            "acquisition",
+            config.acquisition,
+            ("surrogate", "reference_features", "reference_candidate", "seed"),
+        ),
         ("sampler", config.sampler, ("environment", "fidelities")),
     ):
         registry.check(kind, component, given)

@@ -141,6 +141,11 @@ class CampaignConfig(_Frozen):
     sampler: Component = Field(
         default=Component(name="gflownet"), description="What proposes queries."
     )
+    temperature: PositiveFloat = Field(
+        default=15.0,
+        description="Concentration of the sampler's reward: how much log reward is lost from "
+        "the best of a round's reference set to its median.",
+    )
     proposals: PositiveInt = Field(
         default=1000, description="Queries drawn from the trained sampler in each round."
     )
@@ -277,7 +282,8 @@ def _fields(location: tuple[int | str, ...]) -> dict[str, Any]:
     schema = config_schema()
     here: dict[str, Any] = schema
     for part in location:
-        here = here.get("properties", {}).get(part, {}) if isinstance(part, str) else here["items"]
+        inner = here.get("properties", {}) if isinstance(part, str) else {part: here.get("items")}
+        here = inner.get(part) or {}
         if "$ref" in here:
             here = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
     fields: dict[str, Any] = here.get("properties", {})
@@ -289,9 +295,10 @@ def _siblings(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _description(location: tuple[int | str, ...]) -> str:
-    names = [part for part in location if isinstance(part, str)]
-    if not names:
-        return ""
-    fields = _fields(location[: location.index(names[-1])])
-    description = fields.get(names[-1], {}).get("description", "")
-    return f"{names[-1]}: {description}" if description else ""
+    # The innermost part that is a field: keys of a mapping, such as costs, are not.
+    for i in reversed(range(len(location))):
+        name = location[i]
+        description = _fields(location[:i]).get(str(name), {}).get("description", "")
+        if description:
+            return f"{name}: {description}"
+    return ""

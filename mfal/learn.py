@@ -1,25 +1,33 @@
 """What a round learns: a surrogate of the ledger, and a sampler of what is worth asking."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Generator, Tensor
 
 from mfal import registry
+from mfal.acquisition.base import Acquisition
 from mfal.acquisition.reward import AcquisitionReward
-from mfal.campaign import Campaign
+from mfal.campaign import Campaign, derive_seed
+from mfal.config import Component
 from mfal.dataset import Dataset, build_dataset
 from mfal.errors import SurrogateError
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics
-from mfal.gfn.sampler import RandomSampler
+from mfal.gfn.baselines import RandomSampler
+from mfal.gfn.guided import offspring
+from mfal.metrics import utility
 from mfal.surrogate.base import Surrogate
-from mfal.types import Observation
 
 log = logging.getLogger(__name__)
 
-START = 200  # how many of the ledger's best a sampler starts from
+FALLBACK = Component(name="ucb")
+
+COLLAPSED = 0.99  # fidelity correlation above which a warning is due
+START = 200  # best candidates of the ledger that a sampler starts from
+GENERATIONS, GENERATION = 10, 256  # of the reference set
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class Fitted:
     Attributes:
         surrogate: None where the data do not allow one.
         reward: Acquisition per cost as a log reward; None without a surrogate.
-        fallback: Why there is none, for the record.
+        fallback: What was done instead of what was configured, and why; for the record.
     """
 
     data: Dataset
@@ -43,17 +51,23 @@ class Fitted:
         """Figures of the reward for the record."""
         return {} if self.reward is None else self.reward.statistics()
 
-    def candidate(self, keys: list[str]) -> torch.Tensor:
-        """Index of each key among the data's candidates, -1 for a new one, ``n``."""
-        index = {key: i for i, key in enumerate(self.data.keys)}
-        return torch.tensor([index.get(key, -1) for key in keys], dtype=torch.long)
+    def candidate(self, keys: Sequence[str]) -> Tensor:
+        """Place of each key among the data's candidates, -1 for a new one, ``n``."""
+        return places(self.data, keys)
+
+
+def places(data: Dataset, keys: Sequence[str]) -> Tensor:
+    """Place of each key among the candidates of `data`, -1 for a new one, ``n``."""
+    index = {key: i for i, key in enumerate(data.keys)}
+    return torch.tensor([index.get(key, -1) for key in keys], dtype=torch.long)
 
 
 def fit(campaign: Campaign, seed: int) -> Fitted:
     """Fit the surrogate to the ledger and make the reward of the round from it.
 
-    Where that cannot be done (too few answers, constant values), says so and leaves the
-    round to random proposals.
+    Where no surrogate can be fitted (too few answers, constant values), says so and leaves
+    the round to random proposals. Where the acquisition does not tell candidates apart, an
+    upper confidence bound takes its place for this round.
     """
     observations = campaign.store.observations()
     data = build_dataset(observations, campaign.ladder, campaign.objective, campaign.features)
@@ -67,9 +81,67 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
         surrogate = surrogate.fit(data, seed=seed)
     except SurrogateError as error:
         log.warning("no surrogate this round, the batch is random: %s", error.message)
-        return Fitted(data, fallback=error.message)
-    reward = AcquisitionReward.build(campaign.config.acquisition)
-    return Fitted(data, surrogate, reward, diagnostics=surrogate.diagnostics())
+        return Fitted(data, fallback=f"random batch: {error.message}")
+    diagnostics = surrogate.diagnostics()
+    _warn_of_collapse(campaign, diagnostics)
+    reference = reference_keys(campaign, surrogate, data, derive_seed(seed, "reference"))
+    configured = campaign.config.acquisition
+    reward = make_reward(campaign, configured, surrogate, data, reference, seed)
+    fallback = ""
+    if reward.is_flat:
+        fallback = f"{FALLBACK.name}: {configured.name} does not tell candidates apart"
+        log.warning("this round follows %s", fallback)
+        reward = make_reward(campaign, FALLBACK, surrogate, data, reference, seed)
+    return Fitted(data, surrogate, reward, fallback, diagnostics)
+
+
+def make_reward(
+    campaign: Campaign,
+    component: Component,
+    surrogate: Surrogate,
+    data: Dataset,
+    reference: Sequence[str],
+    seed: int,
+) -> AcquisitionReward:
+    """The log reward of an acquisition, measured against a reference set of keys."""
+    acquisition: Acquisition = registry.build(
+        "acquisition",
+        component,
+        surrogate=surrogate,
+        reference_features=campaign.features(reference),
+        reference_candidate=places(data, reference),
+        seed=derive_seed(seed, "acquisition"),
+    )
+    return AcquisitionReward(
+        acquisition,
+        campaign.features,
+        {key: i for i, key in enumerate(data.keys)},
+        [f.cost for f in campaign.ladder],
+        reference,
+        temperature=campaign.config.temperature,
+    )
+
+
+def reference_keys(campaign: Campaign, surrogate: Surrogate, data: Dataset, seed: int) -> list[str]:
+    """Candidates that reach as far as the sampler will: the ledger's, and an evolved pool.
+
+    Max-values sampled over the ledger alone stay below what the search finds, and then
+    every good candidate is worth the same.
+    """
+    environment = campaign.environment
+    generator = Generator().manual_seed(seed)
+    best = _best_rows(surrogate.joint(data.features).mean[:, -1], START)
+    parents = [data.keys[i] for i in best]
+    found = dict.fromkeys(data.keys)
+    for _ in range(GENERATIONS):
+        states = environment.states(parents)
+        children = environment.keys(offspring(environment, states, GENERATION, generator))
+        found |= dict.fromkeys(children)
+        family = list(dict.fromkeys([*parents, *children]))
+        moments = surrogate.joint(campaign.features(family), places(data, family))
+        bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
+        parents = [family[i] for i in _best_rows(bound, START)]
+    return list(found)
 
 
 def train(
@@ -79,15 +151,48 @@ def train(
     on_step: Callable[[TrainMetrics], None],
 ) -> Proposals:
     """Train the sampler on the reward and draw proposals from it."""
-    given = {"environment": campaign.environment, "fidelities": campaign.ladder}
+    n = campaign.config.proposals
     if fitted.reward is None:
-        sampler: Sampler = RandomSampler(**given)
-        return sampler.sample(_constant, campaign.config.proposals, seed=seed)
-    sampler = registry.build("sampler", campaign.config.sampler, **given)
-    return sampler.sample(
-        fitted.reward,
-        campaign.config.proposals,
-        seed=seed,
-        start=best_keys(campaign.store.observations(), campaign.objective.sign),
-        on_step=on_step,
+        sampler: Sampler = RandomSampler(campaign.environment, campaign.ladder)
+        return sampler.sample(no_reward, n, seed=seed)
+    sampler = registry.build(
+        "sampler",
+        campaign.config.sampler,
+        environment=campaign.environment,
+        fidelities=campaign.ladder,
     )
+    start = best_known(campaign, START)
+    return sampler.sample(fitted.reward, n, seed=seed, start=start, on_step=on_step)
+
+
+def best_known(campaign: Campaign, n: int) -> list[str]:
+    """Candidates of the ledger by the best value that any fidelity gave them."""
+    value: dict[str, float] = {}
+    for o in campaign.store.observations():
+        if o.outcome.values is not None:
+            known = value.get(o.query.key, -torch.inf)
+            value[o.query.key] = max(known, utility(o, campaign.objective))
+    return sorted(value, key=lambda key: (-value[key], key))[:n]
+
+
+def no_reward(keys: Sequence[str]) -> Tensor:
+    """The reward of a sampler that never asks for one."""
+    raise RuntimeError(f"a random sampler asked for the reward of {len(keys)} candidates")
+
+
+def _best_rows(score: Tensor, n: int) -> list[int]:
+    rows: list[int] = score.argsort(descending=True, stable=True)[:n].tolist()
+    return rows
+
+
+def _warn_of_collapse(campaign: Campaign, diagnostics: dict[str, float]) -> None:
+    for i, fidelity in enumerate(campaign.ladder[:-1]):
+        correlation = diagnostics.get(f"correlation_{i}", 0.0)
+        if correlation > COLLAPSED:
+            log.warning(
+                "the fitted correlation of %s with %s is %.4f: the surrogate takes the one for "
+                "the other, and the cheaper will look best",
+                fidelity.name,
+                campaign.target.name,
+                correlation,
+            )

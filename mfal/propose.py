@@ -5,13 +5,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mfal.acquisition.reward import AcquisitionReward
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed
+from mfal.dataset import Dataset
 from mfal.errors import ConfigError
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
-from mfal.learn import Fitted
+from mfal.learn import Fitted, no_reward
 from mfal.select import Pool, candidate_queries, select_batch
+from mfal.surrogate.base import Surrogate
 from mfal.types import Query
 
 
@@ -48,45 +51,44 @@ def random_keys(campaign: Campaign, n: int, seed: int, *, tries: int = 20) -> li
     return list(found)[:n]
 
 
-def no_reward(keys: Sequence[str]) -> Tensor:
-    """The reward of a sampler that never asks for one."""
-    raise AssertionError(f"a random sampler asked for the reward of {len(keys)} candidates")
-
-
 def propose(campaign: Campaign, fitted: Fitted, proposals: Proposals, seed: int) -> list[Query]:
     """The batch: the best of the proposals and of promotions that the budget pays for."""
-    if fitted.reward is None:
+    surrogate, reward = fitted.surrogate, fitted.reward
+    if surrogate is None or reward is None:
         return random_batch(campaign, proposals, seed)
     queries = candidate_queries(
         proposals.queries,
-        promotions(campaign, fitted),
+        promotions(campaign, fitted.data, surrogate),
         [f.name for f in campaign.ladder],
         campaign.store.asked(),
     )
     if not queries:
         return []
-    return select_batch(make_pool(campaign, fitted, queries), campaign.config.batch, campaign.left)
+    pool = make_pool(campaign, fitted, surrogate, reward, queries)
+    return select_batch(pool, campaign.config.batch, campaign.left)
 
 
-def promotions(campaign: Campaign, fitted: Fitted) -> list[str]:
+def promotions(campaign: Campaign, data: Dataset, surrogate: Surrogate) -> list[str]:
     """Candidates in the ledger that were not asked at the target, the most promising first."""
-    data = fitted.data
     at_target = data.candidate[data.fidelity == data.n_fidelities - 1]
     rest = torch.ones(len(data.keys), dtype=torch.bool)
     rest[at_target] = False
     rows = rest.nonzero()[:, 0]
-    if fitted.surrogate is None or not len(rows):
+    if not len(rows):
         return []
-    mean = fitted.surrogate.joint(data.features[rows], rows).mean[:, -1]
+    mean = surrogate.joint(data.features[rows], rows).mean[:, -1]
     best = rows[mean.argsort(descending=True, stable=True)[: campaign.config.batch.promotions]]
     return [data.keys[i] for i in best.tolist()]
 
 
-def make_pool(campaign: Campaign, fitted: Fitted, queries: Sequence[Query]) -> Pool:
+def make_pool(
+    campaign: Campaign,
+    fitted: Fitted,
+    surrogate: Surrogate,
+    reward: AcquisitionReward,
+    queries: Sequence[Query],
+) -> Pool:
     """The competing queries with their acquisition values, costs and covariance."""
-    reward, surrogate = fitted.reward, fitted.surrogate
-    if reward is None or surrogate is None:
-        raise AssertionError("a pool needs a surrogate")
     rung = {f.name: i for i, f in enumerate(campaign.ladder)}
     keys = list(dict.fromkeys(q.key for q in queries))
     index = {key: i for i, key in enumerate(keys)}

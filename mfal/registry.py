@@ -33,6 +33,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "acquisition": {
         "gibbon": "mfal.acquisition.gibbon:Gibbon",
+        "ucb": "mfal.acquisition.ucb:FallbackUCB",
     },
     "sampler": {
         "gflownet": "mfal.gfn.sampler:GFlowNetSampler",
@@ -46,14 +47,16 @@ def build(kind: str, component: Component, **given: object) -> Any:  # noqa: ANN
 
     Args:
         kind: "problem", "features", "surrogate", "acquisition" or "sampler".
-        given: What the campaign itself passes to such a part (never set by a user).
+        given: What the campaign itself passes to such a part, if it takes it.
 
     Raises:
         UnknownNameError: for a name that does not exist or an option that is not taken.
         ConfigError: for an option of the wrong type or out of range.
     """
     options = check(kind, component, given)
-    return resolve(kind, component.name)(**given, **options)
+    factory = resolve(kind, component.name)
+    accepted = inspect.signature(factory).parameters
+    return factory(**{k: v for k, v in given.items() if k in accepted}, **options)
 
 
 def check(kind: str, component: Component, given: Collection[str] = ()) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def run_rounds(
     campaign: Campaign,
     n: int | None,
     *,
-    steps: Steps = Steps(),  # noqa: B008  (frozen)
+    steps: Steps = Steps(),
     progress: Progress | None = None,
 ) -> list[int]:
     """Run n rounds, or until the budget is spent; returns the numbers of those that ended.

@@ -68,7 +68,7 @@ class Scorer:
     def close(self) -> None:
         """End the worker process."""
         if self._pool is not None:
-            self._pool.stop()
+            self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
             self._pool = None
 

@@ -90,7 +90,8 @@ def _shortlist(pool: Pool) -> Tensor:
             target[rate[target].argsort(descending=True, stable=True)[:SHORTLIST]],
         ]
     )
-    return torch.unique(best)
+    rows: Tensor = torch.unique(best)
+    return rows
 
 
 def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConfig) -> list[int]:

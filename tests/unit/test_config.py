@@ -63,7 +63,7 @@ def test_bad_fields_are_named_with_what_would_be_right(
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     settings = motif_settings(tmp_path)
     del settings["budget"]["total"]
-    with pytest.raises(ConfigError, match="budget.total: is missing"):
+    with pytest.raises(ConfigError, match=r"budget\.total: is missing"):
         parse_config(settings)
 
 
