@@ -51,6 +51,8 @@ class TerminalProgress:
     ) -> None:
         self._live.update(self._view())
         self._live.stop()
+        if not self._live.console.is_terminal:
+            self._live.console.print()  # the last view ends without a line break there
 
     def begin_round(self, number: int, kind: str) -> None:
         """Name the round that starts."""

@@ -1,0 +1,189 @@
+"""Rounds under the real Prefect: its ephemeral server, and one that runs with schedules."""
+
+import json
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+import yaml
+
+from tests.support import ROOT, motif_settings
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1", "None"}
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
+    return kept | {"PREFECT_HOME": str(folder / "prefect")} | more
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def test_a_round_runs_as_a_flow_and_contacts_nobody(tmp_path: Path) -> None:
+    config = tmp_path / "motif.yaml"
+    config.write_text(yaml.safe_dump(motif_settings(tmp_path)))
+    contacts = tmp_path / "contacts.txt"
+    done = subprocess.run(
+        [sys.executable, "-m", "mfal", "round", str(config)],
+        cwd=tmp_path,
+        env=environment(
+            tmp_path,
+            MFAL_UI_PORT=str(free_port()),  # where no server runs
+            PYTHONPATH=f"{Path(__file__).parent / 'loopback'}:{ROOT}",
+            CONTACTS=str(contacts),
+        ),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Round 1:" in done.stdout
+
+    with sqlite3.connect(tmp_path / "prefect" / "prefect.db") as history:
+        (flow,) = history.execute("SELECT name, state_type FROM flow_run").fetchall()
+        tasks = history.execute("SELECT name, state_type FROM task_run").fetchall()
+    assert flow == ("motif round 1", "COMPLETED")
+    assert {name.rpartition("-")[0] for name, _ in tasks} == {
+        "fit",
+        "train",
+        "propose",
+        "score",
+        "append",
+    }
+    assert {state for _, state in tasks} == {"COMPLETED"}
+
+    hosts = {line.split(" ", 1)[1] for line in contacts.read_text().splitlines()}
+    assert hosts & LOOPBACK
+    assert hosts <= LOOPBACK, hosts
+
+
+def call(url: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(url, data=data, headers={"Content-Type": "application/json"})
+    with urlopen(request, timeout=30) as response:
+        return json.loads(response.read() or b"null")
+
+
+def wait_for(what: str, found: Any, seconds: float = 120) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if result := found():
+                return result
+        except OSError:
+            pass  # the server is not up yet
+        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        time.sleep(0.5)
+
+
+@contextmanager
+def running(folder: Path, module: str, port: int) -> Iterator[None]:
+    with (folder / f"{module}.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=folder,
+            env=environment(folder, MFAL_UI_PORT=str(port), PYTHONPATH=str(ROOT)),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server and a serving process with one scheduled campaign: address of the API, folder."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "configs").mkdir()
+    settings = motif_settings(folder, schedule={"cron": "0 3 * * *"})
+    (folder / "configs" / "motif.yaml").write_text(yaml.safe_dump(settings))
+    port = free_port()
+    api = f"http://127.0.0.1:{port}/api"
+    with running(folder, "flows.ui", port):
+        wait_for("server", lambda: call(f"{api}/health"))
+        with running(folder, "flows.serve", port):
+            wait_for("deployment", lambda: call(f"{api}/deployments/filter", {}))
+            yield api, folder
+
+
+def test_a_cron_deployment_gets_scheduled_runs(served: tuple[str, Path]) -> None:
+    api, _ = served
+    scheduled = wait_for("scheduled run", lambda: call(f"{api}/flow_runs/filter", {}))
+    assert {run["state_type"] for run in scheduled} == {"SCHEDULED"}
+    assert {run["next_scheduled_start_time"][11:16] for run in scheduled} == {"03:00"}
+    assert {run["parameters"]["campaign"] for run in scheduled} == {"motif"}
+
+
+def test_the_page_is_served_on_loopback_and_calls_its_own_port(served: tuple[str, Path]) -> None:
+    api, _ = served
+    settings = call(f"{api.removesuffix('/api')}/ui-settings")
+    assert settings["api_url"] == api
+    port = int(api.rsplit(":", 1)[1].partition("/")[0])
+    listening = {
+        address
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        for address, state in [(line.split()[1], line.split()[3])]
+        if state == "0A" and int(address.split(":")[1], 16) == port
+    }
+    assert {a.split(":")[0] for a in listening} == {"0100007F"}  # 127.0.0.1
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"campaign": "motif", "rounds": "many"}, {"campaign": "../motif"}, {"campaign": "os:system"}],
+)
+def test_bad_parameters_are_refused_before_anything_runs(
+    served: tuple[str, Path], parameters: dict[str, Any]
+) -> None:
+    with pytest.raises(HTTPError) as refused:
+        call(_create(served[0]), {"parameters": parameters})
+    assert refused.value.code in (409, 422)
+
+
+def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
+    api, folder = served
+    final = run_to_its_end(api, {"campaign": "motif", "rounds": 1})
+    assert final["state_type"] == "COMPLETED", (folder / "flows.serve.log").read_text()
+    with sqlite3.connect(folder / "data" / "motif" / "ledger.db") as ledger:
+        assert ledger.execute("SELECT number FROM rounds").fetchall() == [(0,), (1,)]
+
+    final = run_to_its_end(api, {"campaign": "another", "rounds": 1})
+    assert final["state_type"] == "FAILED"
+    assert "there is no campaign 'another'" in final["state"]["message"]
+
+
+def _create(api: str) -> str:
+    (deployment,) = wait_for("deployment", lambda: call(f"{api}/deployments/filter", {}))
+    return f"{api}/deployments/{deployment['id']}/create_flow_run"
+
+
+def run_to_its_end(api: str, parameters: dict[str, Any]) -> Any:
+    # The server answers 503 while its database is busy, and is asked again.
+    run = wait_for("run", lambda: call(_create(api), {"parameters": parameters}))
+
+    def ended() -> Any:
+        state = call(f"{api}/flow_runs/{run['id']}")
+        return state["state_type"] in ("COMPLETED", "FAILED", "CRASHED") and state
+
+    return wait_for("end of the run", ended, 180)

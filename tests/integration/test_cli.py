@@ -1,0 +1,96 @@
+"""The command line as a user meets it: exit codes, messages, nothing spent by mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support import ROOT, motif_settings
+
+
+def mfal(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "mfal", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"COLUMNS": "200"},
+        timeout=120,
+    )
+
+
+def write(folder: Path, settings: dict[str, Any]) -> str:
+    path = folder / "campaign.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "remedy"),
+    [
+        ({"budjet": 1}, "campaign.yaml: budjet: there is no such field", "budget"),
+        ({"budget__total": "lots"}, "campaign.yaml: budget.total", "Campaign units"),
+        ({"costs": {"half": -1}}, "campaign.yaml: costs.half", "Cost per query"),
+        ({"costs": {"third": 1}}, "campaign.yaml: costs: motif has no fidelity third", "half"),
+        ({"problem": "aptamer"}, "problem 'aptamer' is not known", "built in: dna"),
+        (
+            {"problem": {"name": "dna", "options": {"backend": "nupack"}}},
+            "NUPACK",
+            "viennarna",
+        ),
+        ({"problem__options": {"sloow": 1}}, "has no option 'sloow'", "slow"),
+        ({"sampler": {"name": "gflownet", "options": {"steps": -1}}}, "option steps", "gt"),
+        ({"budget__total": 0.5}, "budget.total: 0.5 does not pay for a single query", "costs 1"),
+        ({"budget__total": 20}, "the design costs 30", "raise the budget"),
+        ({"data_dir": "/proc/mfal"}, "/proc/mfal", "data_dir"),
+    ],
+)
+def test_bad_input_is_explained_and_nothing_is_spent(
+    tmp_path: Path, change: dict[str, Any], message: str, remedy: str
+) -> None:
+    settings = motif_settings(tmp_path, **change)
+    done = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr and remedy in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "calls.txt").exists()
+    assert not list(tmp_path.glob("data/*/ledger.db"))
+
+
+def test_a_round_shows_its_batch_the_best_the_curve_and_the_ledger(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, budget__total=42)
+    done = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for expected in (
+        "motif half",  # the engine
+        "Round 1:",
+        "Best 8 measured at whole",
+        "Top-10 mean against cost",
+        "spent 42 of 42 on",
+        "ledger.db",
+    ):
+        assert expected in done.stdout, done.stdout
+
+    again = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
+    assert again.returncode == 0
+    assert "The budget is spent" in again.stdout
+
+    report = mfal("report", write(tmp_path, settings), cwd=tmp_path)
+    assert report.returncode == 0
+    assert "spent 42 of 42 on" in report.stdout
+
+
+def test_the_schema_is_json_and_names_every_section(tmp_path: Path) -> None:
+    schema = json.loads(mfal("schema", cwd=tmp_path).stdout)
+    assert {"problem", "budget", "initial", "batch", "sampler"} <= set(schema["properties"])
+
+
+def test_make_help_names_every_target(tmp_path: Path) -> None:
+    done = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True)
+    targets = "round campaign ui serve test test-all lint type bench report clean"
+    assert all(f"make {target}" in done.stdout for target in targets.split())

@@ -1,0 +1,268 @@
+"""Whole rounds on a small problem, through the library."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mfal.budget import total_cost
+from mfal.campaign import open_campaign
+from mfal.config import CampaignConfig, parse_config
+from mfal.errors import LedgerError
+from mfal.round import Steps, run_rounds, score
+from tests.support import motif_settings
+
+MakeConfig = Callable[..., CampaignConfig]
+ReadCalls = Callable[[], list[str]]
+
+# What a ledger holds, without the times at which it was written and how long things took.
+LEDGER = """
+SELECT r.number, r.kind, r.seed, q.position, q.key, q.fidelity, q.cost,
+       o."values", o.error, o.cost, o.backend
+FROM queries q JOIN rounds r ON r.id = q.round_id LEFT JOIN outcomes o ON o.query_id = q.id
+ORDER BY r.number, q.position
+"""
+
+
+def ledger(config: CampaignConfig) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(config.folder / "ledger.db") as connection:
+        return connection.execute(LEDGER).fetchall()
+
+
+def run(config: CampaignConfig, n: int | None = 1, steps: Steps | None = None) -> list[int]:
+    with open_campaign(config) as campaign:
+        return run_rounds(campaign, n, steps=steps or Steps())
+
+
+def test_a_first_round_is_the_initial_design_and_a_batch(
+    motif: MakeConfig, calls: ReadCalls
+) -> None:
+    config = motif()
+    assert run(config) == [1]
+    rows = ledger(config)
+    initial = [row for row in rows if row[0] == 0]
+    assert Counter(row[5] for row in initial) == {"half": 12, "whole": 6}
+    # Nested: whoever was asked at the target was asked below it, too.
+    asked = {name: {row[4] for row in initial if row[5] == name} for name in ("half", "whole")}
+    assert asked["whole"] < asked["half"]
+    batch = [row for row in rows if row[0] == 1]
+    assert total_cost(row[6] for row in batch) == 12
+    assert len(calls()) == len(rows) == len(set(calls()))
+
+
+def test_a_second_call_goes_on_and_scores_nothing_twice(
+    motif: MakeConfig, calls: ReadCalls
+) -> None:
+    config = motif()
+    run(config)
+    before = calls()
+    assert run(config) == [2]
+    new = calls()[len(before) :]
+    assert calls()[: len(before)] == before
+    assert not set(new) & set(before)
+    assert len(new) == sum(row[0] == 2 for row in ledger(config))
+
+
+def test_the_same_seed_gives_the_same_ledger_and_another_does_not(tmp_path: Path) -> None:
+    ledgers = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        config = parse_config(motif_settings(tmp_path / name, seed=seed, problem__options={}))
+        run(config, 2)
+        ledgers.append(ledger(config))
+    assert ledgers[0] == ledgers[1] != ledgers[2]
+
+
+def test_the_budget_is_spent_to_the_last_unit_and_not_beyond(motif: MakeConfig) -> None:
+    # 12 x 1 + 6 x 3 = 30 for the design, then 12 + 12, and 3 are left.
+    config = motif(budget__total=57)
+    assert run(config, None) == [1, 2, 3]
+    spent = [total_cost(r[9] for r in ledger(config) if r[0] == n) for n in range(4)]
+    assert spent == [30, 12, 12, 3]
+    assert run(config, None) == []
+    with open_campaign(config) as campaign:
+        assert campaign.store.spent() == 57
+        assert campaign.left == 0
+
+
+def test_fractions_of_a_unit_are_exact(motif: MakeConfig) -> None:
+    # 12 x 0.1 + 6 x 0.3 = 3 for the design; the rest divides into tenths.
+    config = motif(costs={"half": 0.1, "whole": 0.3}, budget__total=4.2, batch={"cost": 0.5})
+    run(config, None)
+    with open_campaign(config) as campaign:
+        assert campaign.store.spent() == 4.2
+
+
+def test_a_batch_may_be_limited_in_number(motif: MakeConfig) -> None:
+    config = motif(batch={"queries": 4})
+    run(config)
+    assert sum(row[0] == 1 for row in ledger(config)) == 4
+
+
+def test_a_larger_budget_goes_on_with_the_same_ledger(motif: MakeConfig) -> None:
+    run(motif(budget__total=42), None)
+    assert run(motif(budget__total=54), None) == [2]
+
+
+def test_a_ledger_of_another_configuration_is_refused(motif: MakeConfig, calls: ReadCalls) -> None:
+    run(motif())
+    before = calls()
+    for change in ({"seed": 2}, {"costs": {"half": 2.0}}, {"initial__queries": {"half": 3}}):
+        with pytest.raises(LedgerError, match=f"{next(iter(change)).partition('__')[0]} was"):
+            run(motif(**change))
+    assert calls() == before
+
+
+def test_two_engines_do_not_mix_unless_told_to(motif: MakeConfig, tmp_path: Path) -> None:
+    # The engine is the problem's choice, not the configuration's: as with `auto`.
+    config = motif()
+    run(config)
+    with sqlite3.connect(config.folder / "ledger.db") as connection:
+        connection.execute("DROP TRIGGER outcomes_no_update")
+        connection.execute("UPDATE outcomes SET backend = 'another engine'")
+    with pytest.raises(LedgerError, match="another engine"):
+        run(config)
+    assert run(motif(mix_backends=True)) == [2]
+
+
+@pytest.mark.parametrize("trouble", ["raise", "nan", "shorter", "crash", "hang"])
+def test_a_failing_oracle_is_recorded_and_charged_and_the_round_goes_on(
+    tmp_path: Path, trouble: str
+) -> None:
+    settings = motif_settings(
+        tmp_path, problem__options={"trouble": trouble}, scoring__timeout_seconds=2.0
+    )
+    config = parse_config(settings)
+    assert run(config) == [1]
+    rows = ledger(config)
+    failed = [row for row in rows if row[8] is not None]
+    assert {row[4][0] for row in failed} == {"A"}
+    assert not [row for row in rows if row[4][0] == "A" and row[8] is None]
+    assert all(row[9] == row[6] for row in rows)
+    with open_campaign(config) as campaign:
+        assert campaign.store.spent() == total_cost(row[6] for row in rows) == 42
+
+
+def test_failures_are_free_where_the_configuration_says_so(tmp_path: Path) -> None:
+    settings = motif_settings(
+        tmp_path, problem__options={"trouble": "raise"}, budget__charge_failures=False
+    )
+    config = parse_config(settings)
+    run(config)
+    rows = ledger(config)
+    assert {row[9] for row in rows if row[8] is not None} == {0.0}
+    assert all(row[9] == row[6] for row in rows if row[8] is None)
+
+
+def test_only_failures_lead_to_a_random_batch_that_says_so(motif: MakeConfig) -> None:
+    config = motif()
+
+    def fail(*arguments: Any) -> Any:
+        answers = score(*arguments)
+        return [(q, type(o)(None, "out of order", o.seconds), b) for q, o, b in answers]
+
+    assert run(config, 1, Steps(score=fail)) == [1]
+    with open_campaign(config) as campaign:
+        assert "random batch" in campaign.store.rounds()[1].record["fallback"]
+    assert sum(row[0] == 1 for row in ledger(config)) > 0
+
+
+def test_a_round_that_breaks_anywhere_is_finished_by_the_next_run(tmp_path: Path) -> None:
+    whole = parse_config(motif_settings(tmp_path / "whole", problem__options={}))
+    broken = parse_config(motif_settings(tmp_path / "broken", problem__options={}))
+    run(whole, 2)
+
+    def breaks_at(name: str, call: int) -> Steps:
+        step, seen = getattr(Steps(), name), [0]
+
+        def breaking(*arguments: Any) -> Any:
+            seen[0] += 1
+            if seen[0] == call:
+                raise KeyboardInterrupt
+            return step(*arguments)
+
+        return Steps(**{name: breaking})
+
+    for name, call in (("score", 2), ("append", 2), ("fit", 1), ("train", 1), ("propose", 1)):
+        with pytest.raises(KeyboardInterrupt):
+            run(broken, 2, breaks_at(name, call))
+    with open_campaign(broken) as campaign:
+        done = len([r for r in campaign.store.rounds() if r.finished and r.number])
+    run(broken, 2 - done)
+    assert ledger(broken) == ledger(whole)
+
+
+def test_a_second_process_is_kept_off(motif: MakeConfig) -> None:
+    config = motif()
+    with open_campaign(config), pytest.raises(LedgerError, match="another process"):
+        # The lock belongs to the process: another one has to ask for it.
+        _open_in_another_process(config)
+
+
+def _open_in_another_process(config: CampaignConfig) -> None:
+    code = (
+        "import sys; from mfal.config import CampaignConfig; "
+        "from mfal.campaign import open_campaign\n"
+        "with open_campaign(CampaignConfig.model_validate_json(sys.argv[1])): pass"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, config.model_dump_json()], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise LedgerError(done.stderr.strip())
+
+
+@pytest.mark.parametrize("after", [7, 25])
+def test_kill_9_while_scoring_loses_nothing_and_pays_nothing_twice(
+    tmp_path: Path, after: int
+) -> None:
+    """Killed in the initial design (after 7 calls) and in the batch (after 25)."""
+    undisturbed = parse_config(motif_settings(tmp_path / "undisturbed", problem__options={}))
+    run(undisturbed)
+
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    options = {"calls": str(folder / "calls.txt"), "slow": 0.25}
+    settings = motif_settings(folder, problem__options=options, scoring__chunk_size=2)
+    path = folder / "killed.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    process = _start_round(path)
+    _wait_for_calls(folder / "calls.txt", after)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    config = parse_config(settings)
+    recorded = [f"{row[5]} {row[4]}" for row in ledger(config) if row[7] is not None]
+    assert len(recorded) < len(ledger(undisturbed))
+    before = _read(folder / "calls.txt")
+
+    assert _start_round(path).wait(timeout=120) == 0
+    # The problem's options differ, and so its name in the ledger; all that was asked,
+    # answered and paid for does not.
+    assert ledger(config) == ledger(undisturbed)
+    asked_again = Counter(_read(folder / "calls.txt")[len(before) :])
+    assert not set(recorded) & set(asked_again)
+
+
+def _start_round(path: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "mfal", "round", str(path), "--no-prefect"]
+    # A group of its own, so that the worker process is killed with it.
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+
+
+def _wait_for_calls(path: Path, n: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(_read(path)) < n:
+        assert time.monotonic() < deadline, "the round did not get that far"
+        time.sleep(0.02)
+
+
+def _read(path: Path) -> Sequence[str]:
+    return path.read_text().splitlines() if path.exists() else []
