@@ -7,6 +7,8 @@ one candidate at a time, so that a bad candidate costs only itself.
 import logging
 import math
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -119,7 +121,16 @@ def scorer(
 
 def _build_oracle(problem: Component) -> None:
     global _oracle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _oracle = build("problem", problem).oracle
+
+
+def _end_with_parent() -> None:
+    """End this process when the campaign's is gone, even in the middle of a call that hangs."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _evaluate(keys: list[str], fidelity: Fidelity) -> object:

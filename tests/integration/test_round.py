@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -249,6 +250,20 @@ def test_kill_9_while_scoring_loses_nothing_and_pays_nothing_twice(
     assert ledger(config) == ledger(undisturbed)
     asked_again = Counter(_read(folder / "calls.txt")[len(before) :])
     assert not set(recorded) & set(asked_again)
+
+
+def test_a_hanging_worker_ends_with_its_campaign(tmp_path: Path) -> None:
+    options = {"calls": str(tmp_path / "calls.txt"), "trouble": "hang"}
+    path = tmp_path / "hang.yaml"
+    path.write_text(yaml.safe_dump(motif_settings(tmp_path, problem__options=options)))
+    process = _start_round(path)
+    _wait_for_calls(tmp_path / "calls.txt", 1)
+    children = psutil.Process(process.pid).children()
+    assert children
+    process.kill()  # the process alone, not its group
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
 
 
 def _start_round(path: Path) -> "subprocess.Popen[bytes]":
