@@ -221,11 +221,20 @@ def _open_in_another_process(config: CampaignConfig) -> None:
         raise LedgerError(done.stderr.strip())
 
 
-@pytest.mark.parametrize("after", [7, 25])
+@pytest.mark.parametrize(
+    ("after", "how"),
+    [
+        (7, ["--no-prefect"]),  # in the initial design
+        (25, ["--no-prefect"]),  # in the batch
+        pytest.param(7, [], marks=pytest.mark.slow),  # the same under Prefect
+        pytest.param(25, [], marks=pytest.mark.slow),
+    ],
+)
 def test_kill_9_while_scoring_loses_nothing_and_pays_nothing_twice(
-    tmp_path: Path, after: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, how: list[str]
 ) -> None:
-    """Killed in the initial design (after 7 calls) and in the batch (after 25)."""
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.setenv("MFAL_UI_PORT", "1")  # where no server runs
     undisturbed = parse_config(motif_settings(tmp_path / "undisturbed", problem__options={}))
     run(undisturbed)
 
@@ -235,7 +244,7 @@ def test_kill_9_while_scoring_loses_nothing_and_pays_nothing_twice(
     settings = motif_settings(folder, problem__options=options, scoring__chunk_size=2)
     path = folder / "killed.yaml"
     path.write_text(yaml.safe_dump(settings))
-    process = _start_round(path)
+    process = _start_round(path, how)
     _wait_for_calls(folder / "calls.txt", after)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -244,7 +253,7 @@ def test_kill_9_while_scoring_loses_nothing_and_pays_nothing_twice(
     assert len(recorded) < len(ledger(undisturbed))
     before = _read(folder / "calls.txt")
 
-    assert _start_round(path).wait(timeout=120) == 0
+    assert _start_round(path, how).wait(timeout=240) == 0
     # The problem's options differ, and so its name in the ledger; all that was asked,
     # answered and paid for does not.
     assert ledger(config) == ledger(undisturbed)
@@ -256,7 +265,7 @@ def test_a_hanging_worker_ends_with_its_campaign(tmp_path: Path) -> None:
     options = {"calls": str(tmp_path / "calls.txt"), "trouble": "hang"}
     path = tmp_path / "hang.yaml"
     path.write_text(yaml.safe_dump(motif_settings(tmp_path, problem__options=options)))
-    process = _start_round(path)
+    process = _start_round(path, ["--no-prefect"])
     _wait_for_calls(tmp_path / "calls.txt", 1)
     children = psutil.Process(process.pid).children()
     assert children
@@ -266,8 +275,8 @@ def test_a_hanging_worker_ends_with_its_campaign(tmp_path: Path) -> None:
     assert not alive
 
 
-def _start_round(path: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "mfal", "round", str(path), "--no-prefect"]
+def _start_round(path: Path, how: Sequence[str]) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "mfal", "round", str(path), *how]
     # A group of its own, so that the worker process is killed with it.
     return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
 
