@@ -17,7 +17,8 @@ from mfal.config import CampaignConfig
 from mfal.envs.base import Environment
 from mfal.errors import BudgetError, ConfigError, LedgerError
 from mfal.features.base import Features, FeatureSet
-from mfal.store import Store, sqlite_url
+from mfal.store import Store
+from mfal.tables import sqlite_url
 from mfal.types import Fidelity, Objective, Problem
 
 PACKAGES = ("mfal", "torch", "botorch", "gpytorch", "numpy", "ViennaRNA", "nupack", "prefect")

@@ -5,7 +5,6 @@ declared cheap; ``folding`` computes the minimum free energy (kcal/mol, lower is
 NUPACK or ViennaRNA. Costs are declared figures in campaign units, 1 and 7 by default.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from mfal.errors import ConfigError, InvalidKeyError, MfalError, UnknownNameError
+from mfal.errors import ConfigError, InvalidKeyError, UnknownNameError
 from mfal.types import Fidelity, Objective, Outcome, Problem
+from oracles.dna_weights import TRAINED_LENGTH, WEIGHTS, transformer_label
 from oracles.folding import ALPHABET, FoldingBackend, check_letters, select_backend
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 TRANSFORMER = Fidelity("transformer", cost=1.0, level=0.5)
 FOLDING = Fidelity("folding", cost=7.0, level=1.0)
 ENERGY = Objective("energy", "kcal/mol", "min")
-
-TRAINED_LENGTH = 30
-WEIGHTS = Path(__file__).resolve().parent.parent / "data" / "dna_transformer.safetensors"
-TRAIN_COMMAND = f"python -m oracles.dna_transformer train --out {WEIGHTS}"
 
 
 def problem(
@@ -141,28 +137,6 @@ class DnaOracle:
         from oracles.dna_transformer import load
 
         return load(self._weights)
-
-
-def transformer_label(weights: Path = WEIGHTS) -> str:
-    """Name of a weights file: the first digits of its SHA-256, and the size of the network."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-        with safe_open(weights, framework="np") as tensors:
-            names = tensors.keys()
-            parameters = sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
-    except (OSError, SafetensorError) as error:
-        raise unreadable_weights(weights, error) from error
-    return f"transformer {digest[:8]}, {round(parameters / 1000)}k parameters"
-
-
-def unreadable_weights(weights: Path, error: Exception) -> MfalError:
-    """The error for weights that are missing or not what they should be."""
-    return MfalError(
-        f"the transformer's weights {weights} cannot be read ({error})",
-        f"install the package again, or train them anew: {TRAIN_COMMAND}",
-    )
 
 
 def _outcome(energy: float, seconds: float) -> Outcome:

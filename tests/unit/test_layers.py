@@ -13,7 +13,7 @@ from tests.support import ROOT
 # Inside mfal a module may import from its own layer and from those above it in this list.
 LAYERS = [
     ["types", "errors"],
-    ["budget", "config"],
+    ["budget", "config", "tables"],
     ["registry", "store", "metrics"],
     ["dataset", "features", "scoring"],
     ["envs"],

@@ -17,7 +17,8 @@ from mfal.errors import (
     UnknownNameError,
 )
 from mfal.types import Fidelity, Objective, Oracle, Outcome
-from oracles.dna import FOLDING, TRAINED_LENGTH, TRANSFORMER, WEIGHTS, DnaOracle, problem
+from oracles.dna import FOLDING, TRANSFORMER, DnaOracle, problem
+from oracles.dna_weights import TRAINED_LENGTH, WEIGHTS
 
 HAIRPIN = "CAGCCCGTCAGAGCACGCTGACGGGCCAAG"
 WEAK = "GTCACGGGTGCGTGGTGCGCAGTGGAGACA"
@@ -112,7 +113,7 @@ def test_the_environment_builds_strands_of_the_length() -> None:
 def test_an_oracle_travels_to_a_worker_process() -> None:
     oracle = _oracle()
     before = oracle.evaluate([HAIRPIN], TRANSFORMER)[0].values
-    copy = pickle.loads(pickle.dumps(oracle))  # noqa: S301 - our own bytes
+    copy = pickle.loads(pickle.dumps(oracle))
     assert copy.backends == oracle.backends
     assert copy.evaluate([HAIRPIN], TRANSFORMER)[0].values == before
     assert copy.evaluate([HAIRPIN], FOLDING)[0].values == (-10.9,)
@@ -146,7 +147,7 @@ def test_lengths_out_of_range_fail_validation(length: int) -> None:
 def test_missing_weights_say_how_to_make_them(fake_folding: Any, tmp_path: Path) -> None:
     with pytest.raises(MfalError, match=r"none\.safetensors cannot be read") as caught:
         DnaOracle(fake_folding, weights=tmp_path / "none.safetensors")
-    assert "python -m oracles.dna_transformer train --out" in caught.value.hint
+    assert "python -m oracles.dna_training train --out" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights", WEIGHTS.read_bytes()[:-100]])

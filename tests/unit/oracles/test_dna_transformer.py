@@ -14,23 +14,25 @@ from scipy.stats import spearmanr  # type: ignore[import-untyped]
 from typer.testing import CliRunner
 
 from mfal.errors import InvalidKeyError, MfalError
-from oracles.dna import TRAINED_LENGTH, WEIGHTS, transformer_label
-from oracles.dna_transformer import (
-    MAX_STEM,
-    DnaTransformer,
+from oracles.dna_training import (
     app,
-    encode,
     held_out,
-    kmer_codes,
-    load,
     main,
     make_labels,
     r_squared,
-    save,
     spearman,
-    stem_lengths,
     train,
 )
+from oracles.dna_transformer import (
+    MAX_STEM,
+    DnaTransformer,
+    encode,
+    kmer_codes,
+    load,
+    save,
+    stem_lengths,
+)
+from oracles.dna_weights import TRAINED_LENGTH, WEIGHTS, transformer_label
 from oracles.folding import ViennaFolding
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -196,7 +198,7 @@ def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     save(model, path)
     with pytest.raises(MfalError, match="cannot be read") as caught:
         load(path)
-    assert "python -m oracles.dna_transformer train" in caught.value.hint
+    assert "python -m oracles.dna_training train" in caught.value.hint
 
 
 def test_spearman_ranks_ties_by_their_average() -> None:
@@ -210,7 +212,7 @@ def test_r_squared() -> None:
 
 
 def test_the_commands_train_and_evaluate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oracles.dna_transformer.HELD_OUT", 300)
+    monkeypatch.setattr("oracles.dna_training.HELD_OUT", 300)
     weights, table = tmp_path / "w.safetensors", tmp_path / "nupack.csv"
     run, threads = CliRunner(), torch.get_num_threads()
     try:

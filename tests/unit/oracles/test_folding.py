@@ -141,7 +141,7 @@ def test_vienna_label_says_engine_parameters_and_conditions() -> None:
 
 def test_backends_travel_to_a_worker_process(nupack: Any) -> None:
     for folding in (ViennaFolding(), NupackFolding()):
-        copy = pickle.loads(pickle.dumps(folding))  # noqa: S301 - our own bytes
+        copy = pickle.loads(pickle.dumps(folding))
         assert copy.label == folding.label
         assert copy.fold(KNOWN[0][0]) == folding.fold(KNOWN[0][0])
 

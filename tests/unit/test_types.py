@@ -1,0 +1,95 @@
+import dataclasses
+import pickle
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from mfal.errors import ConfigError, LedgerError
+from mfal.types import Fidelity, Objective, Oracle, Outcome, Problem, Query, check_ladder
+from tests.problems.motif import MotifOracle, problem
+
+
+@pytest.mark.parametrize("cost", [0, -1.0, float("inf"), float("nan")])
+def test_a_cost_is_finite_and_above_zero(cost: float) -> None:
+    with pytest.raises(ConfigError, match="'cheap': cost is"):
+        Fidelity("cheap", cost, 1.0)
+
+
+@pytest.mark.parametrize("level", [0, -0.5, 1.01, float("inf"), float("nan")])
+def test_a_level_lies_above_zero_and_up_to_one(level: float) -> None:
+    with pytest.raises(ConfigError, match="'cheap': level is"):
+        Fidelity("cheap", 1.0, level)
+
+
+def test_the_least_and_the_greatest_that_a_fidelity_may_be() -> None:
+    assert Fidelity("cheap", 1e-300, 1e-300).level < Fidelity("target", 1e300, 1.0).level
+
+
+@pytest.mark.parametrize(
+    "levels", [(0.5, 1.0), (1.0,), (0.1, 0.2, 0.3, 1)], ids=lambda levels: len(levels)
+)
+def test_rising_ladders_that_end_at_the_target_are_accepted(levels: Sequence[float]) -> None:
+    check_ladder([Fidelity(f"f{i}", 1.0, level) for i, level in enumerate(levels)])
+
+
+@pytest.mark.parametrize(
+    ("rungs", "said"),
+    [
+        ([], "the ladder has the fidelities"),
+        ([("a", 0.5), ("a", 1.0)], "the ladder has the fidelities"),
+        ([("a", 0.5), ("b", 0.9)], "the levels of the ladder are"),
+        ([("a", 1.0), ("b", 0.5)], "the levels of the ladder are"),
+        ([("a", 0.5), ("b", 0.5), ("c", 1.0)], "the levels of the ladder are"),
+        ([("a", 1.0), ("b", 1.0)], "the levels of the ladder are"),
+    ],
+)
+def test_other_ladders_are_refused(rungs: list[tuple[str, float]], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check_ladder([Fidelity(name, 1.0, level) for name, level in rungs])
+
+
+def test_a_problem_checks_its_ladder() -> None:
+    class Upside(MotifOracle):
+        fidelities = (Fidelity("whole", 3.0, 1.0), Fidelity("half", 1.0, 0.5))
+
+    with pytest.raises(ConfigError, match="levels of the ladder"):
+        Problem("upside down", Upside(None, 0, "", ""), problem().environment)
+
+
+@pytest.mark.parametrize("both_or_none", [(None, None), ((1.0,), "it broke")])
+def test_an_outcome_has_either_values_or_an_error(both_or_none: tuple[Any, Any]) -> None:
+    with pytest.raises(ValueError, match="either values or an error"):
+        Outcome(*both_or_none, seconds=0.0)
+    assert Outcome((), None, 0.0).error is None
+    assert Outcome(None, "", 0.0).values is None
+
+
+def test_signs_turn_values_into_utilities() -> None:
+    assert Objective("energy", "kcal/mol", "min").sign == -1
+    assert Objective("agreement", "places", "max").sign == 1
+
+
+def test_what_crosses_to_a_worker_is_frozen_and_survives_pickling() -> None:
+    for value in (Query("A", "low"), Fidelity("low", 1.0, 0.5), Outcome((1.5,), None, 0.1)):
+        assert pickle.loads(pickle.dumps(value)) == value
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, dataclasses.fields(value)[0].name, "other")
+
+
+def test_errors_keep_their_hint_when_pickled() -> None:
+    error = pickle.loads(pickle.dumps(LedgerError("it is in use", "wait")))
+    assert isinstance(error, LedgerError)
+    assert (error.message, error.hint) == ("it is in use", "wait")
+    assert str(error) == "it is in use\n  hint: wait"
+    assert str(LedgerError("it is in use")) == "it is in use"
+
+
+def test_queries_sort_by_key_then_fidelity() -> None:
+    queries = [Query("B", "a"), Query("A", "b"), Query("A", "a")]
+    assert sorted(queries) == [Query("A", "a"), Query("A", "b"), Query("B", "a")]
+
+
+def test_the_protocol_tells_an_oracle_from_what_is_none() -> None:
+    assert isinstance(problem().oracle, Oracle)
+    assert not isinstance(problem(), Oracle)
