@@ -1,5 +1,6 @@
 """From many proposals to the batch that is bought: unique, diverse, affordable."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -66,9 +67,9 @@ def select_batch(pool: Pool, config: BatchConfig, left: float) -> list[Query]:
 
     The diversity term is the gain of log determinant of the batch's posterior covariance,
     by a Cholesky factor that grows a row per pick (the batch form of GIBBON, Moss et al.
-    2021, arXiv 2102.03324, eq. 11, with a weight). A query is only taken if the share of
-    the cost that goes to the target stays above `config.target_share`, as long as a query
-    at the target is to be had; and a candidate is taken at one fidelity only.
+    2021, arXiv 2102.03324, with a weight). A query below the target is only taken if the
+    target can still get its share of the cost, `config.target_share`, as long as queries at
+    the target are to be had and affordable; and a candidate is taken at one fidelity only.
 
     Args:
         left: Campaign units that the campaign may still spend.
@@ -117,8 +118,9 @@ def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConf
         if not open_rows.any():
             break
         gain = value + weight * 0.5 * torch.log((posterior / prior).clamp_min(1e-12))
-        # A share at the target that a cheap pick would break: choose among the target's.
-        breaks = ~is_target & (target_spent < config.target_share * (spent + price))
+        breaks = ~is_target & _breaks_floor(
+            price, limit, spent, target_spent, _target_cost(price, open_rows & is_target), config
+        )
         preferred = open_rows & ~breaks
         eligible = preferred if preferred.any() else open_rows
         pick = int(torch.where(eligible, gain / price, -torch.inf).argmax())
@@ -132,6 +134,34 @@ def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConf
         factor = torch.cat([factor, row[None]])
         posterior = (posterior - row**2).clamp_min(1e-12)
     return chosen
+
+
+def _target_cost(price: Tensor, at_target: Tensor) -> float:
+    """What a query at the target costs; 0 where none is to be had."""
+    return float(price[at_target].min()) if at_target.any() else 0.0
+
+
+def _breaks_floor(
+    price: Tensor,
+    limit: float,
+    spent: float,
+    target_spent: float,
+    target_cost: float,
+    config: BatchConfig,
+) -> Tensor:
+    """Which prices would leave too little for the target's share, bool ``n``.
+
+    Where the cost alone ends a round, enough whole target queries to make up the share of
+    that limit are kept in reserve; where their number may end it, the share holds at every
+    step.
+    """
+    if not target_cost:
+        return torch.zeros_like(price, dtype=torch.bool)
+    if config.queries is not None:
+        return target_spent < config.target_share * (spent + price)
+    owed = max(0.0, config.target_share * limit - target_spent)
+    reserve = total_cost([target_cost] * math.ceil(owed / target_cost - 1e-9))
+    return spent + price + reserve > limit + 1e-9
 
 
 def _same_key(keys: Sequence[str]) -> list[list[int]]:

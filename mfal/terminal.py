@@ -18,6 +18,7 @@ from mfal.progress import STAGES, Stage
 from mfal.types import Observation
 
 BATCH_ROWS = 12
+BEST_ROWS = 10
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
@@ -149,13 +150,14 @@ def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Table:
     """The best candidates measured at the target, each with its drawing in text."""
     objective = campaign.objective
     table = Table(
-        title=f"Best {len(leaders)} measured at {campaign.target.name}", title_justify="left"
+        title=f"Best {min(BEST_ROWS, len(leaders))} measured at {campaign.target.name}",
+        title_justify="left",
     )
     table.add_column("candidate", no_wrap=True)
     table.add_column(f"{objective.name} ({objective.unit})", justify="right")
     table.add_column("round", justify="right")
     describe = campaign.problem.describe
-    for o in leaders:
+    for o in leaders[:BEST_ROWS]:
         drawing = f"\n{describe(o.query.key)}" if describe else ""
         table.add_row(f"{o.query.key}{drawing}", _answer(o), str(o.round))
     return table
