@@ -21,7 +21,7 @@ help: ## Show this help
 
 setup: $(READY) ## Install everything into .venv (the other targets do it by themselves)
 
-$(READY): constraints.txt pyproject.toml
+$(READY): constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"mfal needs Python 3.11 or newer, {sys.executable} is {v.major}.{v.minor}: make PYTHON=python3.11")'
 	@echo "Setting up $(VENV): this takes some minutes, once."
 	$(PYTHON) -m venv --clear $(VENV)

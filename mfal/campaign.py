@@ -3,7 +3,7 @@
 import hashlib
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -58,11 +58,14 @@ class Campaign:
 
 
 @contextmanager
-def open_campaign(config: CampaignConfig, source: str = "configuration") -> Iterator[Campaign]:
+def open_campaign(
+    config: CampaignConfig, source: str = "configuration", *, to_read: bool = False
+) -> Iterator[Campaign]:
     """The campaign of `config`, alone on its ledger while the block lasts.
 
     Args:
         source: Name of the configuration in errors, usually its file.
+        to_read: Only to look at a campaign that exists, beside whoever works on it.
 
     Raises:
         MfalError: for whatever would go wrong later, before anything is spent.
@@ -82,7 +85,12 @@ def open_campaign(config: CampaignConfig, source: str = "configuration") -> Iter
         ("sampler", config.sampler, ("environment", "fidelities")),
     ):
         registry.check(kind, component, given)
-    with locked(config.folder):
+    if to_read and not (config.folder / "ledger.db").is_file():
+        raise LedgerError(
+            f"{config.folder}: there is no ledger of campaign {config.name!r}",
+            "run a round first: make round",
+        )
+    with nullcontext() if to_read else locked(config.folder):
         store = Store(sqlite_url(config.folder), config.name, config.identity())
         try:
             check_backends(store, problem, config)

@@ -54,7 +54,8 @@ def report(config: ConfigFile, overrides: Overrides = None) -> None:
     from mfal.campaign import open_campaign
     from mfal.terminal import show_state
 
-    with open_campaign(load_config(config, overrides or ()), str(config)) as opened:
+    loaded = load_config(config, overrides or ())
+    with open_campaign(loaded, str(config), to_read=True) as opened:
         show_state(Console(), opened)
 
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
-from itertools import groupby
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -49,11 +48,11 @@ class Scorer:
         self._pool: ProcessPool | None = None
 
     def chunks(self, queries: Sequence[Query]) -> Iterator[list[Query]]:
-        """`queries` in order, in chunks of one fidelity and at most `chunk_size`."""
-        for _, same in groupby(queries, key=lambda q: q.fidelity):
-            run = list(same)
-            for i in range(0, len(run), self._config.chunk_size):
-                yield run[i : i + self._config.chunk_size]
+        """`queries` in chunks of at most `chunk_size`, one fidelity after the other."""
+        for fidelity in dict.fromkeys(q.fidelity for q in queries):
+            same = [q for q in queries if q.fidelity == fidelity]
+            for i in range(0, len(same), self._config.chunk_size):
+                yield same[i : i + self._config.chunk_size]
 
     def score(self, chunk: Sequence[Query]) -> list[Outcome]:
         """One outcome per query of a chunk (all at one fidelity), in order."""

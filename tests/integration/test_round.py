@@ -208,6 +208,18 @@ def test_a_second_process_is_kept_off(motif: MakeConfig) -> None:
         _open_in_another_process(config)
 
 
+def test_a_running_campaign_may_be_looked_at(motif: MakeConfig) -> None:
+    config = motif()
+    with (
+        pytest.raises(LedgerError, match="there is no ledger"),
+        open_campaign(config, to_read=True),
+    ):
+        pass
+    run(config)
+    with open_campaign(config), open_campaign(config, to_read=True) as beside:
+        assert beside.store.spent() == 42
+
+
 def _open_in_another_process(config: CampaignConfig) -> None:
     code = (
         "import sys; from mfal.config import CampaignConfig; "

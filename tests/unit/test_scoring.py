@@ -90,7 +90,8 @@ def test_one_worker_answers_all_chunks(shared: tuple[Scorer, Path]) -> None:
         ("lll", ["lll"]),
         ("llll", ["lll", "l"]),
         ("lllllll", ["lll", "lll", "l"]),
-        ("llhl", ["ll", "h", "l"]),
+        ("llhl", ["lll", "h"]),
+        ("hlhlhlhl", ["hhh", "h", "lll", "l"]),
         ("hhhhlllll", ["hhh", "h", "lll", "ll"]),
     ],
 )
@@ -99,7 +100,12 @@ def test_chunks_are_of_one_fidelity_and_no_larger_than_allowed(
 ) -> None:
     queries = [Query(f"{i}", rung) for i, rung in enumerate(rungs)]
     chunks = list(shared[0].chunks(queries))
-    assert [query for chunk in chunks for query in chunk] == queries
+    asked = [query for chunk in chunks for query in chunk]
+    assert sorted(asked) == queries  # each once; and in order at each fidelity:
+    assert all(
+        [q for q in asked if q.fidelity == rung] == [q for q in queries if q.fidelity == rung]
+        for rung in "lh"
+    )
     assert ["".join(query.fidelity for query in chunk) for chunk in chunks] == expected
 
 

@@ -222,6 +222,8 @@ def log_determinant(source: Pool, rows: Sequence[int]) -> Tensor:
     picked = torch.tensor(rows, dtype=torch.long)
     noise = source.noise[picked]
     matrix = source.covariance(picked) + torch.diag(noise)
+    sign: Tensor
+    value: Tensor
     sign, value = torch.linalg.slogdet(matrix)
     assert sign == 1
     return value

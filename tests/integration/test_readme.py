@@ -1,0 +1,38 @@
+"""What the README promises, run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def block(first_line: str) -> str:
+    """The code block that begins with this comment."""
+    (found,) = re.findall(rf"```\w+\n({re.escape(first_line)}\n.*?)```", README, re.DOTALL)
+    return str(found)
+
+
+def test_a_problem_of_your_own_in_one_file(tmp_path: Path) -> None:
+    for name in ("my_problem.py", "my_campaign.yaml"):
+        (tmp_path / name).write_text(block(f"# {name}"))
+    done = subprocess.run(
+        [sys.executable, "-m", "mfal", "round", "my_campaign.yaml", "--no-prefect"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    # 20 x 1 + 10 x 5 for the design, 30 for the batch.
+    assert "spent 100 of 200" in done.stdout
+    assert (tmp_path / "data" / "mirror" / "ledger.db").is_file()
+
+
+def test_every_make_target_in_the_readme_exists() -> None:
+    named = set(re.findall(r"\bmake ([a-z-]+)", README)) - {"lint"}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert named <= targets
