@@ -73,6 +73,16 @@ def check(kind: str, component: Component, given: Collection[str] = ()) -> dict[
             f"{kind} {component.name!r}: has no option {', '.join(map(repr, unknown))}",
             f"it takes {', '.join(accepted)}" if accepted else "it takes no options",
         )
+    missing = [
+        p.name
+        for p in inspect.signature(factory).parameters.values()
+        if p.name in accepted and p.default is p.empty and p.name not in component.options
+    ]
+    if missing:
+        raise ConfigError(
+            f"{kind} {component.name!r}: needs the option {', '.join(missing)}",
+            f"write {{name: {component.name}, options: {{{missing[0]}: …}}}}",
+        )
     return _checked_options(kind, component, factory)
 
 
@@ -80,7 +90,11 @@ def resolve(kind: str, name: str) -> Callable[..., Any]:
     """The callable behind a name; raises UnknownNameError saying what exists."""
     target = BUILTIN[kind].get(name, name)
     module_name, separator, attribute = target.rpartition(":")
-    if not separator:
+    if (
+        not separator
+        or not module_name
+        or module_name.startswith(".") > module_name.endswith(".py")
+    ):
         raise UnknownNameError(
             f"{kind} {name!r} is not known",
             f"built in: {', '.join(sorted(BUILTIN[kind]))}; your own: "
@@ -115,6 +129,10 @@ def _load_module(name: str) -> ModuleType:
             f"{name} needs the package {missing!r}, which is not installed",
             f"pip install {missing.partition('.')[0]}",
         ) from error
+    except (MfalError, ImportError):
+        raise
+    except Exception as error:
+        raise ConfigError(f"{name}: {type(error).__name__}: {error}", "mend the module") from error
 
 
 @cache

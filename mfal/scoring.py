@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from pebble import ProcessExpired, ProcessPool
 
 from mfal.config import Component, ScoringConfig
+from mfal.errors import MfalError
 from mfal.registry import build
 from mfal.types import Fidelity, Oracle, Outcome, Query
 
 log = logging.getLogger(__name__)
 
-_oracle: Oracle | None = None  # of a worker process
+_oracle: Oracle | str | None = None  # of a worker process, or why there is none
 
 
 class Scorer:
@@ -73,27 +74,21 @@ class Scorer:
             self._pool.join()
             self._pool = None
 
-    def _call(
-        self, keys: list[str], fidelity: Fidelity
-    ) -> tuple[list[Outcome] | None, str | None, float]:
+    def _call(self, keys: list[str], fidelity: Fidelity) -> tuple[list[Outcome] | None, str, float]:
         """Checked answers, or None with the reason and the seconds it took to fail."""
         timeout = self._config.timeout_seconds
         started = time.perf_counter()
-        future = self._started_pool().schedule(_evaluate, args=(keys, fidelity), timeout=timeout)
+        arguments = (keys, fidelity, self._n_objectives)
+        future = self._started_pool().schedule(_evaluate, args=arguments, timeout=timeout)
         try:
             answers = future.result()
         except FutureTimeoutError:
-            error = f"no answer within {timeout:g} s"
+            answers = f"no answer within {timeout:g} s"
         except ProcessExpired as expired:
-            error = f"the oracle's process died (exit code {expired.exitcode})"
-        except Exception as raised:  # whatever an oracle raises is an outcome
-            error = f"{type(raised).__name__}: {raised}"
-        else:
-            checked = _checked(answers, len(keys), self._n_objectives)
-            if isinstance(checked, list):
-                return checked, None, 0.0
-            error = checked
-        return None, error, time.perf_counter() - started
+            answers = f"the oracle's process died (exit code {expired.exitcode})"
+        if isinstance(answers, str):
+            return None, answers, time.perf_counter() - started
+        return answers, "", 0.0
 
     def _started_pool(self) -> ProcessPool:
         if self._pool is None:
@@ -121,7 +116,10 @@ def scorer(
 def _build_oracle(problem: Component) -> None:
     global _oracle
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _oracle = build("problem", problem).oracle
+    try:
+        _oracle = build("problem", problem).oracle
+    except Exception as error:
+        _oracle = f"{type(error).__name__}: {error}"
 
 
 def _end_with_parent() -> None:
@@ -132,10 +130,18 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _evaluate(keys: list[str], fidelity: Fidelity) -> object:
-    if _oracle is None:
-        raise RuntimeError("the worker has no oracle")
-    return _oracle.evaluate(keys, fidelity)
+def _evaluate(keys: list[str], fidelity: Fidelity, n_objectives: int) -> list[Outcome] | str:
+    """Checked outcomes, or what went wrong as text: an oracle's exceptions may not pickle."""
+    if _oracle is None or isinstance(_oracle, str):
+        raise MfalError(
+            f"the problem cannot be built in a worker process: {_oracle}",
+            "it was built in this one; nothing was charged",
+        )
+    try:
+        answers = _oracle.evaluate(keys, fidelity)
+        return _checked(answers, len(keys), n_objectives)
+    except BaseException as raised:  # even an oracle's sys.exit() is an outcome
+        return f"{type(raised).__name__}: {raised}"
 
 
 def _checked(answers: object, n: int, n_objectives: int) -> list[Outcome] | str:
@@ -148,16 +154,24 @@ def _checked(answers: object, n: int, n_objectives: int) -> list[Outcome] | str:
 
 
 def _checked_outcome(answer: object, n_objectives: int) -> Outcome:
+    """The answer in plain numbers and text, a failure where it cannot be."""
     if not isinstance(answer, Outcome):
-        error = f"the oracle returned a {type(answer).__name__}, not an Outcome"
-        return Outcome(values=None, error=error, seconds=0.0)
-    if answer.values is None:
-        return answer
-    if len(answer.values) != n_objectives:
-        error = f"{len(answer.values)} values for {n_objectives} objectives"
-    elif not all(isinstance(v, int | float) and math.isfinite(v) for v in answer.values):
-        error = f"not a finite number: {answer.values}"
-    else:
-        values = tuple(float(v) for v in answer.values)
-        return Outcome(values=values, error=None, seconds=answer.seconds)
-    return Outcome(values=None, error=error, seconds=answer.seconds)
+        return _failure(f"the oracle returned a {type(answer).__name__}, not an Outcome")
+    try:
+        seconds = float(answer.seconds)
+        values = None if answer.values is None else tuple(float(v) for v in answer.values)
+    except (TypeError, ValueError, OverflowError):
+        return _failure(f"not numbers: values {answer.values!r}, seconds {answer.seconds!r}")
+    if not math.isfinite(seconds) or seconds < 0:
+        return _failure(f"not a time: {answer.seconds!r} seconds")
+    if values is None:
+        return Outcome(values=None, error=str(answer.error), seconds=seconds)
+    if len(values) != n_objectives:
+        return _failure(f"{len(values)} values for {n_objectives} objectives", seconds)
+    if not all(map(math.isfinite, values)):
+        return _failure(f"not a finite number: {values}", seconds)
+    return Outcome(values=values, error=None, seconds=seconds)
+
+
+def _failure(error: str, seconds: float = 0.0) -> Outcome:
+    return Outcome(values=None, error=error, seconds=seconds)

@@ -74,6 +74,8 @@ def select_batch(pool: Pool, config: BatchConfig, left: float) -> list[Query]:
     Args:
         left: Campaign units that the campaign may still spend.
     """
+    if not pool.queries:
+        return []
     limit = left if config.cost is None else min(left, config.cost)
     most = config.queries or len(pool.queries)
     rows = _shortlist(pool)
@@ -123,14 +125,15 @@ def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConf
         )
         preferred = open_rows & ~breaks
         eligible = preferred if preferred.any() else open_rows
-        pick = int(torch.where(eligible, gain / price, -torch.inf).argmax())
+        rows_left = eligible.nonzero()[:, 0]
+        pick = int(rows_left[(gain / price)[rows_left].argmax()])
         chosen.append(pick)
         spent = total_cost([spent, cost[pick]])
         target_spent = total_cost([target_spent, cost[pick] if is_target[pick] else 0.0])
         alive[same_key[pick]] = False
-        row = covariance[pick].clone()
-        row[pick] += noise[pick]
-        row = (row - factor[:, pick] @ factor) / posterior[pick].clamp_min(1e-12).sqrt()
+        row = (covariance[pick] - factor[:, pick] @ factor) / posterior[pick].clamp_min(
+            1e-12
+        ).sqrt()
         factor = torch.cat([factor, row[None]])
         posterior = (posterior - row**2).clamp_min(1e-12)
     return chosen

@@ -27,7 +27,7 @@ def run_in_terminal(
     console = Console()
     with open_campaign(config, source) as campaign:
         engines = "; ".join(f"{n}: {b}" for n, b in campaign.problem.oracle.backends.items())
-        console.print(f"[bold]{config.name}[/bold] ({campaign.problem.name})  {engines}")
+        console.print(f"{config.name} ({campaign.problem.name})  {engines}", markup=False)
         with TerminalProgress(console) as progress:
             ended = (runner or _run_in_library)(campaign, rounds, progress)
         show_rounds(console, campaign, ended)

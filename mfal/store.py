@@ -58,16 +58,9 @@ class Store:
     def __init__(self, url: str, campaign: str, identity: dict[str, Any]) -> None:
         self.url = url
         self._engine = open_database(url)
-        try:
-            metadata.create_all(self._engine)
-            with self._write() as c:
-                self._campaign_id = _enrol(c, campaign, identity, url)
-        except DBAPIError as error:
-            raise LedgerError(
-                f"{url}: the ledger cannot be written: {error.orig}",
-                "check that the folder exists, may be written and has space, "
-                "or set data_dir to one that does",
-            ) from error
+        with self._write() as c:
+            metadata.create_all(c)
+            self._campaign_id = _enrol(c, campaign, identity, url)
 
     @property
     def location(self) -> str:
@@ -292,8 +285,17 @@ class Store:
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        with self._engine.execution_options(mfal_write=True).begin() as connection:
-            yield connection
+        try:
+            with self._engine.execution_options(mfal_write=True).begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise LedgerError(
+                f"{self.url}: the ledger cannot be written: {error.orig}",
+                "check that the folder exists, may be written and has space, or set data_dir to "
+                "one that does; what was recorded before is safe, and the same command goes on",
+            ) from error
 
 
 def _enrol(c: Connection, name: str, identity: dict[str, Any], url: str) -> int:

@@ -117,6 +117,7 @@ def _configure_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa:
         "journal_mode=WAL",
         "synchronous=FULL",  # answers are paid for: a commit survives a power cut
         "foreign_keys=ON",
+        "recursive_triggers=ON",  # REPLACE is a deletion, too
     ):
         connection.execute(f"PRAGMA {pragma}")
 

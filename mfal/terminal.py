@@ -114,8 +114,8 @@ def show_state(console: Console, campaign: Campaign) -> None:
         f"queries ({failed} failed)"
     )
     for name, engines in sorted(campaign.store.backends().items()):
-        console.print(f"{name}: {'; '.join(sorted(engines))}")
-    console.print(f"ledger: {campaign.store.location}", soft_wrap=True)
+        console.print(f"{name}: {'; '.join(sorted(engines))}", markup=False)
+    console.print(f"ledger: {campaign.store.location}", soft_wrap=True, markup=False)
 
 
 def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -> Table:
@@ -140,7 +140,7 @@ def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -
     table.add_column("cost", justify="right")
     rows = sorted(batch, key=order)
     for o in rows[:BATCH_ROWS]:
-        table.add_row(o.query.key, o.query.fidelity, _answer(o), f"{o.cost:g}")
+        table.add_row(Text(o.query.key), Text(o.query.fidelity), Text(_answer(o)), f"{o.cost:g}")
     if len(rows) > BATCH_ROWS:
         table.add_row(f"and {len(rows) - BATCH_ROWS} more", "", "", "")
     return table
@@ -159,7 +159,7 @@ def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Table:
     describe = campaign.problem.describe
     for o in leaders[:BEST_ROWS]:
         drawing = f"\n{describe(o.query.key)}" if describe else ""
-        table.add_row(f"{o.query.key}{drawing}", _answer(o), str(o.round))
+        table.add_row(Text(f"{o.query.key}{drawing}"), Text(_answer(o)), str(o.round))
     return table
 
 

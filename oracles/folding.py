@@ -6,7 +6,10 @@ other in silence: every answer carries the label of the backend that gave it.
 """
 
 import importlib
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
@@ -101,7 +104,7 @@ class ViennaFolding:
         between the two steps, so what was captured has to give the probe's known energy.
         """
         for _ in range(_LOAD_ATTEMPTS):
-            with _LOAD:
+            with _LOAD, _uninterrupted():
                 self._rna.params_load_DNA_Mathews2004()
                 self._parameters = self._rna.param(self._model)
             if self.fold(_PROBE)[1] == _PROBE_ENERGY:
@@ -110,6 +113,17 @@ class ViennaFolding:
             f"{self.label}: the energy of {_PROBE} is not {_PROBE_ENERGY} kcal/mol",
             "another thread keeps loading other parameters, or this release changed its DNA set",
         )
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ask the interpreter not to switch threads for a moment (it may still, once)."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1.0)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 class NupackFolding:

@@ -89,7 +89,8 @@ def test_a_subset_drops_candidates_without_a_row(data: Dataset) -> None:
 
 
 def many(n: int) -> Dataset:
-    rows = [observed(f"{i}", at, float(i)) for at in ("low", "high") for i in range(n)]
+    rows = [observed(f"{i}", "low", float(i)) for i in range(n)]
+    rows += [observed(f"{i}", "high", float(i)) for i in reversed(range(n))]
     return build_dataset(rows, LADDER, HIGHEST, lengths)
 
 

@@ -239,7 +239,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list
         ("number", "the oracle returned a float, not an Outcome"),
         ("two", "2 values for 1 objectives"),
         ("inf", "not a finite number: (inf,)"),
-        ("words", "not a finite number: ('low',)"),
+        ("words", "not numbers: values ('low',), seconds"),
         ("failed", "no structure"),
         ("many", "the oracle returned 2 outcomes for 1 candidates"),
         ("exit", "the oracle's process died (exit code 3)"),

@@ -81,6 +81,15 @@ def test_what_is_written_comes_back(store: Store) -> None:
     assert store.backends() == {"low": {"small 1", "small 2"}, "high": {"big 1"}}
 
 
+def test_the_order_is_that_of_the_choice(store: Store) -> None:
+    asked = [Query(key, at) for key in ("M", "Z", "A", "Y") for at in ("low", "high")]
+    begin(store, 0, *asked)
+    assert store.pending(0) == asked
+    for query in sorted(asked):
+        store.record([(query, answered(), "engine")])
+    assert [o.query for o in store.observations()] == asked
+
+
 def test_values_keep_every_digit(store: Store) -> None:
     values = (0.1 + 0.2, -1 / 3, 5e-324, 1.7976931348623157e308, -0.0)
     begin(store, 0, A)
