@@ -229,7 +229,12 @@ def test_a_bad_option_is_named_with_its_value(
 def test_built_in_parts_check_their_options(kind: str, name: str, options: dict[str, Any]) -> None:
     wrong = list(options)[-1]
     with pytest.raises(ConfigError, match=f"{kind} '{name}': option {wrong}: .*{options[wrong]}"):
-        check(kind, Component(name=name, options=options))
+        check(kind, Component(name=name, options=options), ("environment", "fidelities"))
+
+
+def test_a_missing_option_is_named() -> None:
+    with pytest.raises(ConfigError, match="features 'kmers': needs the option alphabet"):
+        check("features", Component(name="kmers"))
 
 
 def test_check_calls_nothing_and_gives_the_options_their_types(parts: str) -> None:

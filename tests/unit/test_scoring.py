@@ -153,7 +153,7 @@ def test_no_worker_outlives_its_scorer(tmp_path: Path, busy: bool) -> None:
         if busy:
             from mfal.scoring import _evaluate
 
-            future = made._started_pool().schedule(_evaluate, args=([BAD.key], LADDER[1]))
+            future = made._started_pool().schedule(_evaluate, args=([BAD.key], LADDER[1], 1))
             while not future.running():
                 time.sleep(0.01)
     assert workers() == before
@@ -200,7 +200,22 @@ ANSWERS = {
     "failed": lambda: [Outcome(None, "no structure", 0.5)],
     "many": lambda: [Outcome((1.0,), None, 0.5)] * 2,
     "exit": lambda: __import__("os")._exit(3),
+    "sys.exit": lambda: __import__("sys").exit(4),
+    "odd error": lambda: _raise(Odd(1, 2)),
+    "timeout": lambda: _raise(TimeoutError("socket timed out")),
+    "no tuple": lambda: [Outcome(1.0, None, 0.5)],
+    "huge": lambda: [Outcome((10**400,), None, 0.5)],
+    "no time": lambda: [Outcome((1.0,), None, float("nan"))],
 }
+
+
+class Odd(Exception):  # does not come back from a pickle
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+def _raise(error):
+    raise error
 
 
 class Oracle:
@@ -239,11 +254,17 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list
         ("number", "the oracle returned a float, not an Outcome"),
         ("two", "2 values for 1 objectives"),
         ("inf", "not a finite number: (inf,)"),
-        ("words", "not numbers: values ('low',), seconds"),
+        ("words", "not numbers: values ('low',), seconds 0.5"),
         ("failed", "no structure"),
         ("many", "the oracle returned 2 outcomes for 1 candidates"),
         ("exit", "the oracle's process died (exit code 3)"),
         ("unheard of", "KeyError: 'unheard of'"),
+        ("sys.exit", "SystemExit: 4"),
+        ("odd error", "Odd: 1 and 2"),
+        ("timeout", "TimeoutError: socket timed out"),
+        ("no tuple", "not numbers: values 1.0, seconds 0.5"),
+        ("huge", f"not numbers: values ({10**400},), seconds 0.5"),
+        ("no time", "not a time: nan seconds"),
     ],
 )
 def test_what_is_no_answer_is_a_failure_that_says_so(

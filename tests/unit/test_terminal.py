@@ -84,6 +84,16 @@ def played(campaign: Campaign) -> Campaign:
     return campaign
 
 
+def test_names_and_errors_with_brackets_are_shown_as_they_are(campaign: Campaign) -> None:
+    batch = [
+        observed("c1cc[nH]c1", "whole", 3),
+        observed("[C][#C][=C]", "whole", None, error="FileNotFoundError: [/tmp/x]"),
+    ]
+    rendered = text(batch_table(campaign, batch, 1))
+    for shown in ("c1cc[nH]c1", "[C][#C][=C]", "FileNotFoundError: [/tmp/x]"):
+        assert shown in rendered
+
+
 def test_a_batch_shows_the_target_first_then_the_best(campaign: Campaign) -> None:
     batch = [
         observed("CCCCCCCC", "half", 4),
