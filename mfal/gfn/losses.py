@@ -1,5 +1,6 @@
 """Training losses: what is zero once trajectories end in proportion to the reward."""
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -19,7 +20,7 @@ def residual(trajectories: Trajectories, log_reward: Tensor) -> Tensor:
     return trajectories.total(trajectories.log_pf - trajectories.log_pb) - log_reward
 
 
-class Loss(nn.Module):
+class Loss(nn.Module, ABC):
     """A loss of a batch of trajectories.
 
     Its own parameters, if any, learn `learning_rate_factor` times as fast as the policy.
@@ -27,9 +28,9 @@ class Loss(nn.Module):
 
     learning_rate_factor = 1.0
 
+    @abstractmethod
     def forward(self, trajectories: Trajectories, log_reward: Tensor) -> Tensor:
         """The batch's loss, a scalar."""
-        raise NotImplementedError
 
     def estimate_log_z(self, trajectories: Trajectories, log_reward: Tensor) -> float:
         """What the batch, or the loss itself, says log Z is."""

@@ -18,7 +18,7 @@ class CandidateChecks:
 
     def environment(self) -> Environment:
         """The environment to check; called once a law."""
-        raise NotImplementedError
+        raise NotImplementedError("define environment(self) in your subclass of EnvironmentChecks")
 
     def restore(self, environment: Environment, states: Tensor) -> Tensor:
         """`states` (finished, ``n x d``) made anew from their keys."""
