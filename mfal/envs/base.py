@@ -1,26 +1,23 @@
 """What every environment offers: how a candidate is built, step by step, in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
 
 @runtime_checkable
-class Environment(Protocol):
-    """A batched, deterministic, acyclic building kit for candidates.
+class Buildable(Protocol):
+    """What discrete and continuous environments have in common.
 
-    A batch of n states is an integer tensor ``n x d``; states are never changed in place.
-    Actions are integers in ``[0, n_actions)``. A state in which `forward_mask` allows no
-    action is finished: a complete candidate.
+    A batch of n states is a tensor ``n x d``; states are never changed in place.
 
     Attributes:
-        n_actions: Size of the action space.
         n_features: Width p of what `observe` returns.
         max_steps: Length of the longest trajectory.
     """
 
-    n_actions: int
     n_features: int
     max_steps: int
 
@@ -29,19 +26,11 @@ class Environment(Protocol):
         ...
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
-        """States after `actions` (``n``), each allowed by `forward_mask`."""
+        """States after `actions` (``n``, or ``n x a`` where continuous), each allowed there."""
         ...
 
     def undo(self, states: Tensor, actions: Tensor) -> Tensor:
-        """States before `actions` (``n``), each allowed by `backward_mask`."""
-        ...
-
-    def forward_mask(self, states: Tensor) -> Tensor:
-        """Allowed next actions, bool ``n x n_actions``; an all-False row is finished."""
-        ...
-
-    def backward_mask(self, states: Tensor) -> Tensor:
-        """Actions that may have led here, bool ``n x n_actions``; all False at the source."""
+        """States before `actions`, each of which may have led here."""
         ...
 
     def observe(self, states: Tensor) -> Tensor:
@@ -57,6 +46,105 @@ class Environment(Protocol):
 
         Raises:
             InvalidKeyError: for a key outside the search space, naming it.
+        """
+        ...
+
+
+@runtime_checkable
+class Environment(Buildable, Protocol):
+    """A batched, deterministic, acyclic building kit with finitely many actions.
+
+    States are integers. Actions are integers in ``[0, n_actions)``. A state in which
+    `forward_mask` allows no action is finished: a complete candidate.
+
+    Three further methods make training faster where an environment has them; each may also
+    return None, for instance where a wrapped environment does not say:
+
+    ``observe_delta(states, actions) -> (columns, changes)``, both ``n x k``: the entries of
+    the observation that a step changes, and by how much.
+
+    ``retrace(states) -> actions``, ``T x n``: where there is one way only to each finished
+    state, the actions along it in order of time, -1 after its end.
+
+    ``schedule() -> Schedule``: where time alone decides what may be done.
+
+    Attributes:
+        n_actions: Size of the action space.
+    """
+
+    n_actions: int
+
+    def forward_mask(self, states: Tensor) -> Tensor:
+        """Allowed next actions, bool ``n x n_actions``; an all-False row is finished."""
+        ...
+
+    def backward_mask(self, states: Tensor) -> Tensor:
+        """Actions that may have led here, bool ``n x n_actions``; all False at the source."""
+        ...
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An environment in which time alone decides what may be done, and every way is as long.
+
+    Appending letters to a text of fixed length is the usual case. A rollout then needs no
+    masks and no states on the way, and `Environment.retrace` must exist.
+
+    Attributes:
+        choices: By time, the range ``(first, last + 1)`` of actions allowed.
+        columns: By time, where the observation of a step begins: action a turns its entry
+            ``columns[t] + a`` from 0 to 1.
+        assemble: Actions ``T x n`` -> the finished states to which they lead, ``n x d``.
+    """
+
+    choices: tuple[tuple[int, int], ...]
+    columns: tuple[int, ...]
+    assemble: Callable[[Tensor], Tensor]
+
+
+class Actions(Protocol):
+    """A distribution over the next (or last) action of each of n states."""
+
+    def draw(self, generator: Generator, *, epsilon: float = 0.0) -> Tensor:
+        """One action a state, ``n x a``; with probability `epsilon` one drawn uniformly."""
+        ...
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Log-density of `actions` (``n x a``), ``n``; differentiable in the outputs."""
+        ...
+
+
+@runtime_checkable
+class ContinuousEnvironment(Buildable, Protocol):
+    """A building kit whose actions are real numbers, or real and whole numbers mixed.
+
+    It supplies the distribution of actions itself, from numbers that a policy puts out.
+    States are real numbers (``n x d``, float32), actions ``n x a``.
+
+    Attributes:
+        n_forward: How many numbers of a policy define the next action's distribution.
+        n_backward: The same for the last action's, where it is learnt.
+    """
+
+    n_forward: int
+    n_backward: int
+
+    def finished(self, states: Tensor) -> Tensor:
+        """Whether each state is a complete candidate, bool ``n``."""
+        ...
+
+    def at_source(self, states: Tensor) -> Tensor:
+        """Whether each state is the source, bool ``n``."""
+        ...
+
+    def forward_actions(self, states: Tensor, outputs: Tensor) -> Actions:
+        """Distribution of the next action, from outputs ``n x n_forward``."""
+        ...
+
+    def backward_actions(self, states: Tensor, outputs: Tensor | None) -> Actions:
+        """Distribution of the action that led here, from outputs ``n x n_backward``.
+
+        A fixed one, the same for every policy, where `outputs` is None.
         """
         ...
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mfal.envs.base import Environment
+from mfal.envs.base import Environment, Schedule
 from mfal.errors import ConfigError, InvalidKeyError
 
 UNCHOSEN = -1
@@ -113,20 +113,35 @@ class FidelityEnvironment:
         columns[own, 0], changes[own, 0] = first, 1.0
         return columns, changes
 
-    def unroll(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
-        """The one trajectory to each finished state: states before, actions, rows.
+    def retrace(self, states: Tensor) -> Tensor | None:
+        """The candidate's own steps, then its fidelity, ``T x n``.
 
-        None where the candidate's environment may have several.
+        None where the candidate's environment may have several ways to it.
         """
-        unroll = getattr(self.environment, "unroll", None)
-        if unroll is None:
+        retrace = getattr(self.environment, "retrace", None)
+        inner: Tensor | None = None if retrace is None else retrace(self.candidates(states))
+        if inner is None:
             return None
-        candidates = self.candidates(states)
-        inner, inner_actions, inner_rows = unroll(candidates)
-        before = torch.cat([inner, candidates])
-        actions = torch.cat([inner_actions, self.fidelities(states) + self.environment.n_actions])
-        rows = torch.cat([inner_rows, torch.arange(len(states), device=states.device)])
-        return self.join(before, torch.full_like(rows, UNCHOSEN)), actions, rows
+        actions = torch.cat([inner, torch.full_like(inner[:1], -1)])
+        own = (self.fidelities(states) + self.environment.n_actions).to(actions)
+        return actions.scatter(0, (inner >= 0).sum(dim=0, keepdim=True), own[None])
+
+    def schedule(self) -> Schedule | None:
+        """The candidate's schedule and one more time, where it has one."""
+        schedule = getattr(self.environment, "schedule", None)
+        inner: Schedule | None = None if schedule is None else schedule()
+        if inner is None:
+            return None
+        letters = self.environment.n_actions
+
+        def assemble(actions: Tensor) -> Tensor:
+            return self.join(inner.assemble(actions[:-1]), actions[-1] - letters)
+
+        return Schedule(
+            choices=(*inner.choices, (letters, self.n_actions)),
+            columns=(*inner.columns, self.environment.n_features - letters),
+            assemble=assemble,
+        )
 
     def keys(self, states: Tensor) -> list[str]:
         """Keys of the candidates, without their fidelities."""

@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from mfal.envs.base import Schedule
 from mfal.errors import ConfigError, InvalidKeyError
 
 EMPTY = -1
@@ -73,17 +74,17 @@ class SequenceEnvironment:
         columns = _filled(states) * self.n_actions + actions[:, None]
         return columns, torch.ones_like(columns, dtype=torch.float32)
 
-    def unroll(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The one trajectory to each finished state (``n x length``), all at once.
+    def retrace(self, states: Tensor) -> Tensor:
+        """The letters in order, ``length x n``."""
+        return states.T
 
-        Returns:
-            States before each of the R = n * length steps, ``R x length``; actions, ``R``;
-            rows of `states` to which they lead, ``R``. In order of time.
-        """
-        place = torch.arange(self.length, device=states.device)
-        before = torch.where(place < place[:, None, None], states, EMPTY).flatten(0, 1)
-        rows = torch.arange(len(states), device=states.device).repeat(self.length)
-        return before, states.T.flatten(), rows
+    def schedule(self) -> Schedule:
+        """Any letter at any time; its entry of the observation is that of its place."""
+        return Schedule(
+            choices=((0, self.n_actions),) * self.length,
+            columns=tuple(range(0, self.n_features, self.n_actions)),
+            assemble=lambda actions: actions.T.contiguous(),
+        )
 
     def keys(self, states: Tensor) -> list[str]:
         """The sequences as text."""
