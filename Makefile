@@ -58,7 +58,10 @@ lint: $(READY) ## Check style
 type: $(READY) ## Check types
 	$(BIN)/mypy
 
-bench: $(READY) ## Compare campaigns with random selection, and time the stages of a round
+bench: $(READY) ## Run all benchmarks (half an hour and more) and write them into docs/
+	$(BIN)/python -m tests.benchmarks.engine
+	$(BIN)/python -m tests.benchmarks.memory
+	$(BIN)/python -m tests.benchmarks.ablation
 	$(BIN)/python -m tests.benchmarks.campaign
 
 clean: ## Remove .venv and caches (campaigns in data/ stay)

@@ -1,5 +1,7 @@
 """Rounds from the shell under Prefect, with a server of their own or the one that runs."""
 
+import logging
+
 from flows.settings import use_running_server
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
@@ -18,4 +20,12 @@ def run_as_flow(campaign: Campaign, rounds: int | None, progress: Progress) -> l
     # Imported here: settings must stand before Prefect is first imported.
     from flows.rounds import rounds_flow
 
+    for handler in logging.getLogger().handlers:  # Prefect's console; its page has one of its own
+        handler.addFilter(is_news)
     return rounds_flow(campaign, progress)(campaign.config.name, rounds)
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """False for Prefect's account of a run that failed: the error goes on to whoever called."""
+    of_a_run = record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
+    return not of_a_run or record.levelno < logging.ERROR

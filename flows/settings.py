@@ -1,5 +1,6 @@
 """How this project runs Prefect: local, quiet, and without telemetry."""
 
+import logging
 import os
 from pathlib import Path
 from urllib.error import URLError
@@ -17,7 +18,8 @@ DEFAULTS = {
     # Its first start migrates a database, which takes longer than Prefect's own limit on a
     # busy machine.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    # The terminal shows rounds; Prefect's lines go to its database and its page.
+    # The terminal shows rounds; Prefect's lines and those of mfal's loggers go to its database
+    # and its page.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mfal",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
 }
@@ -28,6 +30,10 @@ def apply_defaults() -> None:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(Path.cwd() / ".prefect"))
+    # Prefect lends its handlers to the extra loggers, and not its level.
+    extra = logging.getLogger("mfal")
+    if extra.level == logging.NOTSET:
+        extra.setLevel(logging.INFO)
 
 
 def ui_port() -> int:

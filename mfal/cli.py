@@ -60,6 +60,47 @@ def report(config: ConfigFile, overrides: Overrides = None) -> None:
 
 
 @app.command()
+def verify(
+    exercise: Annotated[
+        str,
+        typer.Argument(
+            help="tetris, tetris-4x4, hypergrid, sparse-hypergrid, dna6, or ./file.py:exercise"
+        ),
+    ] = "tetris",
+    loss: Annotated[str, typer.Option(help="vargrad, tb, db, subtb or fm.")] = "vargrad",
+    trajectories: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fresh trajectories; by default the exercise's own number."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    epsilon: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of random actions in training.")
+    ] = 0.05,
+    random_actions: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of random actions in a figure of its own.")
+    ] = 0.1,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="Change a setting: train.x=c, policy.x=c."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the verdict into this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Train a GFlowNet on a problem with a known answer, and say how close it came."""
+    from mfal.verify_session import verify_in_terminal
+
+    verify_in_terminal(
+        exercise,
+        [f"train.loss={loss}", f"train.epsilon={epsilon}", *(overrides or ())],
+        trajectories=trajectories,
+        seed=seed,
+        random_actions=random_actions,
+        plot=plot,
+        as_json=as_json,
+    )
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON schema of a configuration, for editors and forms."""
     typer.echo(json.dumps(config_schema(), indent=2))

@@ -212,8 +212,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> CampaignConfig:
         raise ConfigError(f"{path}: not valid YAML: {error}", "mend the line it names") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds no fields", "see configs/dna.yaml and `mfal schema`")
-    for override in overrides:
-        _apply_override(data, override)
+    apply_overrides(data, overrides)
     return parse_config(data, source=str(path))
 
 
@@ -230,6 +229,16 @@ def parse_config(data: dict[str, Any], source: str = "configuration") -> Campaig
 def config_schema() -> dict[str, Any]:
     """JSON schema of `CampaignConfig`, for editors and forms."""
     return CampaignConfig.model_json_schema()
+
+
+def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Change nested values in place, each by a text such as ``"budget.total=500"``.
+
+    Raises:
+        ConfigError: for a text of another form.
+    """
+    for override in overrides:
+        _apply_override(data, override)
 
 
 def _apply_override(data: dict[str, Any], override: str) -> None:

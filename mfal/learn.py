@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from mfal.gfn.base import Proposals, Sampler, TrainMetrics
 from mfal.gfn.baselines import RandomSampler
 from mfal.gfn.guided import offspring
 from mfal.metrics import utility
+from mfal.progress import training_line
 from mfal.surrogate.base import Surrogate
 
 log = logging.getLogger(__name__)
@@ -150,19 +151,35 @@ def train(
     seed: int,
     on_step: Callable[[TrainMetrics], None],
 ) -> Proposals:
-    """Train the sampler on the reward and draw proposals from it."""
+    """Train the sampler on the reward and draw proposals from it.
+
+    The sampler is given the weights that the last round's proposals came with, and decides
+    whether to start from them. The random fallback ignores them, and hands them on.
+    """
+    weights = campaign.store.weights()
     n = campaign.config.proposals
     if fitted.reward is None:
         sampler: Sampler = RandomSampler(campaign.environment, campaign.ladder)
-        return sampler.sample(no_reward, n, seed=seed)
+        return replace(sampler.sample(no_reward, n, seed=seed), weights=weights)
     sampler = registry.build(
         "sampler",
         campaign.config.sampler,
         environment=campaign.environment,
         fidelities=campaign.ladder,
     )
-    start = best_known(campaign, START)
-    return sampler.sample(fitted.reward, n, seed=seed, start=start, on_step=on_step)
+
+    def report(metrics: TrainMetrics) -> None:
+        log.info("step %d of %d: %s", metrics.step, metrics.steps, training_line(metrics))
+        on_step(metrics)
+
+    return sampler.sample(
+        fitted.reward,
+        n,
+        seed=seed,
+        start=best_known(campaign, START),
+        weights=weights,
+        on_step=report,
+    )
 
 
 def best_known(campaign: Campaign, n: int) -> list[str]:

@@ -8,6 +8,15 @@ Stage = Literal["fit", "train", "propose", "score", "append"]
 STAGES: tuple[Stage, ...] = ("fit", "train", "propose", "score", "append")
 
 
+def training_line(metrics: TrainMetrics) -> str:
+    """How training goes, in a line for a log or a terminal; the step is left to the caller."""
+    m = metrics
+    return (
+        f"loss {m.loss:.3g}, validation {m.validation_loss:.3g}, log Z {m.log_z:.4g}, "
+        f"ESS {100 * m.effective_sample_size:.0f} %, {m.modes} mode{'' if m.modes == 1 else 's'}"
+    )
+
+
 class Progress(Protocol):
     """Receives what happens, as it happens."""
 

@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Collection
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,13 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "problem": {
         "dna": "oracles.dna:problem",
+    },
+    "exercise": {
+        "tetris": "mfal.exercises:tetris",
+        "tetris-4x4": "mfal.exercises:tetris_4x4",
+        "hypergrid": "mfal.exercises:hypergrid",
+        "sparse-hypergrid": "mfal.exercises:sparse_hypergrid",
+        "dna6": "mfal.exercises:dna6",
     },
     "features": {
         "kmers": "mfal.features.kmers:KmerCounts",
@@ -46,7 +54,7 @@ def build(kind: str, component: Component, **given: object) -> Any:  # noqa: ANN
     """The part that `component` names, called with what the campaign gives and its options.
 
     Args:
-        kind: "problem", "features", "surrogate", "acquisition" or "sampler".
+        kind: One of the keys of `BUILTIN`.
         given: What the campaign itself passes to such a part, if it takes it.
 
     Raises:
@@ -175,19 +183,32 @@ def _checked_options(
         factory.__init__ if inspect.isclass(factory) else factory, eval_str=True
     )
     return {
-        name: _checked(f"{kind} {component.name!r}: option {name}", value, hints.get(name, Any))
+        name: checked(f"{kind} {component.name!r}: option {name}", value, hints.get(name, Any))
         for name, value in component.options.items()
     }
 
 
-def _checked(what: str, value: object, hint: Any) -> Any:  # noqa: ANN401
+def checked(what: str, value: object, hint: Any) -> Any:  # noqa: ANN401
+    """`value` as what `hint` says it is.
+
+    Args:
+        what: What to call it in the error.
+
+    Raises:
+        ConfigError: naming what was wrong and what would be right.
+    """
     try:
         return TypeAdapter(hint).validate_json(json.dumps(value, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(
-            f"{what}: {error.errors()[0]['msg']}, got {value!r}", f"it is {_type_name(hint)}"
-        ) from error
+        first = error.errors()[0]
+        where = ".".join(map(str, (what, *first["loc"])))
+        got = first["input"] if first["loc"] else value
+        raise ConfigError(f"{where}: {first['msg']}, got {got!r}", _expected(hint)) from error
 
 
-def _type_name(hint: object) -> str:
-    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+def _expected(hint: object) -> str:
+    """What an option of this type may be."""
+    if isinstance(hint, type) and is_dataclass(hint):
+        return f"it takes {', '.join(field.name for field in fields(hint))}"
+    name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+    return f"it is {name}"

@@ -86,12 +86,13 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress) 
     """Choose the queries of a new round and write them down; False if none can be paid for."""
     seed = derive_seed(campaign.config.seed, "round", number)
     record: dict[str, Any] = {}
+    weights = None
     if number == 0:
         queries = initial_design(campaign, seed)
     elif not affordable(campaign):
         return False
     else:
-        queries, record = _choose(campaign, seed, steps, watch)
+        queries, record, weights = _choose(campaign, seed, steps, watch)
         if not queries:
             return False
     asked = [(q, campaign.cost(q.fidelity)) for q in queries]
@@ -105,6 +106,7 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress) 
         config=campaign.config.model_dump(mode="json"),
         versions=versions(),
         record=record,
+        weights=weights,
     )
     return True
 
@@ -135,7 +137,7 @@ def affordable(campaign: Campaign) -> bool:
 
 def _choose(
     campaign: Campaign, seed: int, steps: Steps, watch: Progress
-) -> tuple[list[Query], dict[str, Any]]:
+) -> tuple[list[Query], dict[str, Any], bytes | None]:
     seconds: dict[str, float] = {}
     with _timed("fit", seconds, watch):
         fitted = steps.fit(campaign, derive_seed(seed, "fit"))
@@ -151,7 +153,7 @@ def _choose(
         "proposals": len(proposals.queries),
         "seconds": seconds,
     }
-    return queries, record
+    return queries, record, proposals.weights
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from mfal.tables import (
     outcomes,
     queries,
     rounds,
+    upgrade,
 )
 from mfal.types import Observation, Outcome, Query
 
@@ -51,8 +52,8 @@ class Store:
         identity: What the ledger's numbers mean (problem, costs, seed, initial design).
 
     Raises:
-        LedgerError: if the database cannot be opened or written, or the campaign in it was
-            begun with another identity.
+        LedgerError: if the database cannot be opened or written, is of a later schema, or the
+            campaign in it was begun with another identity.
     """
 
     def __init__(self, url: str, campaign: str, identity: dict[str, Any]) -> None:
@@ -60,6 +61,7 @@ class Store:
         self._engine = open_database(url)
         with self._write() as c:
             metadata.create_all(c)
+            upgrade(c, url)
             self._campaign_id = _enrol(c, campaign, identity, url)
 
     @property
@@ -82,8 +84,12 @@ class Store:
         config: dict[str, Any],
         versions: dict[str, str],
         record: dict[str, Any],
+        weights: bytes | None = None,
     ) -> None:
         """Write down a round's queries, each with its cost, before any of them is asked.
+
+        Args:
+            weights: What the sampler wants the next round to start from.
 
         Raises:
             LedgerError: if the round exists, or one of the queries was asked before.
@@ -100,6 +106,7 @@ class Store:
                         "config": _dump(config),
                         "versions": _dump(versions),
                         "record": _dump(record),
+                        "weights": weights,
                         "begun_at": _now(),
                     },
                 ).scalar_one()
@@ -171,9 +178,11 @@ class Store:
 
     def rounds(self) -> list[RoundInfo]:
         """All rounds by number; 0 is the initial design."""
+        # Without the weights, which are large where there are some.
+        columns = [column for column in rounds.c if column is not rounds.c.weights]
         with self._engine.connect() as c:
             found = c.execute(
-                select(rounds)
+                select(*columns)
                 .where(rounds.c.campaign_id == self._campaign_id)
                 .order_by(rounds.c.number)
             ).all()
@@ -189,6 +198,22 @@ class Store:
             )
             for r in found
         ]
+
+    def weights(self, before_round: int | None = None) -> bytes | None:
+        """What the last round left for the next one's sampler; None where that starts anew.
+
+        The last is the one below `before_round` if given.
+        """
+        statement = (
+            select(rounds.c.weights)
+            .where(rounds.c.campaign_id == self._campaign_id)
+            .order_by(rounds.c.number.desc())
+            .limit(1)
+        )
+        if before_round is not None:
+            statement = statement.where(rounds.c.number < before_round)
+        with self._engine.connect() as c:
+            return c.execute(statement).scalar_one_or_none()
 
     def pending(self, number: int) -> list[Query]:
         """Queries of a round that have no outcome yet, in the order they were chosen."""

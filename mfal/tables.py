@@ -14,6 +14,7 @@ from sqlalchemy import (
     Float,
     ForeignKey,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -21,12 +22,17 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    func,
+    inspect,
+    select,
+    update,
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mfal.errors import LedgerError
 
-SCHEMA_VERSION = 1
+# 2: rounds.weights
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -52,6 +58,8 @@ rounds = Table(
     Column("record", Text, nullable=False),
     Column("begun_at", String(32), nullable=False),
     Column("finished_at", String(32)),
+    # What the next round's sampler may start from: bytes that only the sampler understands.
+    Column("weights", LargeBinary),
     UniqueConstraint("campaign_id", "number"),
 )
 queries = Table(
@@ -85,6 +93,27 @@ for table, change in [(t, c) for t in (queries, outcomes) for c in ("UPDATE", "D
         f"{table.name} BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
     )
     event.listen(table, "after_create", trigger.execute_if(dialect="sqlite"))
+
+
+def upgrade(c: Connection, url: str) -> None:
+    """Bring the tables of an older ledger to this schema; all that they hold stays as it is.
+
+    Raises:
+        LedgerError: if the ledger is of a later schema than this.
+    """
+    found = c.execute(select(func.max(campaigns.c.schema_version))).scalar_one()
+    if found is None or found == SCHEMA_VERSION:
+        return
+    if found > SCHEMA_VERSION:
+        raise LedgerError(
+            f"{url}: the ledger is of schema {found}, and this mfal knows up to {SCHEMA_VERSION}",
+            "a later mfal has worked on it: use that one",
+        )
+    weights = rounds.c.weights
+    if weights.name not in {column["name"] for column in inspect(c).get_columns(rounds.name)}:
+        kind = weights.type.compile(c.dialect)
+        c.exec_driver_sql(f"ALTER TABLE {rounds.name} ADD COLUMN {weights.name} {kind}")
+    c.execute(update(campaigns).values(schema_version=SCHEMA_VERSION))
 
 
 def sqlite_url(folder: Path) -> str:

@@ -5,38 +5,34 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from mfal.campaign import Campaign
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve
-from mfal.progress import STAGES, Stage
+from mfal.progress import STAGES, Stage, training_line
 from mfal.types import Observation
 
 BATCH_ROWS = 12
 BEST_ROWS = 10
+INDENT = 11  # columns before a bar, and before what is said below it
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
 class TerminalProgress:
-    """A live view of the running round: stage, losses, oracle calls, cost of budget."""
+    """A live view of the running round: stage, training, oracle calls, cost of budget."""
 
     def __init__(self, console: Console) -> None:
-        columns = (
-            TextColumn("  {task.description:<8}"),
-            BarColumn(bar_width=32),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-        )
-        self._bars = Progress(*columns, console=console)
+        self._training, self._bars = _bars(console), _bars(console)
         self._heading = Text("opening the campaign", style="bold")
+        self._metrics = ""
         self._live = Live(self._view(), console=console, refresh_per_second=8)
-        self._train = self._bars.add_task("train", total=None, note="", visible=False)
+        self._train = self._training.add_task("train", total=None, note="", visible=False)
         self._score = self._bars.add_task("score", total=None, note="oracle calls", visible=False)
         self._spent = self._bars.add_task("cost", total=None, note="of the budget", visible=False)
 
@@ -59,7 +55,8 @@ class TerminalProgress:
         """Name the round that starts."""
         name = "initial design" if kind == "initial" else f"round {number}"
         self._heading = Text(name, style="bold")
-        self._bars.reset(self._train, visible=False, note="")
+        self._training.reset(self._train, visible=False)
+        self._metrics = ""
         self._bars.reset(self._score, visible=False, note="oracle calls")
         self._refresh()
 
@@ -71,11 +68,12 @@ class TerminalProgress:
         self._refresh()
 
     def train(self, metrics: TrainMetrics) -> None:
-        """Show the GFlowNet's losses."""
-        note = f"loss {metrics.loss:.3g}, validation {metrics.validation_loss:.3g}"
-        self._bars.update(
-            self._train, completed=metrics.step, total=metrics.steps, note=note, visible=True
+        """Show how far training is, and how it goes in a line below."""
+        self._training.update(
+            self._train, completed=metrics.step, total=metrics.steps, visible=True
         )
+        self._metrics = training_line(metrics)
+        self._refresh()
 
     def scored(self, done: int, total: int) -> None:
         """Show how many of the round's queries are answered."""
@@ -89,7 +87,22 @@ class TerminalProgress:
         self._live.update(self._view())
 
     def _view(self) -> Group:
-        return Group(self._heading, self._bars)
+        parts: list[RenderableType] = [self._heading, self._training]
+        if self._metrics:
+            parts.append(Padding(Text(self._metrics), (0, 0, 0, INDENT)))
+        return Group(*parts, self._bars)
+
+
+def _bars(console: Console) -> Progress:
+    """Bars whose columns are as wide as those of any others made here, to stand below them."""
+    return Progress(
+        TextColumn(f"  {{task.description:<{INDENT - 3}}}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(table_column=Column(min_width=11)),
+        TextColumn("{task.fields[note]}", table_column=Column(min_width=13)),
+        TimeElapsedColumn(),
+        console=console,
+    )
 
 
 def show_rounds(console: Console, campaign: Campaign, numbers: Sequence[int]) -> None:

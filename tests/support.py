@@ -17,7 +17,7 @@ def motif_settings(folder: Path, **changes: Any) -> dict[str, Any]:
         "initial": {"queries": {"half": 12, "whole": 6}},
         "batch": {"cost": 12},
         "features": [{"name": "kmers", "options": {"alphabet": "ACGT", "k": 2}}],
-        "sampler": {"name": "gflownet", "options": {"steps": 10, "batch_size": 32}},
+        "sampler": {"name": "gflownet", "options": {"train": {"steps": 10, "batch_size": 32}}},
         "proposals": 100,
         "scoring": {"chunk_size": 5, "timeout_seconds": 60.0},
         "data_dir": str(folder / "data"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 
@@ -57,8 +57,16 @@ class Environment(Buildable, Protocol):
     States are integers. Actions are integers in ``[0, n_actions)``. A state in which
     `forward_mask` allows no action is finished: a complete candidate.
 
-    Three further methods make training faster where an environment has them; each may also
-    return None, for instance where a wrapped environment does not say:
+    Further methods are optional; `hook` looks for them. Two know small changes of candidates,
+    which genetic-guided training makes use of:
+
+    ``mutate(states, generator) -> states``: finished states, each a small random change away
+    from a row.
+
+    ``crossover(first, second, generator) -> states``: finished states, each a recombination
+    of the same row of two parents.
+
+    Three make training faster:
 
     ``observe_delta(states, actions) -> (columns, changes)``, both ``n x k``: the entries of
     the observation that a step changes, and by how much.
@@ -67,6 +75,9 @@ class Environment(Buildable, Protocol):
     state, the actions along it in order of time, -1 after its end.
 
     ``schedule() -> Schedule``: where time alone decides what may be done.
+
+    An environment that wraps another holds it as ``environment``, and has these methods
+    where that one has them.
 
     Attributes:
         n_actions: Size of the action space.
@@ -100,6 +111,15 @@ class Schedule:
     choices: tuple[tuple[int, int], ...]
     columns: tuple[int, ...]
     assemble: Callable[[Tensor], Tensor]
+
+
+def hook(environment: Buildable, name: str) -> Callable[..., Any] | None:
+    """An optional method of an environment; None where it, or one that it wraps, lacks it."""
+    wrapped = getattr(environment, "environment", None)
+    if wrapped is not None and hook(wrapped, name) is None:
+        return None
+    found: Callable[..., Any] | None = getattr(environment, name, None)
+    return found
 
 
 class Actions(Protocol):
@@ -146,17 +166,4 @@ class ContinuousEnvironment(Buildable, Protocol):
 
         A fixed one, the same for every policy, where `outputs` is None.
         """
-        ...
-
-
-@runtime_checkable
-class Breeder(Protocol):
-    """An environment that knows small changes of its own candidates (optional)."""
-
-    def mutate(self, states: Tensor, generator: Generator) -> Tensor:
-        """Finished states, each a small random change away from a row of `states`."""
-        ...
-
-    def crossover(self, first: Tensor, second: Tensor, generator: Generator) -> Tensor:
-        """Finished states, each a recombination of the same row of two parents."""
         ...

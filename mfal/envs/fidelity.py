@@ -1,11 +1,12 @@
 """Any environment plus one last choice: the fidelity at which to ask."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from mfal.envs.base import Environment, Schedule
+from mfal.envs.base import Environment, Schedule, hook
 from mfal.errors import ConfigError, InvalidKeyError
 
 UNCHOSEN = -1
@@ -92,14 +93,9 @@ class FidelityEnvironment:
         inner = self.environment.observe(states[:, :-1])
         return torch.cat([inner, own.to(inner)], dim=1)
 
-    def observe_delta(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Entries of the observation that a step changes: columns and changes, ``n x k``.
-
-        None where the candidate's environment does not say.
-        """
-        observe_delta = getattr(self.environment, "observe_delta", None)
-        if observe_delta is None:
-            return None
+    def observe_delta(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Entries of the observation that a step changes: columns and changes, ``n x k``."""
+        observe_delta = self._hook("observe_delta")
         own = self._own(actions)
         if not own.any():
             delta: tuple[Tensor, Tensor] = observe_delta(states[:, :-1], actions)
@@ -113,25 +109,16 @@ class FidelityEnvironment:
         columns[own, 0], changes[own, 0] = first, 1.0
         return columns, changes
 
-    def retrace(self, states: Tensor) -> Tensor | None:
-        """The candidate's own steps, then its fidelity, ``T x n``.
-
-        None where the candidate's environment may have several ways to it.
-        """
-        retrace = getattr(self.environment, "retrace", None)
-        inner: Tensor | None = None if retrace is None else retrace(self.candidates(states))
-        if inner is None:
-            return None
+    def retrace(self, states: Tensor) -> Tensor:
+        """The candidate's own steps, then its fidelity, ``T x n``."""
+        inner = self._hook("retrace")(self.candidates(states))
         actions = torch.cat([inner, torch.full_like(inner[:1], -1)])
         own = (self.fidelities(states) + self.environment.n_actions).to(actions)
         return actions.scatter(0, (inner >= 0).sum(dim=0, keepdim=True), own[None])
 
-    def schedule(self) -> Schedule | None:
-        """The candidate's schedule and one more time, where it has one."""
-        schedule = getattr(self.environment, "schedule", None)
-        inner: Schedule | None = None if schedule is None else schedule()
-        if inner is None:
-            return None
+    def schedule(self) -> Schedule:
+        """The candidate's schedule and one more time."""
+        inner: Schedule = self._hook("schedule")()
         letters = self.environment.n_actions
 
         def assemble(actions: Tensor) -> Tensor:
@@ -142,6 +129,23 @@ class FidelityEnvironment:
             columns=(*inner.columns, self.environment.n_features - letters),
             assemble=assemble,
         )
+
+    def mutate(self, states: Tensor, generator: Generator) -> Tensor:
+        """Mutants of the candidates; a quarter of the rows draw their fidelity anew."""
+        candidates = self._hook("mutate")(self.candidates(states), generator)
+        n, device = len(states), generator.device
+        other = torch.randint(self.n_fidelities, (n,), generator=generator, device=device)
+        redrawn = torch.rand(n, generator=generator, device=device) < 0.25
+        return self.join(candidates, torch.where(redrawn, other, self.fidelities(states)))
+
+    def crossover(self, first: Tensor, second: Tensor, generator: Generator) -> Tensor:
+        """Crossings of the candidates, each at the fidelity of either parent."""
+        candidates = self._hook("crossover")(
+            self.candidates(first), self.candidates(second), generator
+        )
+        taken = torch.rand(len(first), generator=generator, device=generator.device) < 0.5
+        fidelities = torch.where(taken, self.fidelities(second), self.fidelities(first))
+        return self.join(candidates, fidelities)
 
     def keys(self, states: Tensor) -> list[str]:
         """Keys of the candidates, without their fidelities."""
@@ -165,6 +169,12 @@ class FidelityEnvironment:
                     f"the ladder has the indices 0 to {self.n_fidelities - 1}",
                 )
         return self.join(self.environment.states(keys), torch.tensor(indices, dtype=torch.int64))
+
+    def _hook(self, name: str) -> Callable[..., Any]:
+        found = hook(self.environment, name)
+        if found is None:
+            raise TypeError(f"{type(self.environment).__name__} has no {name}")
+        return found
 
     def _own(self, actions: Tensor) -> Tensor:
         return actions >= self.environment.n_actions

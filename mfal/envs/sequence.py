@@ -22,6 +22,9 @@ class SequenceEnvironment:
     Args:
         alphabet: The letters, each once; ASCII.
         length: Number of letters of a finished sequence.
+
+    Attributes:
+        sequence_shape: Places and letters, the shape of an observation before it is flattened.
     """
 
     def __init__(self, *, alphabet: str, length: Annotated[int, Field(gt=0)]) -> None:
@@ -36,6 +39,7 @@ class SequenceEnvironment:
         self.n_actions = len(alphabet)
         self.n_features = length * len(alphabet)
         self.max_steps = length
+        self.sequence_shape = (length, len(alphabet))
         self._letters = {letter: index for index, letter in enumerate(alphabet)}
         self._codes = torch.tensor([ord(letter) for letter in alphabet], dtype=torch.uint8)
 

@@ -19,7 +19,11 @@ class TrainMetrics:
     Attributes:
         loss: Training loss of this step.
         validation_loss: The same loss on fresh trajectories that are not learnt from.
-        log_z: The batch's estimate of log Z.
+        log_z: What the loss has learnt log Z to be, or what those trajectories say it is.
+        effective_sample_size: Of those trajectories weighted by R P_B / P_F, as a share of
+            their number: 1 at the target.
+        modes: Distinct modes found so far: by the problem's own account, or else queries with
+            at least half the best reward.
     """
 
     step: int
@@ -27,6 +31,8 @@ class TrainMetrics:
     loss: float
     validation_loss: float
     log_z: float
+    effective_sample_size: float
+    modes: int
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,12 @@ class Proposals:
     Attributes:
         queries: Distinct queries, the sampled ones first.
         history: Training metrics in order.
+        weights: What the next round's sampler may start from; None where it starts anew.
     """
 
     queries: tuple[Query, ...]
     history: tuple[TrainMetrics, ...] = ()
+    weights: bytes | None = None
 
 
 @runtime_checkable
@@ -53,12 +61,14 @@ class Sampler(Protocol):
         *,
         seed: int,
         start: Sequence[str] = (),
+        weights: bytes | None = None,
         on_step: Callable[[TrainMetrics], None] = lambda _: None,
     ) -> Proposals:
         """About n proposals.
 
         Args:
             start: Keys of known candidates to learn from, such as the ledger's best.
+            weights: What the last round's proposals came with.
             on_step: Called with metrics as training goes on.
         """
         ...

@@ -7,7 +7,7 @@ from torch import Generator
 from mfal.envs.base import Environment
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
-from mfal.gfn.policy import UniformPolicy
+from mfal.gfn.guided import random_agent
 from mfal.gfn.sampler import as_queries, draw
 from mfal.types import Fidelity
 
@@ -33,10 +33,9 @@ class RandomSampler:
         *,
         seed: int,
         start: Sequence[str] = (),
+        weights: bytes | None = None,
         on_step: Callable[[TrainMetrics], None] = lambda _: None,
     ) -> Proposals:
         """At most n distinct queries; n where the space is large."""
-        generator = Generator().manual_seed(seed)
-        policy = UniformPolicy(self.environment.n_actions)
-        drawn = draw(self.environment, policy, n, generator)
+        drawn = draw(random_agent(self.environment), n, Generator().manual_seed(seed))
         return Proposals(as_queries(drawn, self.fidelities))

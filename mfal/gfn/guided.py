@@ -2,49 +2,61 @@
 
 Genetic-guided GFlowNets (Kim et al. 2024, arXiv 2402.05961) let a genetic search look around
 the best of the replay buffer; local search (Kim et al. 2024, arXiv 2310.02710) undoes part of
-a good trajectory and builds it anew. The policy learns from what they find off-policy, so the
-distribution it learns stays the same.
+a good trajectory and lets the policy build it anew. The policy learns from what they find
+off-policy, so the distribution it learns stays the same.
 """
+
+from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Generator, Tensor
 
-from mfal.envs.base import Breeder, Environment
+from mfal.envs.base import Buildable, hook
+from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import UniformPolicy
-from mfal.gfn.rollout import gumbel, masked_argmax, sample_forward
+from mfal.gfn.rollout import Agent, rollout, ways_back
+
+GuideName = Literal["genetic", "local"]
 
 
-def offspring(environment: Environment, parents: Tensor, n: int, generator: Generator) -> Tensor:
+def offspring(environment: Buildable, parents: Tensor, n: int, generator: Generator) -> Tensor:
     """N finished states (``n x d``) near random rows of `parents` (``k x d``, finished).
 
     The environment's own mutation and crossover, half and half, or where it has none a
     random way back and forth.
     """
+    mutate, crossover = hook(environment, "mutate"), hook(environment, "crossover")
     chosen = _draw(parents, n, generator)
-    if not isinstance(environment, Breeder):
-        return rebuild(environment, chosen, generator)
+    if mutate is None or crossover is None:
+        return rebuild(random_agent(environment, str(parents.device)), chosen, generator)
     mutated, mothers = chosen[: (n + 1) // 2], chosen[(n + 1) // 2 :]
-    crossed = environment.crossover(mothers, _draw(parents, len(mothers), generator), generator)
-    return torch.cat([environment.mutate(mutated, generator), crossed])
+    crossed = crossover(mothers, _draw(parents, len(mothers), generator), generator)
+    return torch.cat([mutate(mutated, generator), crossed])
 
 
-def rebuild(environment: Environment, states: Tensor, generator: Generator) -> Tensor:
-    """Undo up to half of the steps of finished states (``n x d``) and finish them at random.
+@torch.no_grad()
+def rebuild(
+    agent: Agent, states: Tensor, generator: Generator, context: Tensor | None = None
+) -> Tensor:
+    """Undo up to half of the steps of finished states (``n x d``) and let the agent finish them.
 
-    Ways back and forth are uniform over what is allowed.
+    Each row's number of steps undone is drawn uniformly from 1 to half of its length.
     """
-    deepest = max(1, environment.max_steps // 2)
-    size = (len(states),)
-    depth = torch.randint(1, deepest + 1, size, generator=generator, device=states.device)
-    noise = gumbel((deepest, len(states), environment.n_actions), generator)
-    partial = states.clone()
-    for time in range(deepest):
-        mask = environment.backward_mask(partial)
-        rows = ((time < depth) & mask.any(dim=1)).nonzero()[:, 0]
-        actions = masked_argmax(noise[time, rows], mask[rows])
-        partial[rows] = environment.undo(partial[rows], actions)
-    policy = UniformPolicy(environment.n_actions)
-    return sample_forward(environment, policy, partial, generator).final
+    ways = ways_back(agent, states, generator, context)
+    lengths = ways.known.sum(dim=0)
+    place = torch.rand(len(states), generator=generator, device=generator.device)
+    undone = 1 + (place * (lengths // 2).clamp_min(1)).long()
+    time = torch.arange(len(ways.known), device=lengths.device)[:, None]
+    kept = replace(ways, known=ways.known & (time < lengths - undone))
+    start = agent.start(len(states))
+    return rollout(agent, start, generator, given=kept, context=context).final
+
+
+def random_agent(environment: Buildable, device: str = "cpu") -> Agent:
+    """An agent to which all allowed actions are alike."""
+    heads = make_heads(environment)
+    return Agent(environment, UniformPolicy(heads.n_outputs), heads, device)
 
 
 def _draw(parents: Tensor, n: int, generator: Generator) -> Tensor:

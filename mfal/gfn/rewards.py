@@ -43,8 +43,8 @@ class Rewards:
             self._rows.update({key: row for row, key in enumerate(new, start=len(self._rows))})
         return self._table()[[self._rows[key] for key in keys]].to(self._device)
 
-    def __call__(self, states: Tensor) -> Tensor:
-        """Log reward of finished states, ``n``."""
+    def __call__(self, states: Tensor, context: Tensor | None = None) -> Tensor:
+        """Log reward of finished states, ``n``; the same in every context."""
         ladder = self.ladder(self._environment.keys(states))
         return ladder.gather(1, self._environment.fidelities(states)[:, None])[:, 0]
 

@@ -1,184 +1,303 @@
-"""Trajectories: sampled forwards with a policy, or backwards from finished states."""
+"""Rollouts: trajectories drawn from a policy, along given actions where there are any."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor, nn
 
-from mfal.envs.base import Environment
-from mfal.gfn.policy import PolicyWalk
-
-_Step = tuple[Tensor, Tensor, Tensor, Tensor]
-"""States before, actions, rows and states after, of the trajectories still under way."""
-
-_Unrolled = tuple[Tensor, Tensor, Tensor]
-"""States before, actions and rows of whole trajectories."""
+from mfal.envs.base import Buildable, ContinuousEnvironment, Environment, Schedule, hook
+from mfal.gfn.heads import Heads
+from mfal.gfn.moves import Moves, draw_noise, gumbel, make_moves, masked_argmax, taken
+from mfal.gfn.trajectories import Trajectories
+from mfal.gfn.walk import start_walk
 
 
 @dataclass(frozen=True)
-class Trajectories:
-    """n trajectories as one flat list of their R transitions, whatever their lengths.
-
-    The transitions of one trajectory are in order of time, those of several interleaved.
+class Given:
+    """Actions that rows of a rollout are to take, such as the way to a known candidate.
 
     Attributes:
-        states: State before each transition, ``R x d``.
-        actions: Its action, ``R``.
-        rows: The trajectory to which it belongs, ``R``.
-        log_pf: Log-probability of the action under the policy, ``R``; carries the graph.
-        log_pb: Log-probability of the way back under the backward policy, ``R``.
-        final: Where each trajectory ends, ``n x d``.
+        actions: By time and row, ``T x n`` (``T x n x a`` where continuous).
+        known: Where the action is given and not drawn, bool ``T x n``.
     """
 
-    states: Tensor
     actions: Tensor
-    rows: Tensor
-    log_pf: Tensor
-    log_pb: Tensor
-    final: Tensor
+    known: Tensor
 
-    def __len__(self) -> int:
-        return len(self.final)
-
-    def total(self, values: Tensor) -> Tensor:
-        """Sums over each trajectory (``n``) of values per transition (``R``)."""
-        return values.new_zeros(len(self)).index_add(0, self.rows, values)
+    def after_free(self, n: int) -> "Given":
+        """The same behind n rows whose actions are all drawn."""
+        free = (self.actions.shape[0], n, *self.actions.shape[2:])
+        return Given(
+            torch.cat([self.actions.new_zeros(free), self.actions], dim=1),
+            torch.cat([self.known.new_zeros(free[:2]), self.known], dim=1),
+        )
 
 
-def join(parts: Sequence[Trajectories]) -> Trajectories:
-    """One batch of several, in order."""
-    offsets = [sum(len(part) for part in parts[:i]) for i in range(len(parts))]
-    return Trajectories(
-        states=torch.cat([part.states for part in parts]),
-        actions=torch.cat([part.actions for part in parts]),
-        rows=torch.cat([part.rows + o for part, o in zip(parts, offsets, strict=True)]),
-        log_pf=torch.cat([part.log_pf for part in parts]),
-        log_pb=torch.cat([part.log_pb for part in parts]),
-        final=torch.cat([part.final for part in parts]),
-    )
+class Agent:
+    """A policy in its environment.
+
+    Args:
+        environment: What is built.
+        policy: Any module from observations (and context) to the outputs of `heads`.
+        heads: What the outputs mean.
+        device: Where the policy is, and the states that it sees.
+    """
+
+    def __init__(
+        self, environment: Buildable, policy: nn.Module, heads: Heads, device: str = "cpu"
+    ) -> None:
+        self.environment = environment
+        self.policy = policy
+        self.heads = heads
+        self.device = device
+
+    def start(self, n: int) -> Tensor:
+        """N source states, ``n x d``."""
+        return self.environment.initial(n).to(self.device)
+
+    def observe(self, states: Tensor, context: Tensor | None) -> Tensor:
+        """Policy input: the observation, and the context (``n x c``) where there is one."""
+        observation = self.environment.observe(states)
+        return observation if context is None else torch.cat([observation, context], dim=1)
+
+    def outputs(self, states: Tensor, context: Tensor | None = None) -> Tensor:
+        """What the policy puts out for states (``n x d``), ``n x n_outputs``."""
+        outputs: Tensor = self.policy(self.observe(states, context))
+        return outputs
 
 
-def sample_forward(
-    environment: Environment,
-    policy: nn.Module,
+def rollout(
+    agent: Agent,
     start: Tensor,
     generator: Generator,
     *,
+    given: Given | None = None,
+    context: Tensor | None = None,
     epsilon: float = 0.0,
+    temperature: float = 1.0,
+    with_states: bool = False,
 ) -> Trajectories:
-    """Follow the policy from the unfinished states `start` (``n x d``) to finished ones.
+    """Follow the policy from source states (``n x d``) to finished ones.
 
-    Actions are drawn as the argmax of logits plus Gumbel noise, the noise of all steps at
-    once. `log_pf` comes from the same pass and, whatever `epsilon`, from the policy itself,
-    so that gradients need no second pass. Finished rows leave the batch.
+    `log_pf` comes from the very pass that drew the actions and, whatever `epsilon` and
+    `temperature`, from the policy itself, so that gradients need no second pass. Finished
+    rows leave the batch.
 
     Args:
+        given: Actions to take instead of drawn ones; the policy rates them all the same.
+        context: What the policy is conditioned on, ``n x c``.
         epsilon: Probability with which a step takes any allowed action uniformly.
+        temperature: Above one flattens the policy from which is drawn (discrete only).
+        with_states: Whether the states on the way are wanted, even where a schedule makes
+            them needless.
     """
-    size = (environment.max_steps, len(start))
-    noise = gumbel((*size, environment.n_actions), generator)
-    explores = torch.rand(size, generator=generator, device=generator.device) < epsilon
-    steps: list[_Step] = []
-    states, rows, final = start, torch.arange(len(start), device=start.device), start
-    mask = environment.forward_mask(start)
-    masks = []
-    walk = PolicyWalk(environment, policy, start)
-    while len(rows):
-        scores = walk.logits().masked_fill(_at(explores, len(steps), rows)[:, None], 0.0)
-        actions = masked_argmax(scores + _at(noise, len(steps), rows), mask)
+    environment, observation = agent.environment, agent.observe(start, context)
+    schedule = hook(environment, "schedule")
+    if schedule is not None and not with_states and isinstance(environment, Environment):
+        size = (environment.max_steps, len(start), environment.n_actions)
+        noise = draw_noise(size, generator, epsilon, temperature)
+        return _by_schedule(agent, schedule(), observation, noise, given, context)
+    moves = make_moves(
+        environment, agent.heads, len(start), generator, epsilon=epsilon, temperature=temperature
+    )
+    return _step_by_step(agent, moves, start, observation, given, context)
+
+
+def _by_schedule(
+    agent: Agent,
+    schedule: Schedule,
+    observation: Tensor,
+    noise: Tensor,
+    given: Given | None,
+    context: Tensor | None,
+) -> Trajectories:
+    """A rollout in which all rows do the same kind of step at the same time."""
+    n, width = len(observation), agent.heads.n_outputs
+    walk = start_walk(agent.policy, observation, len(noise) * n, follows=True)
+    by_time: list[Tensor] = []
+    for time, drawn in enumerate(noise.unbind()):
+        first, end = schedule.choices[time]
+        if time:
+            walk.shift(by_time[-1] + schedule.columns[time - 1], None)
+        logits = walk.outputs()
+        if end - first < width:
+            logits, drawn = logits[:, first:end], drawn[:, first:end]
+        chosen = (logits + drawn).argmax(dim=1)
+        if first:
+            chosen += first
+        if given is not None:
+            chosen = torch.where(given.known[time], given.actions[time], chosen)
+        by_time.append(chosen)
+    actions, outputs = torch.stack(by_time), walk.recorded()
+    log_pf = _scheduled_log_pf(agent.heads.forward_of(outputs), schedule, actions)
+    return Trajectories(
+        actions=actions.flatten(),
+        rows=torch.arange(n, device=actions.device).repeat(len(actions)),
+        log_pf=log_pf,
+        log_pb=torch.zeros_like(log_pf),  # There is one way back.
+        final=schedule.assemble(actions),
+        log_flow=agent.heads.flow_of(outputs) if agent.heads.flow else None,
+        context=context,
+    )
+
+
+def _scheduled_log_pf(logits: Tensor, schedule: Schedule, actions: Tensor) -> Tensor:
+    """Log-probability of the actions (``T x n``) among those of their time, ``R``."""
+    n, parts, begin = actions.shape[1], [], 0
+    times = len(schedule.choices)
+    for time in range(1, times + 1):
+        if time < times and schedule.choices[time] == schedule.choices[begin]:
+            continue
+        first, end = schedule.choices[begin]
+        own = logits[begin * n : time * n, first:end].log_softmax(dim=1)
+        parts.append(own.gather(1, actions[begin:time].view(-1, 1) - first)[:, 0])
+        begin = time
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _step_by_step(
+    agent: Agent,
+    moves: Moves,
+    start: Tensor,
+    observation: Tensor,
+    given: Given | None,
+    context: Tensor | None,
+) -> Trajectories:
+    """A rollout of any environment, whose rows may end at different times."""
+    environment, final = agent.environment, start
+    observe_delta = hook(environment, "observe_delta")
+    states, rows = start, torch.arange(len(start), device=start.device)
+    steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    moves.going(start)
+    capacity = len(start) * environment.max_steps
+    walk = start_walk(agent.policy, observation, capacity, follows=observe_delta is not None)
+    while True:
+        actions = moves.draw(states, walk.outputs(), len(steps), rows)
+        if given is not None:
+            actions = _follow(given, actions, len(steps), rows)
         after = environment.step(states, actions)
         steps.append((states, actions, rows, after))
-        masks.append(mask)
-        mask = environment.forward_mask(after)
-        going = mask.any(dim=1)
-        if going.all():
-            walk.advance(states, actions, after)
-            states = after
-            continue
-        final = final.index_copy(0, rows, after)
-        on = going.nonzero()[:, 0]
-        walk.advance(states[on], actions[on], after[on], on)
-        states, mask, rows = after[on], mask[on], rows[on]
-    states, actions, rows, after = _concatenate(steps)
-    log_pf = _log_pf(walk.all_logits(states), torch.cat(masks), actions)
-    return Trajectories(states, actions, rows, log_pf, _uniform_log_pb(environment, after), final)
-
-
-def sample_backward(
-    environment: Environment, policy: nn.Module, final: Tensor, generator: Generator
-) -> Trajectories:
-    """Trajectories to finished states (``n x d``), drawn by the uniform backward policy.
-
-    The policy then rates all transitions in one pass. An environment in which there is one
-    way to each state may offer ``unroll(final)``, which returns the states before all steps,
-    the actions and the rows of `final`, and saves the walk.
-    """
-    unroll: Callable[[Tensor], _Unrolled | None] = getattr(environment, "unroll", _unknown)
-    unrolled = unroll(final)
-    if unrolled is not None:
-        states, actions, rows = unrolled
-        log_pb = torch.zeros(len(rows), device=final.device)
-    else:
-        states, actions, rows, after = _walk_back(environment, final, generator)
-        log_pb = _uniform_log_pb(environment, after)
-    mask = environment.forward_mask(states)
-    log_pf = _log_pf(policy(environment.observe(states)), mask, actions)
-    return Trajectories(states, actions, rows, log_pf, log_pb, final)
-
-
-def _walk_back(environment: Environment, final: Tensor, generator: Generator) -> _Step:
-    """All transitions of random ways back from finished states, in order of time."""
-    noise = gumbel((environment.max_steps, len(final), environment.n_actions), generator)
-    steps: list[_Step] = []
-    after, rows = final, torch.arange(len(final), device=final.device)
-    mask = environment.backward_mask(final)
-    while len(rows):
-        actions = masked_argmax(_at(noise, len(steps), rows), mask)
-        before = environment.undo(after, actions)
-        steps.append((before, actions, rows, after))
-        mask = environment.backward_mask(before)
-        going, after = mask.any(dim=1), before
+        going = moves.going(after)
         if not going.all():
+            final = final.index_copy(0, rows, after)
             on = going.nonzero()[:, 0]
-            after, mask, rows = before[on], mask[on], rows[on]
-    return _concatenate(steps[::-1])
-
-
-def log_probabilities(logits: Tensor, mask: Tensor) -> Tensor:
-    """Log-probabilities of all actions, ``n x n_actions``; -inf for those not allowed."""
-    return logits.masked_fill(~mask, -torch.inf).log_softmax(dim=1)
-
-
-def _log_pf(logits: Tensor, mask: Tensor, actions: Tensor) -> Tensor:
-    return log_probabilities(logits, mask).gather(1, actions[:, None])[:, 0]
-
-
-def _uniform_log_pb(environment: Environment, after: Tensor) -> Tensor:
-    """Log-probability of each way back from `after` (``R x d``) if all are as likely."""
-    return -environment.backward_mask(after).sum(dim=1).to(torch.float32).log()
-
-
-def _concatenate(steps: list[_Step]) -> _Step:
+            if not len(on):
+                break
+            states, actions, rows, after = states[on], actions[on], rows[on], after[on]
+            moves.keep(on)
+            walk.keep(on)
+        if observe_delta is not None:
+            walk.shift(*observe_delta(states, actions))
+        else:
+            walk.move(agent.observe(after, None if context is None else context[rows]))
+        states = after
     states, actions, rows, after = (torch.cat(parts) for parts in zip(*steps, strict=True))
-    return states, actions, rows, after
+    outputs = walk.recorded()
+    log_pf = moves.log_pf(states, outputs, actions)
+    flow = agent.heads.flow_of(outputs) if agent.heads.flow else None
+    no_choice = torch.zeros_like(log_pf)
+    trajectories = Trajectories(actions, rows, log_pf, no_choice, final, states, flow, context)
+    log_pb = _log_pb(agent, trajectories, outputs, after, context)
+    return trajectories if log_pb is None else replace(trajectories, log_pb=log_pb)
 
 
-def _unknown(final: Tensor) -> None:
-    return None
+def _follow(given: Given, drawn: Tensor, time: int, rows: Tensor) -> Tensor:
+    """The given actions where there are any at this time, else those drawn."""
+    if time >= len(given.known):
+        return drawn
+    known = given.known[time, rows].view(-1, *[1] * (drawn.ndim - 1))
+    return torch.where(known, given.actions[time, rows], drawn)
 
 
-def _at(values: Tensor, time: int, rows: Tensor) -> Tensor:
-    """``values[time, rows]``, without a copy where that is all rows."""
-    return values[time] if len(rows) == values.shape[1] else values[time, rows]
+def _log_pb(
+    agent: Agent, trajectories: Trajectories, outputs: Tensor, after: Tensor, context: Tensor | None
+) -> Tensor | None:
+    """Log-probability of each way back, ``R``; None where there is only one.
+
+    Args:
+        outputs: Of the states before each transition, ``R x n_outputs``.
+        after: States after each transition, ``R x d``.
+    """
+    environment, backward = agent.environment, None
+    if hook(environment, "retrace") is not None:
+        return None
+    if agent.heads.backward:
+        # A transition's end is where the next one begins, and has been looked at there.
+        ends = agent.outputs(trajectories.final, context)
+        backward = agent.heads.backward_of(torch.cat([outputs, ends])[trajectories.next()])
+    return rate_backward(environment, after, backward, trajectories.actions)
 
 
-def masked_argmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Best allowed action of each row; an action that is not allowed never comes out."""
-    return scores.masked_fill(~mask, -torch.inf).argmax(dim=1)
+def rate_backward(
+    environment: Buildable, after: Tensor, outputs: Tensor | None, actions: Tensor
+) -> Tensor:
+    """Log-probability under the backward policy of `actions` having led to `after`, ``R``.
+
+    Args:
+        outputs: Of the backward head, ``R x backward``; None for the uniform policy.
+    """
+    if isinstance(environment, ContinuousEnvironment):
+        return environment.backward_actions(after, outputs).log_prob(actions)
+    if not isinstance(environment, Environment):
+        raise TypeError(f"{type(environment).__name__} has neither masks nor densities")
+    mask = environment.backward_mask(after)
+    if outputs is None:
+        return -mask.sum(dim=1).float().log()
+    return taken(outputs, mask, actions)
 
 
-def gumbel(size: tuple[int, ...], generator: Generator) -> Tensor:
-    """Standard Gumbel noise: minus the log of exponential noise."""
-    noise = torch.empty(size, device=generator.device)
-    return noise.exponential_(generator=generator).log_().neg_()
+@torch.no_grad()
+def ways_back(
+    agent: Agent, final: Tensor, generator: Generator, context: Tensor | None = None
+) -> Given:
+    """Ways to finished states (``n x d``), drawn by the backward policy, for a rollout to take.
+
+    An environment in which there is one way to each state retraces it without a draw.
+    """
+    retrace = hook(agent.environment, "retrace")
+    if retrace is not None:
+        actions: Tensor = retrace(final)
+        return Given(actions, actions >= 0)
+    after, rows = final, torch.arange(len(final), device=final.device)
+    backwards: list[tuple[Tensor, Tensor]] = []
+    while len(rows):
+        outputs = None
+        if agent.heads.backward:
+            seen = None if context is None else context[rows]
+            outputs = agent.heads.backward_of(agent.outputs(after, seen))
+        actions = _draw_backward(agent.environment, after, outputs, generator)
+        backwards.append((actions, rows))
+        after = agent.environment.undo(after, actions)
+        going = ~_at_source(agent.environment, after)
+        after, rows = after[going], rows[going]
+    return _in_order(backwards, len(final))
+
+
+def _draw_backward(
+    environment: Buildable, after: Tensor, outputs: Tensor | None, generator: Generator
+) -> Tensor:
+    if isinstance(environment, ContinuousEnvironment):
+        return environment.backward_actions(after, outputs).draw(generator)
+    if not isinstance(environment, Environment):
+        raise TypeError(f"{type(environment).__name__} has neither masks nor densities")
+    mask = environment.backward_mask(after)
+    noise = gumbel((len(after), environment.n_actions), generator)
+    return masked_argmax(noise if outputs is None else outputs + noise, mask)
+
+
+def _at_source(environment: Buildable, states: Tensor) -> Tensor:
+    if isinstance(environment, ContinuousEnvironment):
+        return environment.at_source(states)
+    return (states == environment.initial(1).to(states.device)).all(dim=1)
+
+
+def _in_order(backwards: list[tuple[Tensor, Tensor]], n: int) -> Given:
+    """Actions found last first, put in order of time."""
+    actions, rows = (torch.cat(parts) for parts in zip(*backwards, strict=True))
+    sizes = [len(own) for _, own in backwards]
+    undone = torch.repeat_interleave(torch.tensor(sizes)).to(rows)
+    times = rows.bincount(minlength=n)[rows] - 1 - undone
+    shape = (len(backwards), n)
+    ordered = actions.new_zeros(*shape, *actions.shape[1:]).index_put((times, rows), actions)
+    known = torch.zeros(shape, dtype=torch.bool, device=rows.device)
+    return Given(ordered, known.index_put((times, rows), torch.ones_like(rows, dtype=torch.bool)))

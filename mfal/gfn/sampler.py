@@ -5,23 +5,29 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from mfal.envs.base import Environment
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
-from mfal.gfn.losses import LossName
-from mfal.gfn.policy import MLPPolicy
+from mfal.gfn.checkpoint import check_shapes, from_bytes, to_bytes
+from mfal.gfn.heads import Heads
+from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.rewards import Rewards
-from mfal.gfn.rollout import sample_forward
+from mfal.gfn.rollout import Agent, rollout
 from mfal.gfn.train import Trainer, TrainSettings
 from mfal.types import Fidelity, Query
 
 _CHUNK = 1024  # Queries sampled at once from a trained policy.
+_LEFT = "what the last round left for a warm start"
+_REMEDY = (
+    "restore the last round's sampler and policy (its options policy, train.loss and "
+    "train.backward), or train anew with sampler.options.warm_start: false for one round"
+)
 
 
 class GFlowNetSampler:
-    """Trains a GFlowNet on the reward, from scratch, and samples from it.
+    """Trains a GFlowNet on the reward and samples from it.
 
     The proposals are what the trained policy draws and then the best queries that training
     ever scored: thousands are, and most are never drawn again.
@@ -29,18 +35,10 @@ class GFlowNetSampler:
     Args:
         environment: Builds candidates; the fidelity is added as its last step.
         fidelities: The ladder, in the order of the reward's columns.
-        steps: Gradient steps.
-        batch_size: Trajectories a step, fresh and replayed together.
-        learning_rate: Of the policy.
-        replay_share: Share of the batch that is replayed.
-        epsilon: Probability with which a step of a fresh trajectory is uniform.
-        guided_every: Steps between guided proposals (`mfal.gfn.guided`); 0 for none.
-        guided_size: Offspring each time.
-        guided_parents: How many of the best queries may be parents.
-        loss: ``vargrad`` or ``tb`` (`mfal.gfn.losses`).
-        hidden: Width of the policy's two hidden layers.
+        train: How to train (`TrainSettings`).
+        policy: Which network (`PolicySettings`).
+        warm_start: Whether to start from the last round's weights instead of from scratch.
         keep: How many of the best queries scored in training to propose as well.
-        capacity: Most queries in the replay buffer.
         device: Where to train: ``cpu``, ``cuda``.
     """
 
@@ -49,49 +47,31 @@ class GFlowNetSampler:
         environment: Environment,
         fidelities: Sequence[Fidelity],
         *,
-        steps: Annotated[int, Field(gt=0)] = 300,
-        batch_size: Annotated[int, Field(gt=1)] = 128,
-        learning_rate: Annotated[float, Field(gt=0)] = 3e-3,
-        replay_share: Annotated[float, Field(ge=0, lt=1)] = 0.5,
-        epsilon: Annotated[float, Field(ge=0, le=1)] = 0.05,
-        guided_every: Annotated[int, Field(ge=0)] = 8,
-        guided_size: Annotated[int, Field(gt=0)] = 256,
-        guided_parents: Annotated[int, Field(gt=0)] = 200,
-        loss: LossName = "vargrad",
-        hidden: Annotated[int, Field(gt=0)] = 256,
+        train: TrainSettings = TrainSettings(),
+        policy: PolicySettings = PolicySettings(),
+        warm_start: bool = False,
         keep: Annotated[int, Field(ge=0)] = 1500,
-        capacity: Annotated[int, Field(ge=8)] = 50_000,
         device: str = "cpu",
     ) -> None:
         self.environment = FidelityEnvironment(environment, len(fidelities))
         self.fidelities = tuple(fidelities)
-        self.hidden = hidden
+        self.train = train
+        self.policy_settings = policy
+        self.warm_start = warm_start
         self.keep = keep
         self.device = device
-        self.settings = TrainSettings(
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            replay_share=replay_share,
-            epsilon=epsilon,
-            guided_every=guided_every,
-            guided_size=guided_size,
-            guided_parents=guided_parents,
-            loss=loss,
-            capacity=capacity,
-        )
 
-    def policy(self, generator: Generator) -> nn.Module:
+    def policy(self, heads: Heads, generator: Generator) -> nn.Module:
         """An untrained policy; override it to plug in another network.
 
-        Any module from observations ``n x n_features`` to logits ``n x n_actions`` of
-        `self.environment` will do.
+        Any module from observations ``n x n_features`` of `self.environment` to outputs
+        ``n x heads.n_outputs`` will do.
 
         Args:
+            heads: What the outputs mean.
             generator: Draws the initial weights.
         """
-        width, n_actions = self.environment.n_features, self.environment.n_actions
-        return MLPPolicy(width, n_actions, hidden=self.hidden, generator=generator)
+        return make_policy(self.policy_settings, self.environment, heads, generator)
 
     def sample(
         self,
@@ -100,6 +80,7 @@ class GFlowNetSampler:
         *,
         seed: int,
         start: Sequence[str] = (),
+        weights: bytes | None = None,
         on_step: Callable[[TrainMetrics], None] = lambda _: None,
     ) -> Proposals:
         """About n distinct proposals from the policy, and up to `keep` more.
@@ -109,28 +90,48 @@ class GFlowNetSampler:
             n: How many queries to draw from the trained policy.
             seed: The same seed gives the same proposals.
             start: Keys of known candidates, the first content of the replay buffer.
+            weights: Of the last round, for a warm start.
             on_step: Called with metrics about thirty times in a run of 300 steps.
         """
-        generator = Generator(self.device).manual_seed(seed)
-        policy = self.policy(generator).to(self.device)
+        # Weights are drawn on the CPU, so that they do not depend on the device.
+        heads = self.train.heads(self.environment)
+        policy = self.policy(heads, Generator().manual_seed(seed)).to(self.device)
+        if self.warm_start and weights is not None:
+            known = from_bytes(weights, _LEFT, _REMEDY)
+            check_shapes(known, policy.state_dict(), _LEFT, _REMEDY)
+            policy.load_state_dict(known)
+        agent = Agent(self.environment, policy, heads, self.device)
         rewards = Rewards(self.environment, log_reward, self.device)
-        trainer = Trainer(
-            self.environment, policy, rewards, self.settings, seed=seed, device=self.device
+        trainer = Trainer(agent, rewards, self.train, seed=seed)
+        generator = Generator(self.device).manual_seed(seed)
+        known_states = self._at_fidelities(rewards, start, generator)
+        history = trainer.run(start=known_states, on_step=on_step)
+        drawn = draw(agent, n, generator)
+        return Proposals(
+            as_queries([*drawn, *rewards.best(self.keep)], self.fidelities),
+            history,
+            to_bytes(policy.state_dict()) if self.warm_start else None,
         )
-        history = trainer.run(start=start, on_step=on_step)
-        drawn = draw(self.environment, policy, n, generator)
-        return Proposals(as_queries([*drawn, *rewards.best(self.keep)], self.fidelities), history)
+
+    def _at_fidelities(self, rewards: Rewards, keys: Sequence[str], generator: Generator) -> Tensor:
+        """Finished states of distinct candidates, each at a fidelity drawn by its reward."""
+        distinct = list(dict.fromkeys(keys))
+        if not distinct:
+            return self.environment.initial(0)
+        ladder = rewards.ladder(distinct).softmax(dim=1)
+        chosen = ladder.multinomial(1, generator=generator)[:, 0].tolist()
+        return self.environment.states(distinct, chosen)
 
 
 @torch.no_grad()
-def draw(
-    environment: FidelityEnvironment, policy: nn.Module, n: int, generator: Generator
-) -> list[tuple[str, int]]:
+def draw(agent: Agent, n: int, generator: Generator) -> list[tuple[str, int]]:
     """N queries drawn from the policy, with repetitions: key and index of the fidelity."""
+    environment = agent.environment
+    if not isinstance(environment, FidelityEnvironment):
+        raise TypeError(f"{type(environment).__name__} has no fidelities")
     queries: list[tuple[str, int]] = []
     for size in [_CHUNK] * (n // _CHUNK) + [n % _CHUNK] * (n % _CHUNK > 0):
-        start = environment.initial(size).to(generator.device)
-        queries += environment.queries(sample_forward(environment, policy, start, generator).final)
+        queries += environment.queries(rollout(agent, agent.start(size), generator).final)
     return queries
 
 

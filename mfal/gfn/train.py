@@ -1,171 +1,298 @@
 """Training a policy on a reward: fresh and replayed trajectories, and guided proposals."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import torch
-from torch import Generator, Tensor, nn
+from pydantic import ConfigDict, Field
+from torch import Generator, Tensor
 
-from mfal.envs.fidelity import FidelityEnvironment
+from mfal.envs.base import Buildable
 from mfal.gfn.base import TrainMetrics
-from mfal.gfn.guided import offspring
-from mfal.gfn.losses import LossName, make_loss
-from mfal.gfn.replay import ReplayBuffer
-from mfal.gfn.rewards import Rewards
-from mfal.gfn.rollout import Trajectories, join, sample_backward, sample_forward
+from mfal.gfn.checkpoint import read_checkpoint, write_checkpoint
+from mfal.gfn.guided import GuideName, offspring, rebuild
+from mfal.gfn.heads import Heads, make_heads
+from mfal.gfn.losses import LOSSES, LossName, make_loss, residual
+from mfal.gfn.replay import ReplayBuffer, ReplayName
+from mfal.gfn.rollout import Agent, rollout, ways_back
+from mfal.gfn.threads import one_thread
+from mfal.gfn.trajectories import Trajectories
+
+StateReward = Callable[[Tensor, Tensor | None], Tensor]
+"""Finished states ``n x d`` and their contexts ``n x c`` -> log reward ``n``."""
+
+Contexts = Callable[[int, Generator], Tensor]
+"""How many trajectories, and what draws -> what the policy is conditioned on, ``n x c``."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """How to train.
+    """How to train. Why the defaults are what they are: docs/ablations.md.
 
     Attributes:
         steps: Gradient steps.
         batch_size: Trajectories a step, fresh and replayed together.
         learning_rate: Of Adam, for the policy.
-        replay_share: Share of the batch that is replayed, in [0, 1).
+        cooldown: Share of the steps, the last ones, in which the learning rate falls to zero
+            along half a cosine; what noise a constant rate leaves in the policy then dies down.
+        loss: ``vargrad``, ``tb``, ``db``, ``subtb`` or ``fm`` (`mfal.gfn.losses`).
+        decay: λ of ``subtb``.
+        backward: Whether the backward policy is uniform or learnt.
         epsilon: Probability with which a fresh trajectory's step is uniform.
+        temperature: Above 1 flattens the policy that draws fresh trajectories.
+        replay_share: Share of the batch that is replayed, in [0, 1).
+        replay: Whether replay is ``uniform`` or ``prioritised`` (`ReplayBuffer.draw`).
+        guide: How proposals are made of the best (`mfal.gfn.guided`): ``genetic``, by the
+            environment's own mutation and crossover, or ``local``, by the policy itself.
         guided_every: Steps between guided proposals; 0 for none.
-        guided_size: Offspring each time.
+        guided_size: Proposals each time.
         guided_parents: How many of the best queries may be parents.
-        loss: ``vargrad`` or ``tb``.
         capacity: Most queries in the replay buffer.
         report_every: Steps between lines of metrics.
     """
 
-    steps: int = 300
-    batch_size: int = 128
-    learning_rate: float = 3e-3
-    replay_share: float = 0.5
-    epsilon: float = 0.05
-    guided_every: int = 8
-    guided_size: int = 256
-    guided_parents: int = 200
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    steps: Annotated[int, Field(gt=0)] = 600
+    batch_size: Annotated[int, Field(gt=1)] = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-3
+    cooldown: Annotated[float, Field(ge=0, le=1)] = 0.25
     loss: LossName = "vargrad"
-    capacity: int = 50_000
-    report_every: int = 10
+    decay: Annotated[float, Field(gt=0)] = 0.9
+    backward: Literal["uniform", "learnt"] = "uniform"
+    epsilon: Annotated[float, Field(ge=0, le=1)] = 0.05
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    replay_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    replay: ReplayName = "uniform"
+    guide: GuideName = "genetic"
+    guided_every: Annotated[int, Field(ge=0)] = 8
+    guided_size: Annotated[int, Field(gt=0)] = 256
+    guided_parents: Annotated[int, Field(gt=0)] = 200
+    capacity: Annotated[int, Field(ge=8)] = 50_000
+    report_every: Annotated[int, Field(gt=0)] = 10
+
+    def heads(self, environment: Buildable) -> Heads:
+        """The outputs that a policy needs for this."""
+        learnt = self.backward == "learnt"
+        return make_heads(environment, learnt_backward=learnt, flow=LOSSES[self.loss].needs_flow)
+
+    def pace(self, step: int) -> float:
+        """The learning rate of a step (from 1 on), as a share of what it is at first."""
+        falling = self.steps * self.cooldown
+        left = self.steps - step + 1
+        return 1.0 if left >= falling else 0.5 - 0.5 * math.cos(math.pi * left / falling)
 
 
 class Trainer:
-    """Trains one policy once; its only state beside the policy is the replay buffer.
+    """Trains one policy; its only state beside the policy is the loss's and the replay buffer.
 
     Args:
-        environment: Builds queries.
-        policy: Any module from observations to logits; trained in place.
-        rewards: Scores queries.
+        agent: The policy in its environment; the policy is trained in place.
+        log_reward: Scores finished states.
         settings: How to train.
         seed: Of everything that is drawn here.
-        device: Where states live; the policy's.
+        contexts: Draws what the policy is conditioned on; None where on nothing.
+        is_mode: Which finished states (``n x d``) are modes, bool ``n``, for the metrics.
     """
 
     def __init__(
         self,
-        environment: FidelityEnvironment,
-        policy: nn.Module,
-        rewards: Rewards,
+        agent: Agent,
+        log_reward: StateReward,
         settings: TrainSettings,
         *,
         seed: int,
-        device: str = "cpu",
+        contexts: Contexts | None = None,
+        is_mode: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.environment = environment
-        self.policy = policy
-        self.rewards = rewards
+        self.agent = agent
+        self.log_reward = log_reward
         self.settings = settings
         self.buffer = ReplayBuffer(settings.capacity)
-        self.device = device
-        self._loss = make_loss(settings.loss).to(device)
-        self._optimiser = torch.optim.Adam(
-            [
-                {"params": list(policy.parameters()), "lr": settings.learning_rate},
-                {
-                    "params": list(self._loss.parameters()),
-                    "lr": settings.learning_rate * self._loss.learning_rate_factor,
-                },
-            ],
-            fused=True,
-        )
-        self._generator = Generator(device).manual_seed(seed)
+        self.history: list[TrainMetrics] = []
+        self.steps_done = 0
+        self._contexts = contexts
+        self._is_mode = is_mode
+        self._generator = Generator(agent.device).manual_seed(seed)
         # Its own stream, so that how often one looks does not change what is learnt.
-        self._validation_generator = Generator(device).manual_seed(seed + 1)
+        self._validation_generator = Generator(agent.device).manual_seed(seed + 1)
+        width = 0 if contexts is None else contexts(1, Generator(agent.device)).shape[1]
+        self.loss = make_loss(
+            settings.loss,
+            agent,
+            decay=settings.decay,
+            context_features=width,
+            generator=Generator().manual_seed(seed),
+        ).to(agent.device)
+        policy = {"params": list(agent.policy.parameters()), "lr": settings.learning_rate}
+        groups = [policy, *self.loss.parameter_groups(settings.learning_rate)]
+        self._optimiser = torch.optim.Adam(groups, fused=True)
+        self._rates = [float(group["lr"]) for group in groups]
 
     def run(
-        self, *, start: Sequence[str] = (), on_step: Callable[[TrainMetrics], None] = lambda _: None
+        self,
+        *,
+        start: Tensor | None = None,
+        steps: int | None = None,
+        on_step: Callable[[TrainMetrics], None] = lambda _: None,
     ) -> tuple[TrainMetrics, ...]:
-        """Train for all steps.
+        """Train for the steps that are left; returns the metrics of all.
 
         Args:
-            start: Keys of candidates to put into the replay buffer first.
+            start: Finished states to put into the replay buffer first, ``n x d``.
+            steps: Stop after so many steps, for a checkpoint.
             on_step: Called with each line of metrics.
         """
-        if start:
-            self._learn_of(self.environment.environment.states(list(dict.fromkeys(start))))
-        history = []
-        for step in range(1, self.settings.steps + 1):
-            if self._guided_at(step):
-                self.propose()
-            loss = self.step()
-            if step % self.settings.report_every == 0 or step == self.settings.steps:
-                history.append(self._report(step, loss))
-                on_step(history[-1])
-        return tuple(history)
+        if start is not None and len(start):
+            self.learn_of(start.to(self.agent.device))
+        end = self.settings.steps if steps is None else self.steps_done + steps
+        with one_thread(self.settings.batch_size):
+            while self.steps_done < min(end, self.settings.steps):
+                self._advance(on_step)
+        return tuple(self.history)
 
     def step(self) -> float:
         """One gradient step on fresh and replayed trajectories; returns its loss."""
+        pace = self.settings.pace(max(1, self.steps_done))
+        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * pace
         trajectories, log_reward = self._batch()
-        loss: Tensor = self._loss(trajectories, log_reward)
+        loss: Tensor = self.loss(trajectories, log_reward)
         self._optimiser.zero_grad(set_to_none=True)
         # torch does not annotate `backward`.
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         return float(loss.detach())
 
-    def propose(self) -> None:
+    def guide(self) -> None:
         """Score offspring of the buffer's best and put them into the buffer."""
-        best, _ = self.buffer.best(self.settings.guided_parents)
-        parents = self.environment.candidates(best)
-        size = self.settings.guided_size
-        self._learn_of(offspring(self.environment.environment, parents, size, self._generator))
+        parents, _ = self.buffer.best(self.settings.guided_parents)
+        size, generator = self.settings.guided_size, self._generator
+        if self.settings.guide == "genetic":
+            found = offspring(self.agent.environment, parents, size, generator)
+            self.learn_of(found)
+            return
+        rows = torch.randint(len(parents), (size,), generator=generator, device=generator.device)
+        context = self._draw_contexts(size, generator)
+        self.learn_of(rebuild(self.agent, parents[rows], generator, context), context)
 
-    def _guided_at(self, step: int) -> bool:
+    def learn_of(self, states: Tensor, context: Tensor | None = None) -> None:
+        """Score finished states (``n x d``) and remember them."""
+        if context is None:
+            context = self._draw_contexts(len(states), self._generator)
+        self.buffer.add(states, self.log_reward(states, context))
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint from which `load` goes on to the same result."""
+        write_checkpoint(path, self._state())
+
+    def load(self, path: Path) -> None:
+        """Go on where a checkpoint left off.
+
+        Raises:
+            CheckpointError: if it is unreadable, or of another policy or other settings.
+        """
+        state = read_checkpoint(path, like=self._state(), same=("settings",))
+        device = self.agent.device
+        self.agent.policy.load_state_dict(state["policy"])
+        self.loss.load_state_dict(state["loss"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._generator.set_state(state["generator"])
+        self._validation_generator.set_state(state["validation_generator"])
+        self.buffer.restore(state["buffer"], device)
+        self.steps_done = state["steps_done"]
+        self.history = [TrainMetrics(**line) for line in state["history"]]
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "settings": asdict(self.settings),
+            "policy": self.agent.policy.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "generator": self._generator.get_state(),
+            "validation_generator": self._validation_generator.get_state(),
+            "buffer": self.buffer.state(),
+            "steps_done": self.steps_done,
+            "history": [asdict(line) for line in self.history],
+        }
+
+    def _advance(self, on_step: Callable[[TrainMetrics], None]) -> None:
+        self.steps_done += 1
+        if self._guided_now():
+            self.guide()
+        loss = self.step()
+        if self._reports_now():
+            self.history.append(self._report(loss))
+            on_step(self.history[-1])
+
+    def _guided_now(self) -> bool:
         every = self.settings.guided_every
-        return every > 0 and step % every == 0 and len(self.buffer) > 0
+        return every > 0 and self.steps_done % every == 0 and len(self.buffer) > 0
+
+    def _reports_now(self) -> bool:
+        last = self.steps_done == self.settings.steps
+        return last or self.steps_done % self.settings.report_every == 0
 
     def _batch(self) -> tuple[Trajectories, Tensor]:
-        n = self.settings.batch_size
-        n_replayed = min(round(n * self.settings.replay_share), n - 1) if len(self.buffer) else 0
-        fresh = self._sample(n - n_replayed, self._generator, self.settings.epsilon)
-        log_reward = self.rewards(fresh.final)
-        parts, log_rewards = [fresh], [log_reward]
+        n, share = self.settings.batch_size, self.settings.replay_share
+        n_replayed = min(round(n * share), n - 1) if len(self.buffer) else 0
+        n_fresh, context = n - n_replayed, self._draw_contexts(n, self._generator)
+        given, known = None, []
         if n_replayed:
-            states, replayed_log_reward = self.buffer.uniform(n_replayed, self._generator)
-            parts.append(sample_backward(self.environment, self.policy, states, self._generator))
-            log_rewards.append(replayed_log_reward)
-        self.buffer.add(self.environment.queries(fresh.final), fresh.final, log_reward)
-        return join(parts), torch.cat(log_rewards)
+            states, log_reward = self.buffer.draw(self.settings.replay, n_replayed, self._generator)
+            own = None if context is None else context[n_fresh:]
+            given = ways_back(self.agent, states, self._generator, own).after_free(n_fresh)
+            # Under another context the reward is another.
+            known = [log_reward if own is None else self.log_reward(states, own)]
+        with torch.set_grad_enabled(not self.loss.looks_anew):
+            trajectories = rollout(
+                self.agent,
+                self.agent.start(n),
+                self._generator,
+                given=given,
+                context=context,
+                epsilon=self.settings.epsilon,
+                temperature=self.settings.temperature,
+                with_states=self.loss.looks_anew,
+            )
+        fresh = trajectories.final[:n_fresh]
+        log_reward = self.log_reward(fresh, None if context is None else context[:n_fresh])
+        self.buffer.add(fresh, log_reward)
+        return trajectories, torch.cat([log_reward, *known])
 
-    def _learn_of(self, candidates: Tensor) -> None:
-        """Score candidates (``n x d``) and remember each at a fidelity drawn by its reward."""
-        ladder = self.rewards.ladder(self.environment.environment.keys(candidates))
-        chosen = ladder.softmax(dim=1).multinomial(1, generator=self._generator)
-        states = self.environment.join(candidates.to(self.device), chosen[:, 0])
-        log_rewards = ladder.gather(1, chosen)[:, 0]
-        self.buffer.add(self.environment.queries(states), states, log_rewards)
-
-    def _sample(self, n: int, generator: Generator, epsilon: float) -> Trajectories:
-        start = self.environment.initial(n).to(self.device)
-        return sample_forward(self.environment, self.policy, start, generator, epsilon=epsilon)
+    def _draw_contexts(self, n: int, generator: Generator) -> Tensor | None:
+        return None if self._contexts is None else self._contexts(n, generator)
 
     @torch.no_grad()
-    def _report(self, step: int, loss: float) -> TrainMetrics:
+    def _report(self, loss: float) -> TrainMetrics:
         """Metrics on fresh trajectories, which are not learnt from."""
-        n = max(2, self.settings.batch_size // 4)
-        trajectories = self._sample(n, self._validation_generator, 0.0)
-        log_reward = self.rewards(trajectories.final)
+        n, generator = max(2, self.settings.batch_size // 4), self._validation_generator
+        context = self._draw_contexts(n, generator)
+        trajectories = rollout(
+            self.agent,
+            self.agent.start(n),
+            generator,
+            context=context,
+            with_states=self.loss.looks_anew,
+        )
+        log_reward = self.log_reward(trajectories.final, context)
+        weights = (-residual(trajectories, log_reward)).softmax(dim=0)
         return TrainMetrics(
-            step=step,
+            step=self.steps_done,
             steps=self.settings.steps,
             loss=loss,
-            validation_loss=float(self._loss(trajectories, log_reward)),
-            log_z=self._loss.estimate_log_z(trajectories, log_reward),
+            validation_loss=float(self.loss(trajectories, log_reward)),
+            log_z=float(self.loss.log_z(trajectories, log_reward)),
+            effective_sample_size=float(1 / (n * weights.square().sum())),
+            modes=self._count_modes(),
         )
+
+    def _count_modes(self) -> int:
+        """Modes found so far: in the replay buffer, by `is_mode` or with half the best's reward."""
+        if self._is_mode is not None:
+            return int(self._is_mode(self.buffer.states).sum())
+        log_rewards = self.buffer.log_rewards
+        return int((log_rewards >= log_rewards.max() - torch.tensor(2.0).log()).sum())

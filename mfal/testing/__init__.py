@@ -1,5 +1,6 @@
 """Checks for users' own parts: subclass one and pytest runs it."""
 
+from mfal.testing.continuous import ContinuousEnvironmentChecks
 from mfal.testing.environment import EnvironmentChecks
 
-__all__ = ["EnvironmentChecks"]
+__all__ = ["ContinuousEnvironmentChecks", "EnvironmentChecks"]

@@ -1,13 +1,15 @@
 """The laws that every environment obeys, as a class of tests to inherit."""
 
+import random
+
 import torch
 
 from mfal.envs.base import Environment
-from mfal.testing.candidates import CandidateChecks
-from mfal.testing.walks import finished, same, steps, steps_back
+from mfal.testing.hooks import HookChecks
+from mfal.testing.walks import branches, branches_back, finished, same, steps, steps_back
 
 
-class EnvironmentChecks(CandidateChecks):
+class EnvironmentChecks(HookChecks):
     """Checks an environment on random trajectories; each law is one test.
 
     In a test module::
@@ -16,8 +18,8 @@ class EnvironmentChecks(CandidateChecks):
             def environment(self):
                 return MyEnvironment(size=5)
 
-    A failing law says in its message what broke. Override `restore` where `keys` leaves out
-    part of a state, `bad_keys` to name keys that must be refused.
+    A failing law says in its message what broke. Override `bad_keys` to name keys that must be
+    refused, `restore` where `keys` leaves out part of a state.
     """
 
     def test_satisfies_the_protocol(self) -> None:
@@ -61,36 +63,44 @@ class EnvironmentChecks(CandidateChecks):
                 assert mask.shape == (len(before), environment.n_actions), tuple(mask.shape)
 
     def test_undo_inverts_step(self) -> None:
-        """Undoing a step gives the state before."""
+        """Undoing any allowed step gives the state before."""
         environment = self.environment()
-        for before, actions, after in steps(environment, self.n, self.seed):
+        for before, actions, after in branches(environment, self.n, self.seed):
             same(environment.undo(after, actions), before, "undo after step")
 
     def test_step_inverts_undo(self) -> None:
-        """Taking an undone step gives the state after."""
+        """Taking any step that may have led to a state gives that state."""
         environment = self.environment()
-        for before, actions, after in steps_back(environment, self.n, self.seed):
+        for before, actions, after in branches_back(environment, self.n, self.seed):
             same(environment.step(before, actions), after, "step after undo")
 
     def test_a_step_can_be_undone(self) -> None:
-        """`backward_mask` allows whatever `forward_mask` allowed."""
+        """`backward_mask` allows whatever `forward_mask` allows."""
         environment = self.environment()
-        for _, actions, after in steps(environment, self.n, self.seed):
+        for _, actions, after in branches(environment, self.n, self.seed):
             allowed = environment.backward_mask(after).gather(1, actions[:, None])
             assert allowed.all(), "backward_mask forbids the action that led here"
 
     def test_an_undone_step_can_be_taken(self) -> None:
-        """`forward_mask` allows whatever `backward_mask` allowed."""
+        """`forward_mask` allows whatever `backward_mask` allows."""
         environment = self.environment()
-        for before, actions, _ in steps_back(environment, self.n, self.seed):
+        for before, actions, _ in branches_back(environment, self.n, self.seed):
             allowed = environment.forward_mask(before).gather(1, actions[:, None])
             assert allowed.all(), "forward_mask forbids the action that was undone"
 
     def test_every_step_moves(self) -> None:
         """No step leads to the state that it left."""
         environment = self.environment()
-        for before, _, after in steps(environment, self.n, self.seed):
+        for before, _, after in branches(environment, self.n, self.seed):
             assert (before != after).any(dim=1).all(), "a step led to the state it left"
+
+    def test_no_trajectory_comes_back(self) -> None:
+        """The states form no circle."""
+        environment = self.environment()
+        for seed in range(self.seed, self.seed + 4):
+            path = torch.cat([after for _, _, after in steps(environment, 1, seed)])
+            visited = [tuple(state) for state in [*environment.initial(1).tolist(), *path.tolist()]]
+            assert len({*visited}) == len(visited), f"a trajectory goes in circles: {visited}"
 
     def test_trajectories_end_within_max_steps(self) -> None:
         """The longest trajectory has at most `max_steps` steps."""
@@ -102,16 +112,17 @@ class EnvironmentChecks(CandidateChecks):
         """Undoing anything for long enough ends at the source."""
         environment = self.environment()
         source, reached = environment.initial(1), 0
-        for time, (before, _, _) in enumerate(steps_back(environment, self.n, self.seed)):
+        states = finished(environment, self.n, self.seed)
+        for time, (before, _, _) in enumerate(steps_back(environment, states, self.seed)):
             assert time < environment.max_steps, f"more than {environment.max_steps} steps back"
             reached += int((before == source).all(dim=1).sum())
         assert reached == self.n, f"{self.n - reached} of {self.n} ways back miss the source"
 
     def test_states_are_not_changed_in_place(self) -> None:
-        """Nothing writes into the states that it is given."""
+        """Nothing writes into the states and actions that it is given."""
         environment = self.environment()
         for before, actions, after in steps(environment, self.n, self.seed):
-            kept_before, kept_after = before.clone(), after.clone()
+            kept_before, kept_after, kept_actions = before.clone(), after.clone(), actions.clone()
             environment.step(before, actions)
             environment.undo(after, actions)
             for look in (environment.forward_mask, environment.backward_mask, environment.observe):
@@ -119,6 +130,7 @@ class EnvironmentChecks(CandidateChecks):
                 look(after)
             same(before, kept_before, "the states before a step")
             same(after, kept_after, "the states after a step")
+            same(actions, kept_actions, "the actions")
 
     def test_batches_equal_single_rows(self) -> None:
         """A row's result does not depend on the rest of the batch."""
@@ -127,6 +139,7 @@ class EnvironmentChecks(CandidateChecks):
             for row in range(min(3, len(before))):
                 one = slice(row, row + 1)
                 same(environment.step(before[one], actions[one]), after[one], "step")
+                same(environment.undo(after[one], actions[one]), before[one], "undo")
                 for look in (
                     environment.forward_mask,
                     environment.backward_mask,
@@ -142,6 +155,55 @@ class EnvironmentChecks(CandidateChecks):
             same(again.step(before, actions), after, "step")
             same(again.undo(after, actions), environment.undo(after, actions), "undo")
             same(again.observe(after), environment.observe(after), "observe")
+
+    def test_states_keep_their_type_and_device(self) -> None:
+        """Results are where the states are, on every device that this machine has."""
+        environment = self.environment()
+        source, found = environment.initial(1), ["cpu", *["cuda"] * torch.cuda.is_available()]
+        for device in found:
+            for before, actions, after in steps(environment, self.n, self.seed):
+                here = before.to(device), actions.to(device)
+                stepped = environment.step(*here)
+                undone = environment.undo(stepped, here[1])
+                for got, expected in ((stepped, after), (undone, before)):
+                    assert got.dtype == source.dtype, f"{got.dtype}, but {source.dtype} at first"
+                    assert got.device.type == device, f"on {got.device}, given {device}"
+                    same(got.cpu(), expected, f"states on {device}")
+                for look in (
+                    environment.forward_mask,
+                    environment.backward_mask,
+                    environment.observe,
+                ):
+                    seen = look(stepped)
+                    assert seen.device.type == device, f"seen on {seen.device}, given {device}"
+                    same(seen.cpu(), look(after), f"seen on {device}")
+        restored = self.restore(environment, finished(environment, self.n, self.seed))
+        assert restored.dtype == source.dtype, f"states of keys are {restored.dtype}"
+
+    def test_empty_batches_stay_empty(self) -> None:
+        """Every method takes no states and gives none."""
+        environment = self.environment()
+        none, actions = environment.initial(0), torch.zeros(0, dtype=torch.int64)
+        assert none.shape == (0, environment.initial(1).shape[1]), tuple(none.shape)
+        same(environment.step(none, actions), none, "step")
+        same(environment.undo(none, actions), none, "undo")
+        for look, width in (
+            (environment.forward_mask, environment.n_actions),
+            (environment.backward_mask, environment.n_actions),
+            (environment.observe, environment.n_features),
+        ):
+            assert look(none).shape == (0, width), f"{tuple(look(none).shape)}, not (0, {width})"
+
+    def test_nothing_draws_from_the_global_generators(self) -> None:
+        """Building and reading candidates leaves the generators of torch and Python alone."""
+        environment = self.environment()
+        before, plain = torch.get_rng_state(), random.getstate()
+        for _, _, after in steps(environment, self.n, self.seed):
+            for look in (environment.forward_mask, environment.backward_mask, environment.observe):
+                look(after)
+        environment.states(environment.keys(finished(environment, self.n, self.seed)))
+        assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
+        assert random.getstate() == plain, "Python's global generator was used"
 
     def test_observations_are_finite_and_of_the_promised_width(self) -> None:
         """`observe` gives finite float32, ``n x n_features``."""
@@ -162,29 +224,3 @@ class EnvironmentChecks(CandidateChecks):
                 len({*map(tuple, x.tolist())}) for x in (states, environment.observe(states))
             )
             assert seen == n, f"{n} states look like {seen}"
-
-    def test_observe_delta_agrees_with_observe(self) -> None:
-        """`observe_delta`, where there is one, is the change of `observe`."""
-        environment = self.environment()
-        observe_delta = getattr(environment, "observe_delta", None)
-        for before, actions, after in steps(environment, self.n, self.seed):
-            delta = None if observe_delta is None else observe_delta(before, actions)
-            if delta is not None:
-                seen = environment.observe(before).scatter_add(1, *delta)
-                assert torch.allclose(seen, environment.observe(after)), "observe_delta is wrong"
-
-    def test_unroll_retraces_trajectories(self) -> None:
-        """`unroll`, where there is one, gives every step from the source in order of time."""
-        environment = self.environment()
-        unroll = getattr(environment, "unroll", None)
-        states = finished(environment, self.n, self.seed)
-        unrolled = None if unroll is None else unroll(states)
-        if unrolled is None:
-            return
-        before, actions, rows = unrolled
-        after = environment.step(before, actions)
-        for row in range(len(states)):
-            own = rows == row
-            path = torch.cat([environment.initial(1), after[own]])
-            same(before[own], path[:-1], "states before the steps")
-            same(path[-1], states[row], "the end of the steps")

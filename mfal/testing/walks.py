@@ -20,13 +20,14 @@ def steps(environment: Environment, n: int, seed: int) -> Iterator[Step]:
         if not going.any():
             return
         before, actions = states[going], _draw(mask[going], generator)
-        states = environment.step(before, actions)
+        # Copies, so that an environment that writes into its arguments cannot hide it.
+        states = environment.step(before.clone(), actions.clone())
         yield before, actions, states
 
 
-def steps_back(environment: Environment, n: int, seed: int) -> Iterator[Step]:
-    """Random steps back of n finished rows until all are at a start or too long."""
-    generator, states = Generator().manual_seed(seed), finished(environment, n, seed)
+def steps_back(environment: Environment, states: Tensor, seed: int) -> Iterator[Step]:
+    """Random steps back from `states` (``n x d``) until all are at a start or too long."""
+    generator = Generator().manual_seed(seed)
     for _ in range(environment.max_steps + 1):
         mask = environment.backward_mask(states)
         going = mask.any(dim=1)
@@ -35,6 +36,20 @@ def steps_back(environment: Environment, n: int, seed: int) -> Iterator[Step]:
         after, actions = states[going], _draw(mask[going], generator)
         states = environment.undo(after, actions)
         yield states, actions, after
+
+
+def branches(environment: Environment, n: int, seed: int) -> Iterator[Step]:
+    """Every allowed step, taken or not, from the states along `steps`."""
+    for states, _, _ in steps(environment, n, seed):
+        rows, actions = environment.forward_mask(states).nonzero(as_tuple=True)
+        yield states[rows], actions, environment.step(states[rows], actions)
+
+
+def branches_back(environment: Environment, n: int, seed: int) -> Iterator[Step]:
+    """Every allowed step back, taken or not, from the states along `steps_back`."""
+    for _, _, states in steps_back(environment, finished(environment, n, seed), seed):
+        rows, actions = environment.backward_mask(states).nonzero(as_tuple=True)
+        yield environment.undo(states[rows], actions), actions, states[rows]
 
 
 def finished(environment: Environment, n: int, seed: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -17,7 +18,26 @@ from urllib.request import Request, urlopen
 import pytest
 import yaml
 
+from mfal.campaign import open_campaign
+from mfal.config import parse_config
+from mfal.round import run_rounds
 from tests.support import ROOT, motif_settings
+
+# Asks a server on the same database for what it shows of the only run.
+READ_LOGS = """
+import flows
+from prefect import get_client
+from prefect.client.schemas.filters import LogFilter
+
+with get_client(sync_client=True) as client:
+    (run,) = client.read_flow_runs(sort="ID_DESC", limit=10)
+    found = LogFilter(flow_run_id={"any_": [run.id]})
+    for line in client.read_logs(found, limit=200, offset=0):
+        print(line.level, line.name, line.message)
+"""
+TRAINING_LINE = re.compile(
+    r"step 10 of 10: loss \S+, validation \S+, log Z \S+, ESS \d+ %, \d+ modes?$"
+)
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "None"}
 
@@ -33,25 +53,30 @@ def free_port() -> int:
         return int(s.getsockname()[1])
 
 
-def test_a_round_runs_as_a_flow_and_contacts_nobody(tmp_path: Path) -> None:
-    config = tmp_path / "motif.yaml"
-    config.write_text(yaml.safe_dump(motif_settings(tmp_path)))
-    contacts = tmp_path / "contacts.txt"
-    done = subprocess.run(
-        [sys.executable, "-m", "mfal", "round", str(config)],
-        cwd=tmp_path,
-        env=environment(
-            tmp_path,
-            MFAL_UI_PORT=str(free_port()),  # where no server runs
-            PYTHONPATH=f"{Path(__file__).parent / 'loopback'}:{ROOT}",
-            CONTACTS=str(contacts),
-        ),
+def python(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in a folder, where Prefect has to start a server of its own."""
+    nowhere = {"MFAL_UI_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment(folder, **(nowhere | more)),
         capture_output=True,
         text=True,
         timeout=240,
     )
+
+
+def test_a_round_runs_as_a_flow_and_contacts_nobody(tmp_path: Path) -> None:
+    config = tmp_path / "motif.yaml"
+    config.write_text(yaml.safe_dump(motif_settings(tmp_path)))
+    contacts = tmp_path / "contacts.txt"
+    loopback = f"{Path(__file__).parent / 'loopback'}:{ROOT}"
+    told = {"PYTHONPATH": loopback, "CONTACTS": str(contacts)}
+    done = python(tmp_path, "-m", "mfal", "round", str(config), **told)
     assert done.returncode == 0, done.stderr
     assert "Round 1:" in done.stdout
+    assert not done.stderr  # what goes to Prefect's page is not for the terminal
+    assert "step 10 of 10" not in done.stdout
 
     with sqlite3.connect(tmp_path / "prefect" / "prefect.db") as history:
         (flow,) = history.execute("SELECT name, state_type FROM flow_run").fetchall()
@@ -66,9 +91,31 @@ def test_a_round_runs_as_a_flow_and_contacts_nobody(tmp_path: Path) -> None:
     }
     assert {state for _, state in tasks} == {"COMPLETED"}
 
+    logged = python(tmp_path, "-c", READ_LOGS)
+    assert logged.returncode == 0, logged.stderr
+    lines = [line for line in logged.stdout.splitlines() if line.startswith("20 mfal.learn ")]
+    assert len(lines) == 1 and TRAINING_LINE.search(lines[0]), logged.stdout
+
     hosts = {line.split(" ", 1)[1] for line in contacts.read_text().splitlines()}
     assert hosts & LOOPBACK
     assert hosts <= LOOPBACK, hosts
+
+
+def test_under_prefect_too_an_error_of_the_user_is_a_message(tmp_path: Path) -> None:
+    options = {"warm_start": True, "train": {"steps": 2, "batch_size": 8}}
+    settings = motif_settings(tmp_path, sampler={"name": "gflownet", "options": options})
+    config = tmp_path / "motif.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+    asked = (tmp_path / "calls.txt").read_text()
+    arguments = ["-m", "mfal", "round", str(config), "-s", "sampler.options.policy.hidden=8"]
+    done = python(tmp_path, *arguments)
+    assert done.returncode == 2
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("error: what the last round left for a warm start holds weights of")
+    assert hint.startswith("hint:  ") and "sampler.options.warm_start: false" in hint
+    assert (tmp_path / "calls.txt").read_text() == asked
 
 
 def call(url: str, body: Any = None) -> Any:
@@ -167,10 +214,19 @@ def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
     assert final["state_type"] == "COMPLETED", (folder / "flows.serve.log").read_text()
     with sqlite3.connect(folder / "data" / "motif" / "ledger.db") as ledger:
         assert ledger.execute("SELECT number FROM rounds").fetchall() == [(0,), (1,)]
+    wait_for("line on training", lambda: training_lines(api, final["id"]))
+    assert "step 10 of 10" not in (folder / "flows.serve.log").read_text()
 
     final = run_to_its_end(api, {"campaign": "another", "rounds": 1})
     assert final["state_type"] == "FAILED"
     assert "there is no campaign 'another'" in final["state"]["message"]
+
+
+def training_lines(api: str, flow_run: str) -> list[str]:
+    # Prefect sends logs in batches, the last of them after the run has ended.
+    lines = call(f"{api}/logs/filter", {"logs": {"flow_run_id": {"any_": [flow_run]}}})
+    said = [line["message"] for line in lines if line["name"] == "mfal.learn"]
+    return [line for line in said if TRAINING_LINE.match(line)]
 
 
 def _create(api: str) -> str:

@@ -44,7 +44,16 @@ def write(folder: Path, settings: dict[str, Any]) -> str:
             "viennarna",
         ),
         ({"problem__options": {"sloow": 1}}, "has no option 'sloow'", "slow"),
-        ({"sampler": {"name": "gflownet", "options": {"steps": -1}}}, "option steps", "gt"),
+        (
+            {"sampler": {"name": "gflownet", "options": {"train": {"steps": -1}}}},
+            "option train.steps",
+            "batch_size",
+        ),
+        (
+            {"sampler": {"name": "gflownet", "options": {"train": {"stepz": 1}}}},
+            "option train.stepz",
+            "it takes steps",
+        ),
         ({"budget__total": 0.5}, "budget.total: 0.5 does not pay for a single query", "costs 1"),
         ({"budget__total": 20}, "the design costs 30", "raise the budget"),
         ({"data_dir": "/proc/mfal"}, "/proc/mfal", "data_dir"),

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mfal.errors import LedgerError
 from mfal.store import RoundInfo, Store
-from mfal.tables import sqlite_url
+from mfal.tables import SCHEMA_VERSION, sqlite_url
 from mfal.types import Observation, Outcome, Query
 
 IDENTITY = {"problem": {"name": "motif", "options": {}}, "costs": {"low": 1.0}, "seed": 1}
@@ -119,6 +119,43 @@ def test_how_a_round_was_made_comes_back(store: Store) -> None:
         RoundInfo(0, "initial", 0, {}, {}, {}, finished=False),
         RoundInfo(1, "batch", 3, config, {"mfal": "0"}, made, finished=True),
     ]
+
+
+def test_weights_come_back_byte_by_byte_to_the_round_after(store: Store) -> None:
+    assert store.weights() is None
+    every = bytes(range(256)) * 3
+    for number, weights in enumerate((None, every, b"\x00", None)):
+        begin(store, number, Query(f"{number}", "low"), weights=weights)
+    left = [store.weights(before_round=number) for number in range(5)]
+    assert left == [None, None, every, b"\x00", None]
+    assert store.weights() is None  # the last round left none: the next one starts anew
+    begin(store, 4, weights=every)
+    assert store.weights() == every
+    store.finish_round(4)
+    assert store.weights() == every
+    assert [r.number for r in store.rounds()] == [0, 1, 2, 3, 4]
+
+
+def test_a_refused_round_leaves_no_weights(store: Store) -> None:
+    begin(store, 0, A)
+    with pytest.raises(LedgerError, match="round 1 was begun before, or asks something"):
+        begin(store, 1, A, weights=b"new")
+    assert store.weights() is None
+
+
+def test_a_ledger_grows_by_weights_and_only_where_there_are_some(tmp_path: Path) -> None:
+    def size(name: str, weights: bytes | None) -> int:
+        store = Store(sqlite_url(tmp_path / name), "test", IDENTITY)
+        for number in range(10):
+            begin(store, number, Query(f"{number}", "low"), weights=weights)
+            store.finish_round(number)
+        store.close()
+        return (tmp_path / name / "ledger.db").stat().st_size
+
+    without, weights = size("without", None), bytes(100_000)
+    assert without < 100_000
+    # Nothing is kept but one copy a round; SQLite leaves the room of one more.
+    assert 10 * len(weights) < size("with", weights) - without < 12 * len(weights)
 
 
 @pytest.mark.parametrize("seed", [0, 2**53 + 1, 2**63 - 1])
@@ -293,6 +330,35 @@ def test_another_identity_is_refused_and_what_changed_is_named(
     assert "problem" not in message
     assert "name" in raised.value.hint
     open_store()  # the refusal changed nothing
+
+
+def test_a_ledger_from_before_there_were_weights_goes_on(
+    open_store: Callable[..., Store], tmp_path: Path
+) -> None:
+    first = open_store()
+    begin(first, 0, A, B, record={"training": []})
+    first.record([(A, answered(3), "engine")])
+    first.close()
+    rows(tmp_path, "ALTER TABLE rounds DROP COLUMN weights")
+    rows(tmp_path, "UPDATE campaigns SET schema_version = 1")
+
+    again = open_store()
+    assert [o.outcome.values for o in again.observations()] == [(3.0,)]
+    assert again.rounds() == [RoundInfo(0, "batch", 0, {}, {}, {"training": []}, finished=False)]
+    assert again.pending(0) == [B] and again.weights() is None
+    begin(again, 1, C, weights=b"new")
+    assert again.weights() == b"new"
+    assert rows(tmp_path, "SELECT schema_version FROM campaigns") == [(SCHEMA_VERSION,)]
+    open_store()  # and a second time there is nothing left to do
+
+
+def test_a_ledger_of_a_later_schema_is_refused(
+    open_store: Callable[..., Store], tmp_path: Path
+) -> None:
+    open_store()
+    rows(tmp_path, f"UPDATE campaigns SET schema_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(LedgerError, match=f"ledger is of schema {SCHEMA_VERSION + 1}, and"):
+        open_store()
 
 
 def test_commits_survive_a_power_cut(store: Store, tmp_path: Path) -> None:

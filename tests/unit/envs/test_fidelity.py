@@ -1,6 +1,5 @@
 import pytest
 import torch
-from torch import Tensor
 
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.sequence import SequenceEnvironment
@@ -13,12 +12,9 @@ class TestDnaWithFidelities(EnvironmentChecks):
     def environment(self) -> FidelityEnvironment:
         return FidelityEnvironment(SequenceEnvironment(alphabet="ACGT", length=5), 3)
 
-    def restore(self, environment: FidelityEnvironment, states: Tensor) -> Tensor:  # type: ignore[override]
-        return environment.states(environment.keys(states), environment.fidelities(states).tolist())
-
 
 class TestGrid(EnvironmentChecks):
-    """An environment of uneven lengths, with several ways to a state and no increments."""
+    """Uneven lengths, several ways to a state, and none of the hooks."""
 
     def environment(self) -> GridEnvironment:
         return GridEnvironment(side=4)
@@ -27,7 +23,7 @@ class TestGrid(EnvironmentChecks):
         return ["0", "0,4", "x,1"]
 
 
-class TestGridWithFidelities(TestDnaWithFidelities):
+class TestGridWithFidelities(EnvironmentChecks):
     def environment(self) -> FidelityEnvironment:
         return FidelityEnvironment(GridEnvironment(side=4), 2)
 

@@ -1,79 +1,154 @@
-from collections.abc import Sequence
-
+import pytest
 import torch
-from torch import Tensor, nn
 
-from mfal.envs.fidelity import FidelityEnvironment
-from mfal.gfn.policy import MLPPolicy, UniformPolicy
-from mfal.gfn.rollout import sample_forward
-from tests.unit.envs.grid import GridEnvironment
-from tests.unit.gfn.problems import dna, mlp
+from mfal.envs.torus import TorusEnvironment
+from mfal.gfn.heads import make_heads
+from mfal.gfn.policy import MLPPolicy, PolicySettings, UniformPolicy, make_policy
+from mfal.gfn.recurrent import RecurrentPolicy
+from mfal.gfn.rollout import Agent, rollout, ways_back
+from mfal.gfn.walk import ModuleWalk, start_walk
+from tests.unit.gfn.definitions import (
+    ENVIRONMENTS,
+    assert_same_gradients,
+    assert_walks_as_it_looks,
+    gradients,
+)
+from tests.unit.gfn.problems import Opaque, agent, opaque, seeded
 
-DNA = FidelityEnvironment(dna(5), 3)
-
-
-class Opaque(nn.Module):
-    """Hides that a policy can be followed by increments."""
-
-    def __init__(self, policy: MLPPolicy) -> None:
-        super().__init__()
-        self.policy = policy
-
-    def forward(self, observation: Tensor) -> Tensor:
-        logits: Tensor = self.policy(observation)
-        return logits
+FOLLOWED = ["sequences at fidelities", "peptides at fidelities", "hypergrid", "tetris"]
+DNA = ENVIRONMENTS["sequences at fidelities"]
 
 
-def _gradients(
-    environment: FidelityEnvironment, policy: nn.Module, parameters: Sequence[Tensor]
-) -> list[Tensor]:
-    """Of a loss that weighs every transition differently."""
-    generator = torch.Generator().manual_seed(5)
-    batch = sample_forward(environment, policy, environment.initial(40), generator, epsilon=0.3)
-    weights = torch.linspace(-1, 2, len(batch.log_pf))
-    return list(torch.autograd.grad((weights * batch.log_pf.square()).sum(), parameters))
+@pytest.mark.parametrize("name", [*FOLLOWED, "grid at fidelities"])
+@pytest.mark.parametrize("all_heads", [False, True])
+def test_a_rollout_has_the_gradients_of_the_plain_network(name: str, all_heads: bool) -> None:
+    seen = agent(ENVIRONMENTS[name], learnt_backward=all_heads, flow=all_heads)
+    assert_same_gradients(gradients(seen, 40), gradients(opaque(seen), 40))
 
 
-def test_a_rollout_has_the_gradients_of_the_plain_network() -> None:
-    for environment in (DNA, FidelityEnvironment(GridEnvironment(side=4), 2)):
-        policy = mlp(environment)
-        parameters = list(policy.parameters())
-        followed = _gradients(environment, policy, parameters)
-        plain = _gradients(environment, Opaque(policy), parameters)
-        for name, got, expected in zip(
-            dict(policy.named_parameters()), followed, plain, strict=True
-        ):
-            assert expected.abs().max() > 1e-3, name
-            torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5, msg=name)
+@pytest.mark.parametrize("layers", [1, 3])
+def test_any_number_of_layers_has_the_gradients_of_the_plain_network(layers: int) -> None:
+    seen = agent(ENVIRONMENTS["tetris"], hidden=16, layers=layers, learnt_backward=True)
+    assert len(list(seen.policy.parameters())) == 2 * layers + 2
+    assert_same_gradients(gradients(seen, 40), gradients(opaque(seen), 40))
 
 
-def test_three_hidden_layers_have_the_gradients_of_the_plain_network() -> None:
-    generator = torch.Generator().manual_seed(1)
-    policy = MLPPolicy(DNA.n_features, DNA.n_actions, hidden=16, layers=3, generator=generator)
-    parameters = list(policy.parameters())
-    assert len(parameters) == 8
-    followed = _gradients(DNA, policy, parameters)
-    for got, expected in zip(followed, _gradients(DNA, Opaque(policy), parameters), strict=True):
-        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+def test_gradients_with_a_context_are_those_of_the_plain_network() -> None:
+    seen = agent(ENVIRONMENTS["hypergrid"], learnt_backward=True, context_features=2)
+    context = torch.rand(40, 2, generator=seeded(0))
+    expected = gradients(opaque(seen), 40, context)
+    assert_same_gradients(gradients(seen, 40, context), expected)
 
 
-def test_shift_follows_the_first_layer() -> None:
-    policy, states = mlp(DNA), DNA.initial(4)
-    sums = policy.embed(DNA.observe(states))
-    for actions in torch.randint(0, 4, (5, 4), generator=torch.Generator().manual_seed(2)):
-        delta = DNA.observe_delta(states, actions)
-        assert delta is not None
-        sums, states = policy.shift(sums, *delta), DNA.step(states, actions)
-        torch.testing.assert_close(sums, policy.embed(DNA.observe(states)), rtol=0, atol=1e-5)
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_large_batches_have_the_gradients_of_the_plain_network(name: str) -> None:
+    """Several chunks that fit the cache, and products by other kernels."""
+    seen = agent(ENVIRONMENTS[name], hidden=128, learnt_backward=True, flow=True)
+    assert_same_gradients(gradients(seen, 700), gradients(opaque(seen), 700))
+
+
+@pytest.mark.parametrize("name", FOLLOWED)
+def test_a_walk_has_the_outputs_of_looking_anew(name: str) -> None:
+    assert_walks_as_it_looks(agent(ENVIRONMENTS[name], learnt_backward=True, flow=True), 60)
+
+
+def test_half_precision_stays_close() -> None:
+    """bfloat16 has 8 bits: outputs within a hundredth, gradients within a twentieth."""
+    for name in FOLLOWED:
+        exact = agent(ENVIRONMENTS[name], hidden=128, flow=True)
+        rough = agent(ENVIRONMENTS[name], hidden=128, flow=True, precision="bfloat16")
+        final = rollout(exact, exact.start(300), seeded(0), epsilon=1.0).final
+        given = ways_back(exact, final, seeded(1))
+        found = []
+        for seen in (exact, rough):
+            along = rollout(seen, seen.start(300), seeded(2), given=given)
+            assert along.log_pf.dtype == torch.float32 and torch.equal(along.final, final)
+            assert along.log_flow is not None
+            loss = along.total(along.log_pf).square().mean() + along.log_flow.square().mean()
+            slopes = torch.autograd.grad(loss, list(seen.policy.parameters()))
+            assert all(slope.dtype == torch.float32 for slope in slopes)
+            found.append((along.log_pf.detach(), torch.cat([s.flatten() for s in slopes])))
+        assert not torch.equal(found[0][0], found[1][0])
+        torch.testing.assert_close(found[1][0], found[0][0], rtol=0, atol=0.01)
+        assert (found[1][1] - found[0][1]).norm() < 0.05 * found[0][1].norm()
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_gradients_of_an_overwritten_walk_are_refused(grad: bool) -> None:
+    seen = agent(DNA)
+    found = rollout(seen, seen.start(5), seeded(0))
+    with torch.set_grad_enabled(grad):
+        rollout(seen, seen.start(5), seeded(1))
+    with pytest.raises(RuntimeError, match="later walk of the same policy"):
+        found.log_pf.sum().backward()
+
+
+def test_another_policys_walk_overwrites_nothing() -> None:
+    seen, other = agent(DNA), agent(DNA, seed=1)
+    found = rollout(seen, seen.start(5), seeded(0))
+    rollout(other, other.start(5), seeded(0))
+    found.log_pf.sum().backward()
+
+
+def test_buffers_of_a_larger_walk_serve_a_smaller_one() -> None:
+    seen = agent(DNA)
+    for n in (200, 30, 50, 300):
+        assert_same_gradients(gradients(seen, n), gradients(opaque(seen), n))
+
+
+def test_gradients_may_be_taken_twice() -> None:
+    seen = agent(DNA)
+    loss = rollout(seen, seen.start(20), seeded(0)).log_pf.square().sum()
+    parameters = list(seen.policy.parameters())
+    first = torch.autograd.grad(loss, parameters, retain_graph=True)
+    for one, other in zip(torch.autograd.grad(loss, parameters), first, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_walk_starts_where_changes_are_told() -> None:
+    policy, observation = agent(DNA).policy, DNA.observe(DNA.initial(3))
+    assert isinstance(start_walk(policy, observation, 9, follows=False), ModuleWalk)
+    assert isinstance(start_walk(Opaque(policy), observation, 9, follows=True), ModuleWalk)
+    walk = start_walk(policy, observation, 9, follows=True)
+    assert not isinstance(walk, ModuleWalk)
+    with pytest.raises(TypeError, match="follows changes"):
+        walk.move(observation)
 
 
 def test_weights_come_from_the_generator_alone() -> None:
     state = torch.get_rng_state()
-    first, again, other = mlp(DNA, seed=3), mlp(DNA, seed=3), mlp(DNA, seed=4)
+    first, again, other = (agent(DNA, seed=seed).policy.state_dict() for seed in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(first.first, again.first)
-    assert not torch.equal(first.first, other.first)
+    for name, values in first.items():
+        assert torch.equal(values, again[name])
+        assert not torch.equal(values, other[name])
+
+
+def test_weights_are_drawn_as_torch_draws_them() -> None:
+    policy = agent(DNA, hidden=256).policy
+    assert isinstance(policy, MLPPolicy)
+    for values, fan_in in ((policy.first, DNA.n_features), (policy.weights[0], 256)):
+        bound = fan_in**-0.5
+        assert 0.99 * bound < values.max() <= bound and -bound <= values.min() < -0.99 * bound
 
 
 def test_uniform_policy_prefers_nothing() -> None:
     assert UniformPolicy(7)(torch.rand(3, 2)).tolist() == [[0.0] * 7] * 3
+
+
+def test_settings_name_the_network() -> None:
+    heads = make_heads(DNA, flow=True)
+    settings = PolicySettings(hidden=24, layers=3, precision="bfloat16")
+    policy = make_policy(settings, DNA, heads, seeded(0), context_features=2)
+    assert isinstance(policy, MLPPolicy) and policy.precision == "bfloat16"
+    assert policy.first.shape == (DNA.n_features + 2, 24) and len(policy.weights) == 3
+    assert policy(torch.zeros(2, DNA.n_features + 2)).shape == (2, heads.n_outputs)
+    gru = make_policy(PolicySettings(kind="gru", hidden=24), DNA, heads, seeded(0))
+    assert isinstance(gru, RecurrentPolicy) and gru.unit.hidden_size == 24
+
+
+def test_a_continuous_environment_is_looked_at_anew() -> None:
+    torus = TorusEnvironment(steps=3)
+    seen = agent(torus)
+    plain = Agent(torus, Opaque(seen.policy), seen.heads)
+    assert_same_gradients(gradients(seen, 10), gradients(plain, 10))

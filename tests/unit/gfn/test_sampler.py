@@ -1,20 +1,23 @@
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Generator, Tensor, nn
 
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics
-from mfal.gfn.baselines import RandomSampler
-from mfal.gfn.sampler import GFlowNetSampler
+from mfal.gfn.heads import Heads
+from mfal.gfn.policy import PolicySettings
+from mfal.gfn.sampler import GFlowNetSampler, as_queries, draw
+from mfal.gfn.train import TrainSettings
 from mfal.types import Query
 from tests.unit.envs.grid import GridEnvironment
-from tests.unit.gfn.problems import LADDER, dna, potts
+from tests.unit.gfn.problems import LADDER, agent, dna, potts, seeded
 
 DNA = dna(6)
 POTTS = potts(DNA)
-QUICK = {"steps": 24, "batch_size": 16, "hidden": 32, "guided_size": 32, "keep": 40}
+SMALL = PolicySettings(hidden=32)
 
 
 class Counting:
@@ -28,30 +31,47 @@ class Counting:
         return POTTS(keys)
 
 
-def _quick(**changes: int) -> GFlowNetSampler:
-    return GFlowNetSampler(DNA, LADDER, **{**QUICK, **changes})  # type: ignore[arg-type]
+def quick(
+    *, keep: int = 40, policy: PolicySettings = SMALL, warm_start: bool = False, **changes: Any
+) -> GFlowNetSampler:
+    settings = {"steps": 24, "batch_size": 16, "guided_size": 32, **changes}
+    return GFlowNetSampler(
+        DNA,
+        LADDER,
+        train=TrainSettings(**settings),
+        policy=policy,
+        warm_start=warm_start,
+        keep=keep,
+    )
 
 
-def _sample(seed: int = 0, n: int = 60, **changes: int) -> Proposals:
-    return _quick(**changes).sample(POTTS, n, seed=seed, start=["ACGTAC"])
+def sample(seed: int = 0, n: int = 60, **changes: Any) -> Proposals:
+    return quick(**changes).sample(POTTS, n, seed=seed, start=["ACGTAC"])
 
 
-def test_samplers_satisfy_the_protocol() -> None:
-    assert isinstance(_quick(), Sampler)
-    assert isinstance(RandomSampler(DNA, LADDER), Sampler)
+def test_it_is_a_sampler() -> None:
+    assert isinstance(quick(), Sampler)
 
 
-def test_the_same_seed_gives_the_same_proposals() -> None:
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"policy": PolicySettings(kind="gru", hidden=16)},
+        {"loss": "subtb", "replay": "prioritised", "guide": "local"},
+    ],
+)
+def test_the_same_seed_gives_the_same_proposals(changes: dict[str, Any]) -> None:
     torch.manual_seed(1)
-    first = _sample(seed=5)
+    first = sample(seed=5, **changes)
     torch.manual_seed(2)
-    again = _sample(seed=5)
+    again = sample(seed=5, **changes)
     assert first == again
-    assert _sample(seed=6).queries != first.queries
+    assert sample(seed=6, **changes).queries != first.queries
 
 
 def test_one_sampler_may_be_used_again() -> None:
-    sampler = _quick()
+    sampler = quick()
     first = sampler.sample(POTTS, 30, seed=5)
     sampler.sample(POTTS, 30, seed=6)
     assert sampler.sample(POTTS, 30, seed=5) == first
@@ -59,14 +79,14 @@ def test_one_sampler_may_be_used_again() -> None:
 
 def test_the_global_generator_is_left_alone() -> None:
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    _sample()
+    sample()
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
 
 
 def test_each_candidate_is_rewarded_once() -> None:
     log_reward = Counting()
-    proposals = _quick().sample(log_reward, 50, seed=0, start=["ACGTAC", "ACGTAC"])
+    proposals = quick().sample(log_reward, 50, seed=0, start=["ACGTAC", "ACGTAC"])
     assert set(log_reward.asked.values()) == {1}
     assert log_reward.asked["ACGTAC"] == 1
     assert len(log_reward.asked) > 100
@@ -74,7 +94,7 @@ def test_each_candidate_is_rewarded_once() -> None:
 
 
 def test_proposals_are_distinct_queries_of_the_problem() -> None:
-    proposals = _sample()
+    proposals = sample()
     assert len(set(proposals.queries)) == len(proposals.queries)
     assert {query.fidelity for query in proposals.queries} == {"low", "mid", "high"}
     DNA.states([query.key for query in proposals.queries])
@@ -82,7 +102,7 @@ def test_proposals_are_distinct_queries_of_the_problem() -> None:
 
 def test_the_best_ever_scored_are_proposed_after_the_drawn() -> None:
     log_reward = Counting()
-    proposals = _quick().sample(log_reward, 30, seed=0, start=["ACGTAC"])
+    proposals = quick().sample(log_reward, 30, seed=0, start=["ACGTAC"])
     keys = list(log_reward.asked)
     scores = POTTS(keys)
     ranked = sorted(
@@ -92,7 +112,7 @@ def test_the_best_ever_scored_are_proposed_after_the_drawn() -> None:
     )
     best = [query for _, query in ranked[:40]]
     assert set(best) <= set(proposals.queries)
-    drawn = _quick(keep=0).sample(Counting(), 30, seed=0, start=["ACGTAC"]).queries
+    drawn = quick(keep=0).sample(Counting(), 30, seed=0, start=["ACGTAC"]).queries
     assert 0 < len(drawn) <= 30
     assert proposals.queries[: len(drawn)] == drawn
     assert set(proposals.queries[len(drawn) :]) == set(best) - set(drawn)
@@ -100,39 +120,48 @@ def test_the_best_ever_scored_are_proposed_after_the_drawn() -> None:
 
 def test_metrics_stream_as_training_goes_on() -> None:
     seen: list[TrainMetrics] = []
-    proposals = _quick().sample(POTTS, 5, seed=0, on_step=seen.append)
+    proposals = quick().sample(POTTS, 5, seed=0, on_step=seen.append)
     assert tuple(seen) == proposals.history
     assert [m.step for m in seen] == [10, 20, 24]
     assert all(m.steps == 24 for m in seen)
 
 
-def test_training_finds_better_candidates_than_chance() -> None:
+@pytest.mark.parametrize("policy", [SMALL, PolicySettings(kind="gru", hidden=32)])
+def test_training_finds_better_candidates_than_chance(policy: PolicySettings) -> None:
     def mean(queries: tuple[Query, ...]) -> float:
         return float(POTTS([query.key for query in queries]).mean())
 
-    trained = _quick(steps=150, keep=0).sample(POTTS, 200, seed=0).queries
-    random = RandomSampler(DNA, LADDER).sample(POTTS, 200, seed=0).queries
-    assert mean(trained) > mean(random) + 1.0
+    untrained = quick(steps=1, learning_rate=1e-9, keep=0, policy=policy)
+    trained = quick(steps=150, keep=0, policy=policy)
+    by_chance, learnt = (s.sample(POTTS, 200, seed=0).queries for s in (untrained, trained))
+    assert mean(learnt) > mean(by_chance) + 1.0
 
 
 class Linear(GFlowNetSampler):
-    def policy(self, generator: Generator) -> nn.Module:
-        module = nn.Linear(self.environment.n_features, self.environment.n_actions)
+    def policy(self, heads: Heads, generator: Generator) -> nn.Module:
+        module = nn.Linear(self.environment.n_features, heads.n_outputs)
         for values in module.parameters():
             values.data.normal_(generator=generator)
         return module
 
 
-def test_any_network_may_be_plugged_in() -> None:
-    sampler = Linear(DNA, LADDER, steps=20, batch_size=16)
+@pytest.mark.parametrize(("loss", "backward"), [("vargrad", "uniform"), ("db", "learnt")])
+def test_any_network_may_be_plugged_in(loss: Any, backward: Any) -> None:
+    settings = TrainSettings(steps=20, batch_size=16, loss=loss, backward=backward)
+    sampler = Linear(DNA, LADDER, train=settings)
     first = sampler.sample(POTTS, 20, seed=1)
     assert first.queries and first == sampler.sample(POTTS, 20, seed=1)
+    assert first.queries != sampler.sample(POTTS, 20, seed=2).queries
 
 
-@pytest.mark.parametrize("loss", ["vargrad", "tb"])
-def test_environments_without_breeding_or_increments_work(loss: str) -> None:
+@pytest.mark.parametrize("loss", ["vargrad", "tb", "db", "subtb", "fm"])
+@pytest.mark.parametrize("backward", ["uniform", "learnt"])
+def test_environments_without_breeding_or_increments_work(loss: Any, backward: Any) -> None:
     grid = GridEnvironment(side=5)
-    sampler = GFlowNetSampler(grid, LADDER[:1], steps=20, batch_size=16, loss=loss)  # type: ignore[arg-type]
+    settings = TrainSettings(
+        steps=10, batch_size=16, guided_every=5, guided_size=16, loss=loss, backward=backward
+    )
+    sampler = GFlowNetSampler(grid, LADDER[:1], train=settings, policy=SMALL)
 
     def log_reward(keys: Sequence[str]) -> Tensor:
         return grid.states(keys)[:, :1].float()
@@ -142,15 +171,28 @@ def test_environments_without_breeding_or_increments_work(loss: str) -> None:
     grid.states([query.key for query in proposals.queries])
 
 
-def test_random_sampler_asks_for_no_reward_and_spreads() -> None:
-    log_reward = Counting()
-    sampler = RandomSampler(DNA, LADDER)
-    proposals = sampler.sample(log_reward, 600, seed=3)
-    assert not log_reward.asked and not proposals.history
-    assert 550 < len(proposals.queries) <= 600
-    assert proposals == sampler.sample(log_reward, 600, seed=3)
-    assert proposals != sampler.sample(log_reward, 600, seed=4)
-    fidelities = Counter(query.fidelity for query in proposals.queries)
-    assert min(fidelities.values()) > 150
-    letters = Counter("".join(query.key for query in proposals.queries))
-    assert min(letters.values()) > 0.22 * letters.total()
+def test_known_candidates_are_learnt_from_at_fidelities_drawn_by_their_reward() -> None:
+    """Where one fidelity is by far the best, known candidates are taken at that one."""
+    asked: list[str] = []
+
+    def log_reward(keys: Sequence[str]) -> Tensor:
+        asked.extend(keys)
+        return torch.tensor([[-50.0, 0.0, -50.0]]).expand(len(keys), -1)
+
+    start = ["ACGTAC", "TTTTTT", "ACGTAC"]
+    proposals = quick(steps=1, keep=2).sample(log_reward, 1, seed=0, start=start)
+    assert asked[:2] == ["ACGTAC", "TTTTTT"]
+    assert proposals.queries[-2:] == (Query("ACGTAC", "mid"), Query("TTTTTT", "mid"))
+
+
+def test_queries_are_drawn_in_any_number() -> None:
+    seen = agent(quick().environment)
+    for n in (0, 1, 1500):
+        assert len(draw(seen, n, seeded(0))) == n
+    with pytest.raises(TypeError, match="SequenceEnvironment has no fidelities"):
+        draw(agent(DNA), 1, seeded(0))
+
+
+def test_queries_keep_the_order_of_their_first_appearance() -> None:
+    queries = as_queries([("B", 1), ("A", 0), ("B", 1), ("B", 0)], LADDER)
+    assert queries == (Query("B", "mid"), Query("A", "low"), Query("B", "low"))

@@ -1,0 +1,68 @@
+"""`mfal verify` as users run it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+OWN = '''
+import torch
+from mfal.envs.sequence import SequenceEnvironment
+from mfal.exercises import Exercise
+
+
+def exercise():
+    """Words of three letters, each A doubling the reward."""
+    environment = SequenceEnvironment(alphabet="AB", length=3)
+    doubled = lambda states: (states == 0).sum(dim=1) * torch.tensor(2.0).log()
+    return Exercise("words", environment, doubled, 2_000)
+
+
+def not_one():
+    return "an exercise"
+'''
+
+
+def mfal(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mfal", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
+
+
+def test_an_exercise_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "words.py").write_text(OWN)
+    done = mfal(
+        tmp_path, "verify", "./words.py:exercise", "--json", "--loss", "tb", "--plot", "words.svg"
+    )
+    assert done.returncode == 0, done.stderr
+    verdict = json.loads(done.stdout)
+    assert verdict["exact_log_z"] == pytest.approx(3.295837, abs=1e-5)  # log 27
+    assert verdict["total_variation"] < 0.01
+    assert [(m["key"], round(m["exact"], 6)) for m in verdict["modes"]] == [("AAA", 0.296296)]
+    assert verdict["settings"]["loss"] == "tb" and verdict["trajectories"] == 2_016
+    assert (tmp_path / "words.svg").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "remedy"),
+    [
+        (["nope"], "exercise 'nope' is not known", "tetris-4x4"),
+        (["./words.py:not_one"], "gives a str", "mfal.exercises.Exercise"),
+        (["tetris", "--loss", "foo"], "train.loss", "it takes steps"),
+        (["tetris", "--set", "train.stepz=1"], "train.stepz", "it takes steps"),
+        (["tetris", "--set", "train.steps=1"], "train.steps follows", "--trajectories"),
+        (["tetris", "--set", "training.x=1"], "no section 'training'", "train. or policy."),
+        (["tetris", "--set", "policy.kind=gru"], "reads sequences", "'mlp'"),
+        (["tetris", "--plot", "a.bmp"], "unknown ending '.bmp'", ".svg"),
+        (["tetris", "--plot", "no/a.png"], "there is no folder no", "create it"),
+    ],
+)
+def test_mistakes_are_named(
+    arguments: list[str], message: str, remedy: str, tmp_path: Path
+) -> None:
+    (tmp_path / "words.py").write_text(OWN)
+    done = mfal(tmp_path, "verify", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr and remedy in done.stderr
+    assert "Traceback" not in done.stderr
