@@ -18,7 +18,6 @@ from mfal.gfn.heads import Heads, make_heads
 from mfal.gfn.losses import LOSSES, LossName, make_loss, residual
 from mfal.gfn.replay import ReplayBuffer, ReplayName
 from mfal.gfn.rollout import Agent, rollout, ways_back
-from mfal.gfn.threads import one_thread
 from mfal.gfn.trajectories import Trajectories
 
 StateReward = Callable[[Tensor, Tensor | None], Tensor]
@@ -149,9 +148,8 @@ class Trainer:
         if start is not None and len(start):
             self.learn_of(start.to(self.agent.device))
         end = self.settings.steps if steps is None else self.steps_done + steps
-        with one_thread(self.settings.batch_size):
-            while self.steps_done < min(end, self.settings.steps):
-                self._advance(on_step)
+        while self.steps_done < min(end, self.settings.steps):
+            self._advance(on_step)
         return tuple(self.history)
 
     def step(self) -> float:

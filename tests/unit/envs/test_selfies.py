@@ -1,4 +1,5 @@
 import pytest
+import selfies
 import torch
 
 from mfal.envs.fidelity import FidelityEnvironment
@@ -52,7 +53,6 @@ def test_a_bad_vocabulary_is_refused(tokens: str | list[str]) -> None:
 
 
 def test_every_text_decodes_to_a_molecule() -> None:
-    selfies = pytest.importorskip("selfies")
     environment = SelfiesEnvironment(max_length=20)
     generator = torch.Generator().manual_seed(0)
     states = environment.states(["[C][C][N][=C][C][O]"] * 200)
