@@ -10,7 +10,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -207,7 +207,9 @@ def checked(what: str, value: object, hint: Any) -> Any:  # noqa: ANN401
 
 
 def _expected(hint: object) -> str:
-    """What an option of this type may be."""
+    """What an option of this type may be; its limits stand in the message."""
+    if get_origin(hint) is Annotated:
+        hint = get_args(hint)[0]
     if isinstance(hint, type) and is_dataclass(hint):
         return f"it takes {', '.join(field.name for field in fields(hint))}"
     name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

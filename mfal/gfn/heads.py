@@ -38,8 +38,8 @@ class Heads:
         return outputs[:, self.forward : self.forward + self.backward]
 
     def flow_of(self, outputs: Tensor) -> Tensor:
-        """``n``."""
-        return outputs[:, -1]
+        """``n``, a copy, since a later walk may overwrite the outputs."""
+        return outputs[:, -1].clone()
 
 
 def make_heads(

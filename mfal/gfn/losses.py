@@ -50,6 +50,10 @@ class Loss(nn.Module, ABC):
         With a context it is the mean over the batch's contexts.
         """
 
+    def log_weight(self, trajectories: Trajectories, log_reward: Tensor) -> Tensor:
+        """Log R P_B / P_F of each trajectory, ``n``: log Z everywhere once trained."""
+        return -residual(trajectories, log_reward)
+
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """The loss's own parameters for the optimiser, given the policy's learning rate."""
         return []
@@ -71,6 +75,11 @@ class VarGrad(Loss):
         if trajectories.context is None:
             return values.var(unbiased=False)
         group, counts = _groups(trajectories.context)
+        if len(counts) == len(values):
+            raise ConfigError(
+                "vargrad compares trajectories of equal context, and no context comes twice",
+                "draw each context several times, or choose tb, which learns log Z of a context",
+            )
         means = values.new_zeros(len(counts)).index_add(0, group, values) / counts
         return (values - means[group]).square().mean()
 
@@ -184,8 +193,9 @@ class SubTrajectoryBalance(Loss):
         for steps in range(1, longest + 1):
             inside = start[: longest + 1 - steps] + steps <= lengths[:, None]
             imbalance = (level[:, :-steps] - level[:, steps:]).masked_fill(~inside, 0.0)
-            # Relative to the longest, lest powers of a large λ overflow.
-            weight = self.decay ** (steps - (longest if self.decay > 1 else 1))
+            # Relative to each trajectory's largest, lest powers of λ overflow or vanish.
+            power = (steps - lengths).clamp_max(0) if self.decay > 1 else lengths * 0 + steps - 1
+            weight = self.decay ** power.to(log_reward)
             total = total + weight * imbalance.square().sum(dim=1)
             norm = norm + weight * inside.sum(dim=1)
         return (total / norm).mean()
@@ -248,6 +258,13 @@ class FlowMatching(Loss):
         states, context = self._visited(trajectories)
         first = trajectories.times() == 0
         return self._outflow(states[first], None if context is None else context[first]).mean()
+
+    def log_weight(self, trajectories: Trajectories, log_reward: Tensor) -> Tensor:
+        """Log R P_B / P_F with the backward policy that the flows themselves imply, ``n``."""
+        states, context = self._visited(trajectories)
+        after = torch.cat([states, trajectories.final])[trajectories.next()]
+        ratio = self._inflow(after, context) - self._outflow(states, context)
+        return log_reward - trajectories.total(ratio)
 
     def _visited(self, trajectories: Trajectories) -> tuple[Tensor, Tensor | None]:
         """States before transitions, ``R x d``, and their contexts."""
@@ -320,6 +337,18 @@ def make_loss(
     return FlowMatching(agent)
 
 
+def effective_share(log_weight: Tensor, context: Tensor | None) -> float:
+    """Effective number of weighted trajectories (``n``) as a share of their number.
+
+    1 where all weights are equal; where there is a context, all those of equal context.
+    """
+    group = torch.zeros(len(log_weight), dtype=torch.long, device=log_weight.device)
+    if context is not None:
+        group, _ = _groups(context)
+    each = [log_weight[group == g].softmax(dim=0) for g in range(int(group.max()) + 1)]
+    return float(sum(1 / weights.square().sum() for weights in each)) / len(log_weight)
+
+
 def _groups(context: Tensor) -> tuple[Tensor, Tensor]:
     """Which of the distinct contexts each row (``n x c``) is, and how often each comes."""
     _, group, counts = torch.unique(context, dim=0, return_inverse=True, return_counts=True)
@@ -327,7 +356,10 @@ def _groups(context: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _small_network(width: int, generator: Generator | None) -> nn.Module:
-    layers = nn.Linear(width, 64), nn.Linear(64, 1)
+    # Not drawn by torch first, which would move the global generator on.
+    layers = [
+        nn.Linear(a, b, device="meta").to_empty(device="cpu") for a, b in ((width, 64), (64, 1))
+    ]
     for layer in layers:
         bound = layer.in_features**-0.5
         for values in layer.parameters():

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from mfal.envs.base import Buildable, ContinuousEnvironment, Environment
+from mfal.errors import ConfigError
 from mfal.gfn.heads import Heads
 
 _CERTAIN = 1e9  # Noise as large as this drowns any logit.
@@ -125,6 +126,11 @@ def make_moves(
 ) -> Moves:
     """The moves of an environment, for a rollout of n rows."""
     if isinstance(environment, ContinuousEnvironment):
+        if temperature != 1.0:
+            raise ConfigError(
+                f"the temperature is {temperature:g}, and densities cannot be flattened by one",
+                "leave it at 1 and explore by epsilon",
+            )
         return ContinuousMoves(environment, heads, generator, epsilon=epsilon)
     if isinstance(environment, Environment):
         return DiscreteMoves(

@@ -36,9 +36,10 @@ class RecurrentPolicy(nn.Module):
         super().__init__()
         self.shape = shape
         rest = n_features - shape[0] * shape[1]
-        self.unit = nn.GRU(shape[1], hidden, batch_first=True)
-        self.join = nn.Linear(hidden + rest, hidden)
-        self.out = nn.Linear(hidden, n_outputs)
+        # Not drawn by torch first, which would move the global generator on.
+        self.unit = nn.GRU(shape[1], hidden, batch_first=True, device="meta").to_empty(device="cpu")
+        self.join = nn.Linear(hidden + rest, hidden, device="meta").to_empty(device="cpu")
+        self.out = nn.Linear(hidden, n_outputs, device="meta").to_empty(device="cpu")
         for layer, fan_in in ((self.unit, hidden), (self.join, hidden + rest), (self.out, hidden)):
             for values in layer.parameters():
                 values.data.uniform_(-(fan_in**-0.5), fan_in**-0.5, generator=generator)

@@ -87,7 +87,7 @@ def rollout(
         given: Actions to take instead of drawn ones; the policy rates them all the same.
         context: What the policy is conditioned on, ``n x c``.
         epsilon: Probability with which a step takes any allowed action uniformly.
-        temperature: Above one flattens the policy from which is drawn (discrete only).
+        temperature: Above one flattens the policy from which is drawn (discrete ones only).
         with_states: Whether the states on the way are wanted, even where a schedule makes
             them needless.
     """
@@ -178,7 +178,7 @@ def _step_by_step(
         after = environment.step(states, actions)
         steps.append((states, actions, rows, after))
         going = moves.going(after)
-        if not going.all():
+        if not going.all() or not len(going):
             final = final.index_copy(0, rows, after)
             on = going.nonzero()[:, 0]
             if not len(on):
@@ -293,6 +293,9 @@ def _at_source(environment: Buildable, states: Tensor) -> Tensor:
 
 def _in_order(backwards: list[tuple[Tensor, Tensor]], n: int) -> Given:
     """Actions found last first, put in order of time."""
+    if not backwards:
+        nothing = torch.zeros(0, n, dtype=torch.long)
+        return Given(nothing, nothing.bool())
     actions, rows = (torch.cat(parts) for parts in zip(*backwards, strict=True))
     sizes = [len(own) for _, own in backwards]
     undone = torch.repeat_interleave(torch.tensor(sizes)).to(rows)

@@ -11,11 +11,12 @@ from pydantic import ConfigDict, Field
 from torch import Generator, Tensor
 
 from mfal.envs.base import Buildable
+from mfal.errors import ConfigError
 from mfal.gfn.base import TrainMetrics
 from mfal.gfn.checkpoint import read_checkpoint, write_checkpoint
 from mfal.gfn.guided import GuideName, offspring, rebuild
 from mfal.gfn.heads import Heads, make_heads
-from mfal.gfn.losses import LOSSES, LossName, make_loss, residual
+from mfal.gfn.losses import LOSSES, LossName, effective_share, make_loss
 from mfal.gfn.replay import ReplayBuffer, ReplayName
 from mfal.gfn.rollout import Agent, rollout, ways_back
 from mfal.gfn.trajectories import Trajectories
@@ -73,6 +74,13 @@ class TrainSettings:
     capacity: Annotated[int, Field(ge=8)] = 50_000
     report_every: Annotated[int, Field(gt=0)] = 10
 
+    def __post_init__(self) -> None:
+        if self.loss == "fm" and self.backward == "learnt":
+            raise ConfigError(
+                "flow matching learns no backward policy: its flows imply one",
+                "leave backward at 'uniform', or choose another loss",
+            )
+
     def heads(self, environment: Buildable) -> Heads:
         """The outputs that a policy needs for this."""
         learnt = self.backward == "learnt"
@@ -107,6 +115,12 @@ class Trainer:
         contexts: Contexts | None = None,
         is_mode: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        wanted = settings.heads(agent.environment)
+        if (agent.heads.backward > 0) != (wanted.backward > 0) or agent.heads.flow < wanted.flow:
+            raise ConfigError(
+                f"the policy has the heads {agent.heads}, and the settings need {wanted}",
+                "make its outputs with TrainSettings.heads(environment)",
+            )
         self.agent = agent
         self.log_reward = log_reward
         self.settings = settings
@@ -277,14 +291,14 @@ class Trainer:
             with_states=self.loss.looks_anew,
         )
         log_reward = self.log_reward(trajectories.final, context)
-        weights = (-residual(trajectories, log_reward)).softmax(dim=0)
+        weight = self.loss.log_weight(trajectories, log_reward)
         return TrainMetrics(
             step=self.steps_done,
             steps=self.settings.steps,
             loss=loss,
             validation_loss=float(self.loss(trajectories, log_reward)),
             log_z=float(self.loss.log_z(trajectories, log_reward)),
-            effective_sample_size=float(1 / (n * weights.square().sum())),
+            effective_sample_size=effective_share(weight, context),
             modes=self._count_modes(),
         )
 

@@ -1,13 +1,16 @@
-"""What the README promises, run."""
+"""What the README and the pages beside it promise, run."""
 
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text()
+ENGINE = (ROOT / "docs" / "engine.md").read_text()
 
 
 def block(first_line: str) -> str:
@@ -36,3 +39,27 @@ def test_every_make_target_in_the_readme_exists() -> None:
     named = set(re.findall(r"\bmake ([a-z-]+)", README)) - {"lint"}
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert named <= targets
+
+
+def test_any_network_can_be_plugged_into_the_engine() -> None:
+    (code,) = re.findall(r"```python\n(import torch.*?)```", ENGINE, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    drawn = done.stdout.splitlines()[-1]
+    assert re.fullmatch(r"\[('[ACGT]{6}'(, )?){5}\]", drawn), drawn
+
+
+@pytest.mark.parametrize(
+    "command", re.findall(r"^    mfal (verify [a-z].*?)(?: +#|$)", ENGINE, re.M)
+)
+def test_commands_of_the_engine_page(command: str, tmp_path: Path) -> None:
+    arguments = command.split()
+    # Shortened: what is tested is that the options exist.
+    arguments += ["--trajectories", "64"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mfal", *arguments], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "total variation" in done.stdout

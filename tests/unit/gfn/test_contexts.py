@@ -10,10 +10,13 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from mfal.gfn import train
 from mfal.gfn.exact import exact_distribution, exact_log_z, exact_target, total_variation
+from mfal.gfn.guided import rebuild
 from mfal.gfn.losses import LossName
 from mfal.gfn.rollout import rollout
 from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.trajectories import Trajectories
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.problems import agent, seeded
 
@@ -88,30 +91,62 @@ def test_every_loss_learns_under_a_context(loss: LossName) -> None:
     """From replay, too, and from what a random way back and forth and the policy find."""
     for changes in ({"guide": "local"}, {"guide": "genetic", "backward": "learnt"}):
         settings = {"guided_every": 5, "guided_size": 20, "report_every": 1, **changes}
+        if loss == "fm":
+            settings["backward"] = "uniform"
         trainer = conditional(loss, steps=30, **settings)
         losses = [metrics.validation_loss for metrics in trainer.run()]
         assert len(trainer.buffer) > 10 and trainer.steps_done == 30
         assert sum(losses[-5:]) < sum(losses[:5]) / 2
 
 
-def test_replayed_states_are_rewarded_under_their_new_context() -> None:
-    """The reward under which a state was found says nothing about another preference."""
-    asked: list[tuple[Tensor, Tensor]] = []
+@pytest.mark.parametrize(
+    "changes", [{}, {"loss": "fm"}, {"replay": "prioritised", "guide": "local"}]
+)
+def test_every_trajectory_is_rewarded_under_its_own_context(changes: dict[str, Any]) -> None:
+    """Replayed ones as well: the reward under which a state was found is another's."""
+    trainer = conditional(**{"loss": "db", "steps": 12, "guided_every": 4, **changes})
+    batches: list[tuple[Trajectories, Tensor]] = []
+    trainer.loss.register_forward_pre_hook(lambda _, seen: batches.append(seen))
+    trainer.run()
+    assert len(batches) == 12 + 2  # Validation looks twice.
+    for found, scores in batches:
+        assert found.context is not None and len(found.context.unique(dim=0)) > 2
+        assert torch.equal(scores, log_reward(found.final, found.context))
 
-    def spy(states: Tensor, context: Tensor | None) -> Tensor:
-        assert context is not None
+
+def test_replayed_trajectories_end_where_known_ones_did() -> None:
+    trainer = conditional("vargrad", steps=2, guided_every=0, report_every=2)
+    batches: list[tuple[Trajectories, Tensor]] = []
+    trainer.loss.register_forward_pre_hook(lambda _, seen: batches.append(seen))
+    trainer.run()
+    first, second = (found.final.tolist() for found, _ in batches[:2])
+    # The first batch is all fresh, in the second the last half is replayed.
+    assert len(first) == len(second) == 64
+    assert all(state in first for state in second[32:])
+
+
+def test_what_the_policy_rebuilds_is_scored_under_the_same_context(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rebuilt: list[tuple[Tensor, Tensor | None]] = []
+    asked: list[tuple[Tensor, Tensor | None]] = []
+
+    def spy(*arguments: Any) -> Tensor:
+        states = rebuild(*arguments)
+        rebuilt.append((states, arguments[3]))
+        return states
+
+    def score(states: Tensor, context: Tensor | None) -> Tensor:
         asked.append((states, context))
         return log_reward(states, context)
 
-    trainer = conditional("vargrad", steps=2, guided_every=0)
-    trainer.log_reward = spy
+    monkeypatch.setattr(train, "rebuild", spy)
+    trainer = conditional("vargrad", steps=1, guide="local")
     trainer.run()
-    # The first batch is all fresh. In the second replayed rows are asked for, then fresh ones.
-    assert [len(states) for states, _ in asked] == [64, 32, 32, 16]
-    replayed, _ = asked[1]
-    known = {tuple(state) for state in asked[0][0].tolist()}
-    assert all(tuple(state) in known for state in replayed.tolist())
-    assert all(len(context.unique(dim=0)) > 2 for _, context in asked)
+    trainer.log_reward = score
+    trainer.guide()
+    assert len(rebuilt) == len(asked) == 1
+    assert rebuilt[0][0] is asked[0][0] and rebuilt[0][1] is asked[0][1] is not None
 
 
 def test_contexts_come_from_the_trainers_seed_alone() -> None:

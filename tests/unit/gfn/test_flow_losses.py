@@ -179,3 +179,11 @@ def test_flow_matching_takes_nothing_from_the_trajectories_but_where_they_went()
         found = rollout(seen, seen.start(5), seeded(0), with_states=True)
     loss = FlowMatching(seen)(found, torch.zeros(5))
     assert not found.log_pf.requires_grad and loss.requires_grad
+
+
+def test_a_large_lambda_leaves_short_trajectories_their_weight() -> None:
+    rows = torch.tensor([0, *[1] * 50])
+    nothing = torch.zeros(51)
+    found = Trajectories(rows, rows, nothing - 1, nothing, torch.zeros(2, 1), log_flow=nothing)
+    loss = SubTrajectoryBalance(10.0)(found, torch.zeros(2))
+    assert loss.isfinite()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.torus import TorusEnvironment
 from mfal.gfn.heads import Heads, make_heads
 from mfal.gfn.rollout import Agent, rollout, ways_back
@@ -14,7 +15,7 @@ from tests.unit.gfn.definitions import (
     log_pf_by_definition,
     states_of,
 )
-from tests.unit.gfn.problems import agent, opaque, seeded, sharpen
+from tests.unit.gfn.problems import agent, dna, opaque, seeded, sharpen
 
 PREFERENCES = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, -1.0]])
 
@@ -113,3 +114,14 @@ def test_a_policy_that_ignores_the_context_is_one_without(name: str) -> None:
     for part in ("log_pf", "log_pb", "log_flow"):
         torch.testing.assert_close(getattr(with_context, part), getattr(without, part))
     assert without.context is None
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_later_rollout_leaves_the_log_flow_of_an_earlier_one(grad: bool) -> None:
+    seen = agent(FidelityEnvironment(dna(4), 2), flow=True)
+    with torch.set_grad_enabled(grad):
+        found = rollout(seen, seen.start(5), seeded(0))
+        assert found.log_flow is not None
+        before = found.log_flow.detach().clone()
+        rollout(seen, seen.start(5), seeded(1))
+    assert torch.equal(found.log_flow.detach(), before)

@@ -199,3 +199,16 @@ def test_flow_matching_needs_finitely_many_actions_and_the_states() -> None:
     assert "vargrad" in raised.value.hint
     with pytest.raises(ConfigError, match="needs the states"):
         make_loss("fm", agent(dna(2)))(batch(), LOG_REWARD)
+
+
+def test_weights_by_context_come_from_the_generator_alone() -> None:
+    state = torch.get_rng_state()
+    TrajectoryBalance(2, seeded(0))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_vargrad_refuses_contexts_that_never_repeat() -> None:
+    """Its loss would be 0, and nothing would be learnt."""
+    found = batch(context=torch.tensor([[1.0], [2.0], [3.0]]))
+    with pytest.raises(ConfigError, match="no context comes twice"):
+        VarGrad()(found, LOG_REWARD)

@@ -122,3 +122,9 @@ def test_a_walk_follows_changes_alone() -> None:
     walk = seen.policy.walk(seen.observe(seen.start(2), None), 8)
     with pytest.raises(TypeError, match="follows changes"):
         walk.move(torch.zeros(2, 16))
+
+
+def test_weights_come_from_the_generator_alone() -> None:
+    environment, state = dna(4), torch.get_rng_state()
+    make_policy(PolicySettings(kind="gru"), environment, make_heads(environment), seeded(0))
+    assert torch.equal(torch.get_rng_state(), state)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mfal.envs.base import hook
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.gfn.exact import exact_distribution
+from mfal.gfn.guided import random_agent
 from mfal.gfn.heads import make_heads
 from mfal.gfn.rollout import Agent, rollout
 from tests.unit.gfn.definitions import (
@@ -16,7 +17,7 @@ from tests.unit.gfn.definitions import (
     log_pf_by_definition,
     states_of,
 )
-from tests.unit.gfn.problems import agent, dna, opaque, seeded, sharpen
+from tests.unit.gfn.problems import agent, dna, ladder, opaque, seeded, sharpen
 
 NAMES = list(ENVIRONMENTS)
 SCHEDULED = [name for name in NAMES if hook(ENVIRONMENTS[name], "schedule")]
@@ -160,3 +161,8 @@ def test_rollouts_depend_on_their_generator_alone() -> None:
         assert torch.equal(first.final, again.final)
         assert not torch.equal(first.final, other.final)
         assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_no_rows_make_no_trajectories() -> None:
+    seen = random_agent(ladder(3))
+    assert len(rollout(seen, seen.start(0), seeded(0))) == 0

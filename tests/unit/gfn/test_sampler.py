@@ -1,16 +1,18 @@
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from mfal.gfn import sampler
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics
 from mfal.gfn.heads import Heads
 from mfal.gfn.policy import PolicySettings
 from mfal.gfn.sampler import GFlowNetSampler, as_queries, draw
-from mfal.gfn.train import TrainSettings
+from mfal.gfn.train import Trainer, TrainSettings
 from mfal.types import Query
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.problems import LADDER, agent, dna, potts, seeded
@@ -71,10 +73,10 @@ def test_the_same_seed_gives_the_same_proposals(changes: dict[str, Any]) -> None
 
 
 def test_one_sampler_may_be_used_again() -> None:
-    sampler = quick()
-    first = sampler.sample(POTTS, 30, seed=5)
-    sampler.sample(POTTS, 30, seed=6)
-    assert sampler.sample(POTTS, 30, seed=5) == first
+    used = quick()
+    first = used.sample(POTTS, 30, seed=5)
+    used.sample(POTTS, 30, seed=6)
+    assert used.sample(POTTS, 30, seed=5) == first
 
 
 def test_the_global_generator_is_left_alone() -> None:
@@ -148,41 +150,59 @@ class Linear(GFlowNetSampler):
 @pytest.mark.parametrize(("loss", "backward"), [("vargrad", "uniform"), ("db", "learnt")])
 def test_any_network_may_be_plugged_in(loss: Any, backward: Any) -> None:
     settings = TrainSettings(steps=20, batch_size=16, loss=loss, backward=backward)
-    sampler = Linear(DNA, LADDER, train=settings)
-    first = sampler.sample(POTTS, 20, seed=1)
-    assert first.queries and first == sampler.sample(POTTS, 20, seed=1)
-    assert first.queries != sampler.sample(POTTS, 20, seed=2).queries
+    linear = Linear(DNA, LADDER, train=settings)
+    first = linear.sample(POTTS, 20, seed=1)
+    assert first.queries and first == linear.sample(POTTS, 20, seed=1)
+    assert first.queries != linear.sample(POTTS, 20, seed=2).queries
 
 
-@pytest.mark.parametrize("loss", ["vargrad", "tb", "db", "subtb", "fm"])
-@pytest.mark.parametrize("backward", ["uniform", "learnt"])
+@pytest.mark.parametrize(
+    ("loss", "backward"),
+    [
+        *product(["vargrad", "tb", "db", "subtb"], ["uniform", "learnt"]),
+        ("fm", "uniform"),
+    ],
+)
 def test_environments_without_breeding_or_increments_work(loss: Any, backward: Any) -> None:
     grid = GridEnvironment(side=5)
     settings = TrainSettings(
         steps=10, batch_size=16, guided_every=5, guided_size=16, loss=loss, backward=backward
     )
-    sampler = GFlowNetSampler(grid, LADDER[:1], train=settings, policy=SMALL)
+    on_grid = GFlowNetSampler(grid, LADDER[:1], train=settings, policy=SMALL)
 
     def log_reward(keys: Sequence[str]) -> Tensor:
         return grid.states(keys)[:, :1].float()
 
-    proposals = sampler.sample(log_reward, 40, seed=0)
+    proposals = on_grid.sample(log_reward, 40, seed=0)
     assert {query.fidelity for query in proposals.queries} == {"low"}
     grid.states([query.key for query in proposals.queries])
 
 
-def test_known_candidates_are_learnt_from_at_fidelities_drawn_by_their_reward() -> None:
-    """Where one fidelity is by far the best, known candidates are taken at that one."""
-    asked: list[str] = []
+def test_training_starts_with_known_candidates_at_fidelities_drawn_by_their_reward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each once: at the middle fidelity in 8 of 10 cases, in none at the last."""
+    ladder = torch.tensor([[0.2, 0.8, 1e-9]]).log()
+    started: list[Tensor] = []
 
-    def log_reward(keys: Sequence[str]) -> Tensor:
-        asked.extend(keys)
-        return torch.tensor([[-50.0, 0.0, -50.0]]).expand(len(keys), -1)
+    class Watched(Trainer):
+        def run(self, *, start: Tensor | None = None, **others: Any) -> tuple[TrainMetrics, ...]:
+            assert start is not None
+            started.append(start)
+            return super().run(start=start, **others)
 
-    start = ["ACGTAC", "TTTTTT", "ACGTAC"]
-    proposals = quick(steps=1, keep=2).sample(log_reward, 1, seed=0, start=start)
-    assert asked[:2] == ["ACGTAC", "TTTTTT"]
-    assert proposals.queries[-2:] == (Query("ACGTAC", "mid"), Query("TTTTTT", "mid"))
+    monkeypatch.setattr(sampler, "Trainer", Watched)
+    keys = DNA.keys(torch.randint(4, (1000, 6), generator=seeded(0)))
+    quick(steps=1).sample(lambda asked: ladder.expand(len(asked), -1), 1, seed=0, start=keys)
+    environment, distinct = quick().environment, list(dict.fromkeys(keys))
+    assert len(distinct) < 1000 and environment.keys(started[0]) == distinct
+    shares = environment.fidelities(started[0]).bincount(minlength=3) / len(distinct)
+    assert shares[2] == 0
+    assert abs(float(shares[1]) - 0.8) < 4 * (0.2 * 0.8 / len(distinct)) ** 0.5
+
+
+def test_nothing_need_be_known() -> None:
+    assert quick().sample(POTTS, 5, seed=0, start=()).queries
 
 
 def test_queries_are_drawn_in_any_number() -> None:

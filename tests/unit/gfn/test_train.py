@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mfal.envs.fidelity import FidelityEnvironment
+from mfal.errors import ConfigError
 from mfal.gfn.losses import LossName
 from mfal.gfn.rewards import Rewards
 from mfal.gfn.train import Trainer, TrainSettings
@@ -184,3 +185,15 @@ def test_prioritised_replay_and_temperature_are_used() -> None:
         other = trainer(DNA, POTTS, steps=10, batch_size=8, **changes)
         other.run()
         assert other.history != plain.history, changes
+
+
+def test_heads_that_do_not_fit_the_settings_are_refused() -> None:
+    """Silently, the backward policy would stay uniform."""
+    settings = TrainSettings(backward="learnt")
+    with pytest.raises(ConfigError, match="heads"):
+        Trainer(agent(ladder(3)), lambda states, _: states[:, 0].float(), settings, seed=0)
+
+
+def test_flow_matching_refuses_to_learn_a_backward_policy() -> None:
+    with pytest.raises(ConfigError, match="its flows imply one"):
+        TrainSettings(loss="fm", backward="learnt")
