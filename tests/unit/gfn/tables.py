@@ -74,3 +74,26 @@ def exact_agent(
     if context is not None:
         observations = torch.cat([observations, context.expand(n, -1)], dim=1)
     return Agent(environment, Table(observations, torch.cat(parts, dim=1).float()), heads)
+
+
+def uneven(states: Tensor, context: Tensor | None = None) -> Tensor:
+    """A log reward without any symmetry."""
+    return torch.sin(states[:, 0] * 2.0 + states[:, 1] * 5.0 + states[:, -1] * 3.0) + 0.5
+
+
+PREFERENCES = torch.tensor([[1.0, 0.0], [0.3, 0.7]])
+
+
+def preferred(states: Tensor, context: Tensor | None) -> Tensor:
+    """Log of the sum of two rewards, weighted by the context."""
+    assert context is not None
+    rewards = torch.stack([states[:, 0] + 0.5, 3.0 - states[:, 1]], dim=1)
+    return (rewards * context.expand(len(states), -1)).sum(dim=1).log()
+
+
+def joined(agents: list[Agent], environment: Environment) -> Agent:
+    """One agent of several, each for the observations under its own context."""
+    tables = [one.policy for one in agents]
+    rows = [row for table in tables if isinstance(table, Table) for row in table.rows]
+    outputs = torch.cat([t.outputs.detach() for t in tables if isinstance(t, Table)])
+    return Agent(environment, Table(torch.tensor(rows), outputs), agents[0].heads)

@@ -8,8 +8,14 @@ from mfal.gfn.heads import Heads
 from mfal.gfn.rollout import Agent
 from mfal.gfn.train import Trainer, TrainSettings
 from tests.unit.envs.grid import GridEnvironment
-from tests.unit.gfn.tables import Table, exact_agent
-from tests.unit.gfn.test_exact_flows import PREFERENCES, _joined, preferred, uneven
+from tests.unit.gfn.tables import (
+    PREFERENCES,
+    Table,
+    exact_agent,
+    joined,
+    preferred,
+    uneven,
+)
 
 
 @pytest.mark.parametrize("loss", ["vargrad", "db"])
@@ -40,7 +46,7 @@ def test_flow_matching_has_an_effective_sample_size_of_one_at_the_target() -> No
 def test_under_contexts_too_it_is_one_at_the_target() -> None:
     environment = GridEnvironment(side=3)
     preferences = PREFERENCES * torch.tensor([[5.0], [1.0]])
-    both = _joined(
+    both = joined(
         [
             exact_agent(environment, preferred, learnt_backward=True, context=c[None])
             for c in preferences

@@ -14,14 +14,9 @@ from mfal.gfn.losses import LossName, TrajectoryBalance, make_loss
 from mfal.gfn.rollout import Agent, rollout
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.problems import ladder, seeded
-from tests.unit.gfn.tables import Table, exact_agent
+from tests.unit.gfn.tables import PREFERENCES, Table, exact_agent, joined, preferred, uneven
 
 Reward = Callable[[Tensor, Tensor | None], Tensor]
-
-
-def uneven(states: Tensor, context: Tensor | None = None) -> Tensor:
-    """A log reward without any symmetry."""
-    return torch.sin(states[:, 0] * 2.0 + states[:, 1] * 5.0 + states[:, -1] * 3.0) + 0.5
 
 
 PROBLEMS: dict[str, tuple[Environment, Reward]] = {
@@ -92,16 +87,6 @@ def test_losses_vanish_nowhere_else(problem: str, name: LossName, part: str) -> 
     assert (balance(seen, name, log_reward)[0] > 1e-4) == used[part]
 
 
-PREFERENCES = torch.tensor([[1.0, 0.0], [0.3, 0.7]])
-
-
-def preferred(states: Tensor, context: Tensor | None) -> Tensor:
-    """Log of the sum of two rewards, weighted by the context."""
-    assert context is not None
-    rewards = torch.stack([states[:, 0] + 0.5, 3.0 - states[:, 1]], dim=1)
-    return (rewards * context.expand(len(states), -1)).sum(dim=1).log()
-
-
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_vanish_at_the_exact_flows_of_every_context(name: LossName) -> None:
     """Two tables, one a context, told apart by the observation."""
@@ -110,7 +95,7 @@ def test_losses_vanish_at_the_exact_flows_of_every_context(name: LossName) -> No
         exact_agent(environment, preferred, learnt_backward=True, context=context[None])
         for context in PREFERENCES
     ]
-    both = _joined(agents, environment)
+    both = joined(agents, environment)
     context = PREFERENCES.repeat(30, 1)
     found = rollout(both, both.start(60), seeded(0), context=context, epsilon=0.5, with_states=True)
     loss, scores = make_loss(name, both, context_features=2), preferred(found.final, context)
@@ -124,10 +109,3 @@ def test_losses_vanish_at_the_exact_flows_of_every_context(name: LossName) -> No
     assert abs(float(loss.log_z(found, scores).detach()) - float(log_z.mean())) < 1e-4
     swapped = preferred(found.final, context.flip(0))
     assert float(loss(found, swapped).detach()) > 1e-3
-
-
-def _joined(agents: list[Agent], environment: Environment) -> Agent:
-    tables = [one.policy for one in agents]
-    rows = [row for table in tables if isinstance(table, Table) for row in table.rows]
-    outputs = torch.cat([t.outputs.detach() for t in tables if isinstance(t, Table)])
-    return Agent(environment, Table(torch.tensor(rows), outputs), agents[0].heads)
