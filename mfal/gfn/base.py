@@ -22,8 +22,8 @@ class TrainMetrics:
         log_z: What the loss has learnt log Z to be, or what those trajectories say it is.
         effective_sample_size: Of those trajectories weighted by R P_B / P_F, as a share of
             their number: 1 at the target.
-        modes: Distinct modes found so far: by the problem's own account, or else queries with
-            at least half the best reward.
+        modes: Distinct modes found so far, by the problem's own account; or else, how many of
+            the hundred best are different answers (`mfal.gfn.modes.count_modes`).
     """
 
     step: int

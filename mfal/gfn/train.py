@@ -17,6 +17,7 @@ from mfal.gfn.checkpoint import read_checkpoint, write_checkpoint
 from mfal.gfn.guided import GuideName, offspring, rebuild
 from mfal.gfn.heads import Heads, make_heads
 from mfal.gfn.losses import LOSSES, LossName, effective_share, make_loss
+from mfal.gfn.modes import BEST, count_modes
 from mfal.gfn.replay import ReplayBuffer, ReplayName
 from mfal.gfn.rollout import Agent, rollout, ways_back
 from mfal.gfn.trajectories import Trajectories
@@ -303,8 +304,7 @@ class Trainer:
         )
 
     def _count_modes(self) -> int:
-        """Modes found so far: in the replay buffer, by `is_mode` or with half the best's reward."""
+        """Among all in the replay buffer, or among its best where the problem does not say."""
         if self._is_mode is not None:
             return int(self._is_mode(self.buffer.states).sum())
-        log_rewards = self.buffer.log_rewards
-        return int((log_rewards >= log_rewards.max() - torch.tensor(2.0).log()).sum())
+        return count_modes(self.buffer.best(BEST)[0])
