@@ -16,8 +16,9 @@ from mfal.gfn.base import TrainMetrics
 from mfal.gfn.checkpoint import read_checkpoint, write_checkpoint
 from mfal.gfn.guided import GuideName, offspring, rebuild
 from mfal.gfn.heads import Heads, make_heads
-from mfal.gfn.losses import LOSSES, LossName, effective_share, make_loss
+from mfal.gfn.losses import effective_share
 from mfal.gfn.modes import BEST, count_modes
+from mfal.gfn.objectives import LOSSES, LossName, make_loss
 from mfal.gfn.replay import ReplayBuffer, ReplayName
 from mfal.gfn.rollout import Agent, rollout, ways_back
 from mfal.gfn.trajectories import Trajectories
@@ -39,7 +40,7 @@ class TrainSettings:
         learning_rate: Of Adam, for the policy.
         cooldown: Share of the steps, the last ones, in which the learning rate falls to zero
             along half a cosine; what noise a constant rate leaves in the policy then dies down.
-        loss: ``vargrad``, ``tb``, ``db``, ``subtb`` or ``fm`` (`mfal.gfn.losses`).
+        loss: ``vargrad``, ``tb``, ``db``, ``subtb`` or ``fm`` (`mfal.gfn.objectives`).
         decay: λ of ``subtb``.
         backward: Whether the backward policy is uniform or learnt.
         epsilon: Probability with which a fresh trajectory's step is uniform.

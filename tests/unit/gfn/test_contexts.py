@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from mfal.gfn import train
 from mfal.gfn.exact import exact_distribution, exact_log_z, exact_target, total_variation
 from mfal.gfn.guided import rebuild
-from mfal.gfn.losses import LossName
+from mfal.gfn.objectives import LossName
 from mfal.gfn.rollout import rollout
 from mfal.gfn.train import Trainer, TrainSettings
 from mfal.gfn.trajectories import Trajectories

@@ -10,7 +10,8 @@ from mfal.envs.torus import TorusEnvironment, torus_log_reward
 from mfal.envs.vonmises import target_mixture
 from mfal.gfn.guided import offspring, rebuild
 from mfal.gfn.heads import make_heads
-from mfal.gfn.losses import LossName, residual
+from mfal.gfn.losses import residual
+from mfal.gfn.objectives import LossName
 from mfal.gfn.policy import MLPPolicy
 from mfal.gfn.rollout import Agent, rate_backward, rollout, ways_back
 from mfal.gfn.train import Trainer, TrainSettings

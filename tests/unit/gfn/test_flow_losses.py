@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from mfal.gfn.exact import levels
-from mfal.gfn.losses import DetailedBalance, FlowMatching, Loss, SubTrajectoryBalance
+from mfal.gfn.flow_losses import DetailedBalance, FlowMatching, SubTrajectoryBalance
+from mfal.gfn.losses import Loss
 from mfal.gfn.rollout import Agent, rollout
 from mfal.gfn.trajectories import Trajectories
 from tests.unit.envs.grid import GridEnvironment

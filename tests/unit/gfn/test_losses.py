@@ -8,20 +8,10 @@ from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.torus import TorusEnvironment
 from mfal.errors import ConfigError
 from mfal.gfn.exact import finished_states
+from mfal.gfn.flow_losses import DetailedBalance, FlowMatching, SubTrajectoryBalance
 from mfal.gfn.guided import random_agent
-from mfal.gfn.losses import (
-    FASTER,
-    LOSSES,
-    DetailedBalance,
-    FlowMatching,
-    LossName,
-    SubTrajectoryBalance,
-    TrajectoryBalance,
-    VarGrad,
-    log_mean_exp,
-    make_loss,
-    residual,
-)
+from mfal.gfn.losses import FASTER, TrajectoryBalance, VarGrad, log_mean_exp, residual
+from mfal.gfn.objectives import LOSSES, LossName, make_loss
 from mfal.gfn.rewards import Rewards
 from mfal.gfn.rollout import rollout, ways_back
 from mfal.gfn.trajectories import Trajectories

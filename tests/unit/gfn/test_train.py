@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.errors import ConfigError
-from mfal.gfn.losses import LossName
+from mfal.gfn.objectives import LossName
 from mfal.gfn.rewards import Rewards
 from mfal.gfn.train import Trainer, TrainSettings
 from tests.unit.envs.grid import GridEnvironment
