@@ -93,6 +93,10 @@ class ModuleWalk:
         return torch.cat(self._recorded)
 
 
+_CHUNK_STEP = 128
+"""The rows of a chunk of a backward pass are padded to a multiple of this."""
+
+
 class Workspace:
     """Buffers of a perceptron's walks, handed from one walk to the next.
 
@@ -113,11 +117,12 @@ class Workspace:
 def _fitting(buffers: list[Tensor], rows: int, widths: Sequence[int], like: Tensor) -> list[Tensor]:
     """These buffers if they are large enough and of the right kind, else new ones."""
     kept = (like.dtype, like.device, tuple(widths))
-    if buffers and len(buffers[0]) >= rows:
+    if buffers and len(buffers[0]) >= rows + _CHUNK_STEP:
         first, own = buffers[0], tuple(buffer.shape[1] for buffer in buffers)
         if (first.dtype, first.device, own) == kept:
             return buffers
-    return [like.new_empty(rows, width) for width in widths]
+    # Zeros, because padding must be finite, and a margin for it.
+    return [like.new_zeros(rows + _CHUNK_STEP, width) for width in widths]
 
 
 class PerceptronWalk:
@@ -163,15 +168,18 @@ class PerceptronWalk:
 
     def outputs(self) -> Tensor:
         """Outputs where the walk stands."""
-        begin = self._ends[-1]
-        end = begin + len(self._sums)
+        begin, n = self._ends[-1], len(self._sums)
+        end = begin + n
+        # What stands in the rows beyond is overwritten by the next step.
+        padded = slice(begin, begin + min(len(self._start), _up(n, 32)))
         self._ends.append(end)
         self._kept.append(None)
-        values = torch.clamp_min(self._sums, 0, out=self._hidden[0][begin:end])
+        torch.clamp_min(self._sums, 0, out=self._hidden[0][begin:end])
+        values = self._hidden[0][padded]
         for (weight, bias), buffer in zip(self._layers[:-1], self._hidden[1:], strict=True):
-            values = dense_relu(values, weight, bias, buffer[begin:end])
+            values = dense_relu(values, weight, bias, buffer[padded])
         weight, bias = self._layers[-1]
-        return torch.addmm(bias, values, weight, out=self._out[begin:end])
+        return torch.addmm(bias, values[:n], weight, out=self._out[begin:end])
 
     def keep(self, rows: Tensor) -> None:
         """Only these rows go on."""
@@ -207,10 +215,13 @@ class PerceptronWalk:
         found = [torch.zeros_like(p) for p in self._parameters]
         later: Tensor | None = None
         for first_step, end_step in self._chunks():
-            rows = slice(self._ends[first_step], self._ends[end_step])
-            change = gradient[rows].to(self._sums.dtype)
+            begin, end = self._ends[first_step], self._ends[end_step]
+            padded = slice(begin, begin + _up(end - begin, _CHUNK_STEP))
+            # Rows of zeros add nothing to any sum.
+            change = self._sums.new_zeros(padded.stop - begin, gradient.shape[1])
+            change[: end - begin] = gradient[begin:end]
             for i in reversed(range(len(self._layers))):
-                values = self._hidden[i][rows]
+                values = self._hidden[i][padded]
                 _add_product(found[2 + 2 * i], change.T, values)
                 found[3 + 2 * i] += change.sum(dim=0)
                 change = _through_relu(product(change, self._layers[i][0].T), values)
@@ -249,6 +260,15 @@ class PerceptronWalk:
         if later is None:
             raise RuntimeError("a chunk without steps")
         return later
+
+
+def _up(n: int, step: int) -> int:
+    """The next multiple of `step`.
+
+    Rows are padded to few different numbers, since the processor's library compiles and keeps
+    a kernel for each, most of a megabyte.
+    """
+    return -(-n // step) * step
 
 
 def _add_product(found: Tensor, left: Tensor, right: Tensor) -> None:

@@ -3,9 +3,11 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mfal.gfn import products
+from mfal.envs.hypergrid import HypergridEnvironment
+from mfal.gfn import products, walk
 from mfal.gfn.products import dense_relu, product
-from tests.unit.gfn.problems import seeded
+from mfal.gfn.train import Trainer, TrainSettings
+from tests.unit.gfn.problems import agent, seeded
 
 # Rows, inner width, outer width: below and above what pays, and at the border.
 SMALL = [(1, 1, 1), (63, 64, 64), (64, 63, 64), (64, 64, 63), (200, 5, 7)]
@@ -96,3 +98,28 @@ def test_other_types_are_left_to_torch(pays: bool) -> None:
         assert not calls.by_onednn
         assert torch.equal(found, left @ right)
         assert torch.equal(out, torch.addmm(bias, left, right).relu())
+
+
+def test_ragged_rollouts_multiply_few_different_numbers_of_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The processor's library keeps a kernel for each; they came to gigabytes."""
+    seen: set[int] = set()
+
+    def spied(values: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> Tensor:
+        seen.add(len(values))
+        return dense_relu(values, weight, bias, out)
+
+    def spied_product(left: Tensor, right: Tensor) -> Tensor:
+        seen.add(max(len(left), len(right)))
+        return product(left, right)
+
+    monkeypatch.setattr(walk, "dense_relu", spied)
+    monkeypatch.setattr(walk, "product", spied_product)
+    grid = HypergridEnvironment(dimensions=2, side=20)
+    settings = TrainSettings(steps=12, batch_size=100, guided_every=0, report_every=1)
+    seen_by = agent(grid, hidden=32)
+    Trainer(seen_by, lambda states, _: states[:, 0].float(), settings, seed=0).run()
+    forward = {n for n in seen if n <= 100}
+    assert forward <= {25, 32, 64, 96, 100}  # 25 rows validate.
+    assert all(n % 128 == 0 for n in seen - forward) and len(seen - forward) < 12
