@@ -12,6 +12,7 @@ from mfal.envs.hypergrid import HypergridEnvironment, hypergrid_log_reward
 from mfal.envs.sequence import SequenceEnvironment
 from mfal.gfn.moves import log_probabilities
 from mfal.gfn.policy import PolicySettings, make_policy
+from mfal.gfn.products import dense_relu, product
 from mfal.gfn.rollout import Agent
 from mfal.gfn.train import StateReward, Trainer, TrainSettings
 from mfal.verify import fresh_per_step
@@ -26,6 +27,7 @@ from tests.benchmarks.peer_tasks import (
 )
 
 FOREVER = 1_000_000_000
+CHUNK = 1024
 
 
 class MfalTrainer:
@@ -76,6 +78,47 @@ class MfalTrainer:
         return log_probabilities(logits, self.environment.forward_mask(states)).exp().numpy()
 
 
+class Products:
+    """Only the products of the square hidden layer that a step cannot do without.
+
+    One forwards for every letter, two backwards for every chunk of letters: what no program
+    that uses these kernels can be faster than.
+    """
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        torch.set_num_threads(1)
+        dtype = torch.bfloat16 if task["precision"] == "bfloat16" else torch.float32
+        width, batch = HIDDEN[0], task["batch"]
+        self.steps, rows = task["length"], task["batch"] * task["length"]
+        self.weight, self.bias = (
+            torch.randn(width, width, dtype=dtype),
+            torch.zeros(width).to(dtype),
+        )
+        self.step = torch.randn(batch, width, dtype=dtype)
+        self.out = torch.empty_like(self.step)
+        sizes = [CHUNK] * (rows // CHUNK) + [rows % CHUNK] * (rows % CHUNK > 0)
+        self.chunks = [torch.randn(size, width, dtype=dtype) for size in sizes]
+
+    def reset(self) -> None:
+        pass
+
+    def train(self, iterations: int) -> None:
+        for _ in range(iterations):
+            for _ in range(self.steps):
+                dense_relu(self.step, self.weight, self.bias, self.out)
+            for chunk in self.chunks:
+                product(chunk.T, chunk)
+                product(chunk, self.weight.T)
+
+    def policy(self) -> np.ndarray:
+        raise RuntimeError("products have no policy")
+
+
+def build(task: dict[str, Any]) -> MfalTrainer | Products:
+    """What the task asks for."""
+    return Products(task) if task.get("products") else MfalTrainer(task)
+
+
 def _problem(task: dict[str, Any]) -> tuple[Environment, StateReward]:
     if task["task"] == "dna":
         return SequenceEnvironment(alphabet="ACGT", length=task["length"]), _potts(task["length"])
@@ -99,4 +142,4 @@ def _potts(length: int) -> StateReward:
 
 
 if __name__ == "__main__":
-    serve(MfalTrainer, ("torch", "numpy"))
+    serve(build, ("torch", "numpy"))
