@@ -61,6 +61,8 @@ type: $(READY) ## Check types
 bench: $(READY) ## Run all benchmarks (half an hour and more) and write them into docs/
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.memory
+	$(BIN)/python -m tests.benchmarks.acquisition
+	$(BIN)/python -m tests.benchmarks.ledger
 	$(BIN)/python -m tests.benchmarks.ablation
 	$(BIN)/python -m tests.benchmarks.campaign
 

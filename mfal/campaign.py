@@ -14,10 +14,11 @@ from filelock import FileLock, Timeout
 from mfal import registry
 from mfal.budget import fits, minus, total_cost
 from mfal.config import CampaignConfig
+from mfal.design import initial_counts
 from mfal.envs.base import Environment
 from mfal.errors import BudgetError, ConfigError, LedgerError
 from mfal.features.base import Features, FeatureSet
-from mfal.store import Store
+from mfal.store import IMPORTED, Store
 from mfal.tables import sqlite_url
 from mfal.types import Fidelity, Objective, Problem
 
@@ -52,6 +53,11 @@ class Campaign:
         promised = total_cost(self.cost(q.fidelity) for q in pending)
         return minus(self.config.budget.total, total_cost([self.store.spent(), promised]))
 
+    @property
+    def initial_counts(self) -> dict[str, int]:
+        """Fidelity -> how many candidates the initial design asks about there."""
+        return initial_counts(self.config, self.ladder)
+
     def cost(self, fidelity: str) -> float:
         """Price of a query at the fidelity of this name."""
         return next(f.cost for f in self.ladder if f.name == fidelity)
@@ -76,7 +82,7 @@ def open_campaign(
     check_money(config, ladder, source)
     features = FeatureSet([build_features(config, i) for i in range(len(config.features))])
     for kind, component, given in (
-        ("surrogate", config.surrogate, ("n_fidelities", "linear_columns")),
+        ("surrogate", config.surrogate, ("n_fidelities", "levels", "linear_columns")),
         (
             "acquisition",
             config.acquisition,
@@ -103,7 +109,7 @@ def campaign_ladder(problem: Problem, config: CampaignConfig, source: str) -> tu
     """The problem's fidelities at the campaign's costs."""
     fidelities = problem.oracle.fidelities
     names = [f.name for f in fidelities]
-    for field, used in (("costs", config.costs), ("initial.queries", config.initial.queries)):
+    for field, used in (("costs", config.costs), ("initial.queries", config.initial.queries or {})):
         unknown = sorted(set(used) - set(names))
         if unknown:
             raise ConfigError(
@@ -123,8 +129,8 @@ def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: st
                 f"the cheapest, at fidelity {cheapest.name!r}, costs {cheapest.cost:g}",
             )
     price = {f.name: f.cost for f in ladder}
-    queries = config.initial.queries
-    design = total_cost(price[name] for name, n in queries.items() for _ in range(n))
+    counts = initial_counts(config, ladder, source)
+    design = total_cost(price[name] for name, n in counts.items() for _ in range(n))
     if not fits(design, config.budget.total):
         raise BudgetError(
             f"{source}: initial.queries: the design costs {design:g}, "
@@ -140,10 +146,16 @@ def build_features(config: CampaignConfig, i: int) -> Features:
 
 
 def check_backends(store: Store, problem: Problem, config: CampaignConfig) -> None:
-    """Raise LedgerError where the ledger's answers came from other engines than today's."""
+    """Raise LedgerError where the ledger's answers came from other engines than today's.
+
+    Imported answers are left out: whoever brings them vouches for them.
+    """
     if config.mix_backends:
         return
-    for fidelity, before in store.backends().items():
+    for fidelity, engines in store.backends().items():
+        before = {engine for engine in engines if not engine.startswith(IMPORTED)}
+        if not before:
+            continue
         now = problem.oracle.backends.get(fidelity)
         if before != {now}:
             raise LedgerError(

@@ -59,6 +59,25 @@ def report(config: ConfigFile, overrides: Overrides = None) -> None:
         show_state(Console(), opened)
 
 
+@app.command("import")
+def import_(
+    config: ConfigFile,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or parquet file with the columns candidate, fidelity and the objective's "
+            "name; where wanted error and cost.",
+            show_default=False,
+        ),
+    ],
+    overrides: Overrides = None,
+) -> None:
+    """Begin a campaign with observations of your own: all rows, or none and what is wrong."""
+    from mfal.session import import_in_terminal
+
+    import_in_terminal(load_config(config, overrides or ()), file, str(config))
+
+
 @app.command()
 def verify(
     exercise: Annotated[

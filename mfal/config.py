@@ -54,12 +54,27 @@ class BudgetConfig(_Frozen):
 
 
 class InitialConfig(_Frozen):
-    """The random design that a campaign starts from."""
+    """The random design that a campaign starts from: its counts, or its share of the budget."""
 
-    queries: dict[str, PositiveInt] = Field(
+    queries: dict[str, PositiveInt] | None = Field(
+        default=None,
+        min_length=1,
         description="Number of random candidates per fidelity. The designs are nested: those "
-        "asked at the target are also asked at the fidelities below it."
+        "asked at the target are also asked at the fidelities below it.",
     )
+    share: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of the budget for the initial design, instead of queries. Every "
+        "fidelity gets about an equal part of it, nested as in queries.",
+    )
+
+    @model_validator(mode="after")
+    def _one_size(self) -> "InitialConfig":
+        if (self.queries is None) == (self.share is None):
+            raise ValueError("give either initial.queries or initial.share")
+        return self
 
 
 class BatchConfig(_Frozen):
@@ -79,6 +94,11 @@ class BatchConfig(_Frozen):
         default=200,
         ge=0,
         description="How many already-queried candidates compete for a query at another fidelity.",
+    )
+    random_share: Share = Field(
+        default=0.0,
+        description="Random candidates that compete for a place in the batch, at every "
+        "fidelity, as a share of proposals.",
     )
     repulsion: float | None = Field(
         default=None,
@@ -136,7 +156,9 @@ class CampaignConfig(_Frozen):
         default=Component(name="gp"), description="The model of all fidelities."
     )
     acquisition: Component = Field(
-        default=Component(name="gibbon"), description="What a query is worth, before its cost."
+        default=Component(name="gibbon"),
+        description="What a query is worth, before its cost: gibbon, mes, ei, ucb, thompson or "
+        "your own.",
     )
     sampler: Component = Field(
         default=Component(name="gflownet"), description="What proposes queries."
@@ -168,7 +190,8 @@ class CampaignConfig(_Frozen):
 
     def identity(self) -> dict[str, Any]:
         """The part that gives a ledger's numbers their meaning, and so may never change."""
-        return self.model_dump(mode="json", include={"problem", "costs", "seed", "initial"})
+        fixed = self.model_dump(mode="json", include={"problem", "costs", "seed"})
+        return fixed | {"initial": self.initial.model_dump(mode="json", exclude_none=True)}
 
     @property
     def folder(self) -> Path:

@@ -85,3 +85,15 @@ def split_by_candidate(data: Dataset, share: float, *, seed: int) -> tuple[Datas
     held_out[order[: max(1, round(share * len(data.keys)))]] = True
     mask = held_out[data.candidate]
     return data.subset(~mask), data.subset(mask)
+
+
+def folds_by_candidate(data: Dataset, k: int, *, seed: int) -> list[Tensor]:
+    """At most k masks over the N observations, bool ``N`` each, that part them all.
+
+    No candidate is in two of them, and none is empty: fewer than k where there are fewer
+    candidates.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    fold = torch.empty(len(data.keys), dtype=torch.long)
+    fold[torch.randperm(len(data.keys), generator=generator)] = torch.arange(len(data.keys)) % k
+    return [fold[data.candidate] == i for i in range(min(k, len(data.keys)))]

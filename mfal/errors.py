@@ -48,3 +48,7 @@ class BudgetError(MfalError):
 
 class SurrogateError(MfalError):
     """A surrogate that could not be fitted to the data at hand."""
+
+
+class DataError(MfalError):
+    """Data of a user that cannot be imported as they are."""

@@ -14,6 +14,7 @@ from mfal.acquisition.reward import AcquisitionReward
 from mfal.campaign import Campaign, derive_seed
 from mfal.config import Component
 from mfal.dataset import Dataset, build_dataset
+from mfal.diagnostics import calibration, correlations, held_out
 from mfal.errors import SurrogateError
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics
 from mfal.gfn.baselines import RandomSampler
@@ -24,7 +25,7 @@ from mfal.surrogate.base import Surrogate
 
 log = logging.getLogger(__name__)
 
-FALLBACK = Component(name="ucb")
+FALLBACKS = (Component(name="ucb"), Component(name="thompson"))
 
 COLLAPSED = 0.99  # fidelity correlation above which a warning is due
 START = 200  # best candidates of the ledger that a sampler starts from
@@ -39,6 +40,10 @@ class Fitted:
         surrogate: None where the data do not allow one.
         reward: Acquisition per cost as a log reward; None without a surrogate.
         fallback: What was done instead of what was configured, and why; for the record.
+        diagnostics: Figures of the surrogate itself.
+        held_out: Fidelity -> figures of its predictions of candidates left out; empty where it
+            makes none.
+        correlations: Fidelity -> its fitted correlation with the target.
     """
 
     data: Dataset
@@ -46,6 +51,8 @@ class Fitted:
     reward: AcquisitionReward | None = None
     fallback: str = ""
     diagnostics: dict[str, float] = field(default_factory=dict)
+    held_out: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
+    correlations: dict[str, float] = field(default_factory=dict)
 
     @property
     def reward_statistics(self) -> dict[str, Any]:
@@ -67,8 +74,8 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     """Fit the surrogate to the ledger and make the reward of the round from it.
 
     Where no surrogate can be fitted (too few answers, constant values), says so and leaves
-    the round to random proposals. Where the acquisition does not tell candidates apart, an
-    upper confidence bound takes its place for this round.
+    the round to random proposals. Where the acquisition does not tell candidates apart, the
+    first of `FALLBACKS` that does takes its place for this round.
     """
     observations = campaign.store.observations()
     data = build_dataset(observations, campaign.ladder, campaign.objective, campaign.features)
@@ -76,6 +83,7 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
         "surrogate",
         campaign.config.surrogate,
         n_fidelities=len(campaign.ladder),
+        levels=tuple(f.level for f in campaign.ladder),
         linear_columns=campaign.features.linear_columns,
     )
     try:
@@ -86,14 +94,44 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     diagnostics = surrogate.diagnostics()
     _warn_of_collapse(campaign, diagnostics)
     reference = reference_keys(campaign, surrogate, data, derive_seed(seed, "reference"))
+    reward, fallback = choose_reward(campaign, surrogate, data, reference, seed)
+    predicted = held_out(surrogate, data, seed=derive_seed(seed, "held out"))
+    return Fitted(
+        data,
+        surrogate,
+        reward,
+        fallback,
+        diagnostics,
+        held_out={} if predicted is None else calibration(predicted, campaign.ladder),
+        correlations=correlations(diagnostics, campaign.ladder),
+    )
+
+
+def choose_reward(
+    campaign: Campaign, surrogate: Surrogate, data: Dataset, reference: Sequence[str], seed: int
+) -> tuple[AcquisitionReward, str]:
+    """The reward of the configured acquisition, or of a fallback, and then why.
+
+    A round whose acquisition has stalled, so that it does not tell candidates apart, would
+    train its sampler on nothing. Where the fallbacks have stalled, too, the last is followed.
+    """
     configured = campaign.config.acquisition
     reward = make_reward(campaign, configured, surrogate, data, reference, seed)
-    fallback = ""
+    stalled, name = [], configured.name
+    for other in FALLBACKS:
+        if not reward.is_flat:
+            break
+        if other.name != configured.name:
+            stalled.append(name)
+            name = other.name
+            reward = make_reward(campaign, other, surrogate, data, reference, seed)
+    if not stalled:
+        return reward, ""
+    why = f"{name}: {' and '.join(stalled)} did not tell candidates apart"
     if reward.is_flat:
-        fallback = f"{FALLBACK.name}: {configured.name} does not tell candidates apart"
-        log.warning("this round follows %s", fallback)
-        reward = make_reward(campaign, FALLBACK, surrogate, data, reference, seed)
-    return Fitted(data, surrogate, reward, fallback, diagnostics)
+        why += f", nor does {name}"
+    log.warning("this round follows %s", why)
+    return reward, why
 
 
 def make_reward(
@@ -124,16 +162,18 @@ def make_reward(
 
 
 def reference_keys(campaign: Campaign, surrogate: Surrogate, data: Dataset, seed: int) -> list[str]:
-    """Candidates that reach as far as the sampler will: the ledger's, and an evolved pool.
+    """Candidates that reach as far as the sampler will.
 
-    Max-values sampled over the ledger alone stay below what the search finds, and then
-    every good candidate is worth the same.
+    They are the ledger's, what the sampler proposed in the last round, and a pool evolved from
+    the best of both. Max-values sampled over the ledger alone stay below what the search
+    finds, and then every good candidate is worth the same.
     """
     environment = campaign.environment
     generator = Generator().manual_seed(seed)
-    best = _best_rows(surrogate.joint(data.features).mean[:, -1], START)
-    parents = [data.keys[i] for i in best]
-    found = dict.fromkeys(data.keys)
+    known = list(dict.fromkeys([*data.keys, *last_proposed(campaign)]))
+    moments = surrogate.joint(campaign.features(known), places(data, known))
+    parents = [known[i] for i in _best_rows(moments.mean[:, -1], START)]
+    found = dict.fromkeys(known)
     for _ in range(GENERATIONS):
         states = environment.states(parents)
         children = environment.keys(offspring(environment, states, GENERATION, generator))
@@ -143,6 +183,12 @@ def reference_keys(campaign: Campaign, surrogate: Surrogate, data: Dataset, seed
         bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
         parents = [family[i] for i in _best_rows(bound, START)]
     return list(found)
+
+
+def last_proposed(campaign: Campaign) -> list[str]:
+    """Keys that the sampler proposed in the last round, as far as its record keeps them."""
+    rounds = campaign.store.rounds()
+    return list(rounds[-1].record.get("proposed", [])) if rounds else []
 
 
 def train(

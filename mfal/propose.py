@@ -1,6 +1,6 @@
 """What a round asks: the random design at the start, and a chosen batch from then on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from mfal.acquisition.reward import AcquisitionReward
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed
 from mfal.dataset import Dataset
-from mfal.errors import ConfigError
+from mfal.design import missing_counts, nested_design
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
 from mfal.learn import Fitted, no_reward
@@ -22,30 +22,42 @@ def initial_design(campaign: Campaign, seed: int) -> list[Query]:
     """Random candidates, nested: those asked at a fidelity are also asked at those below it.
 
     What a surrogate learns of how fidelities differ, it learns from candidates that were
-    asked at several.
+    asked at several. Where data were imported, only what they leave missing is asked.
 
     Raises:
         ConfigError: if the problem has fewer candidates than the design asks for.
     """
-    counts = campaign.config.initial.queries
-    n = max(counts.values())
-    keys = random_keys(campaign, n, seed)
-    if len(keys) < n:
-        raise ConfigError(
-            f"initial.queries asks for {n} candidates, and {len(keys)} different ones were found",
-            "ask for fewer: the problem's search space is small",
-        )
-    by_level = [f.name for f in campaign.ladder if f.name in counts]
-    return [Query(key, name) for name in by_level for key in keys[: counts[name]]]
+    observations = campaign.store.observations()
+    asked = [o.query for o in observations]
+    missing = missing_counts(
+        campaign.initial_counts, [o.query for o in observations if o.outcome.values is not None]
+    )
+    known = {q.key for q in asked}
+    fresh = random_keys(campaign, max(missing.values()), seed, without=known)
+    return nested_design(missing, campaign.ladder, asked, fresh)
 
 
-def random_keys(campaign: Campaign, n: int, seed: int, *, tries: int = 20) -> list[str]:
-    """At most n different candidates, each step of their building drawn uniformly."""
+def random_keys(
+    campaign: Campaign,
+    n: int,
+    seed: int,
+    *,
+    without: Collection[str] = frozenset(),
+    tries: int = 20,
+) -> list[str]:
+    """At most n different candidates, each step of their building drawn uniformly.
+
+    Args:
+        without: Candidates that are left out.
+        tries: How often n are drawn before fewer are taken for all there are.
+    """
     sampler = RandomSampler(campaign.environment, campaign.ladder)
     found: dict[str, None] = {}
+    if n == 0:
+        return []
     for i in range(tries):
         drawn = sampler.sample(no_reward, n, seed=derive_seed(seed, i))
-        found |= dict.fromkeys(q.key for q in drawn.queries)
+        found |= dict.fromkeys(q.key for q in drawn.queries if q.key not in without)
         if len(found) >= n:
             break
     return list(found)[:n]
@@ -56,8 +68,13 @@ def propose(campaign: Campaign, fitted: Fitted, proposals: Proposals, seed: int)
     surrogate, reward = fitted.surrogate, fitted.reward
     if surrogate is None or reward is None:
         return random_batch(campaign, proposals, seed)
+    strangers = random_keys(
+        campaign,
+        round(campaign.config.batch.random_share * campaign.config.proposals),
+        derive_seed(seed, "random"),
+    )
     queries = candidate_queries(
-        proposals.queries,
+        [*proposals.queries, *(Query(key, f.name) for key in strangers for f in campaign.ladder)],
         promotions(campaign, fitted.data, surrogate),
         [f.name for f in campaign.ladder],
         campaign.store.asked(),

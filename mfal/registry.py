@@ -41,7 +41,10 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "acquisition": {
         "gibbon": "mfal.acquisition.gibbon:Gibbon",
-        "ucb": "mfal.acquisition.ucb:FallbackUCB",
+        "mes": "mfal.acquisition.mes:MaxValueEntropy",
+        "ei": "mfal.acquisition.ei:ExpectedImprovement",
+        "ucb": "mfal.acquisition.ucb:UpperBound",
+        "thompson": "mfal.acquisition.thompson:Thompson",
     },
     "sampler": {
         "gflownet": "mfal.gfn.sampler:GFlowNetSampler",

@@ -13,6 +13,8 @@ from typing import Any
 
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed, versions
+from mfal.design import missing_counts
+from mfal.diagnostics import batch_shares
 from mfal.errors import LedgerError
 from mfal.gfn.base import Proposals, TrainMetrics
 from mfal.learn import Fitted, fit, train
@@ -24,6 +26,8 @@ from mfal.types import Outcome, Query
 log = logging.getLogger(__name__)
 
 Answer = tuple[Query, Outcome, str]
+
+REMEMBERED = 500  # proposed candidates that a round's record keeps for the next one's reference
 
 
 def score(campaign: Campaign, asker: Scorer, chunk: Sequence[Query]) -> list[Answer]:
@@ -60,8 +64,9 @@ def run_rounds(
 ) -> list[int]:
     """Run n rounds, or until the budget is spent; returns the numbers of those that ended.
 
-    The initial design is made first where there is none. A round that an earlier process
-    left unfinished is finished first, and counts as one of the n.
+    The initial design is made first where there is none, without what imported data make up
+    of it. A round that an earlier process left unfinished is finished first, and counts as one
+    of the n where it is no design.
     """
     watch = progress or Silent()
     ended: list[int] = []
@@ -72,22 +77,45 @@ def run_rounds(
             known = campaign.store.rounds()
             open_round = next((r for r in known if not r.finished), None)
             number = open_round.number if open_round else len(known)
-            watch.begin_round(number, "initial" if number == 0 else "batch")
+            kind = open_round.kind if open_round else next_kind(campaign)
+            watch.begin_round(number, kind)
             watch.spent(campaign.store.spent(), campaign.config.budget.total)
-            if open_round is None and not begin_round(campaign, number, steps, watch):
+            if open_round is None and not begin_round(campaign, number, steps, watch, kind):
                 break
             finish_round(campaign, number, asker, steps, watch)
-            if number > 0:
+            if kind == "batch":
                 ended.append(number)
     return ended
 
 
-def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress) -> bool:
+def next_kind(campaign: Campaign) -> str:
+    """What the next new round is: the initial design until it is there, a batch from then on."""
+    missing = not has_begun(campaign) and any(initial_record(campaign)["asked"].values())
+    return "initial" if missing else "batch"
+
+
+def has_begun(campaign: Campaign) -> bool:
+    """Whether the campaign has asked anything itself, beyond what was imported."""
+    return any(r.kind != "imported" for r in campaign.store.rounds())
+
+
+def initial_record(campaign: Campaign) -> dict[str, dict[str, int]]:
+    """What the initial design wants of each fidelity, what was imported, what is left to ask."""
+    answered = [o.query for o in campaign.store.observations() if o.outcome.values is not None]
+    wanted = campaign.initial_counts
+    return {
+        "wanted": wanted,
+        "imported": {name: sum(q.fidelity == name for q in answered) for name in wanted},
+        "asked": missing_counts(wanted, answered),
+    }
+
+
+def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, kind: str) -> bool:
     """Choose the queries of a new round and write them down; False if none can be paid for."""
     seed = derive_seed(campaign.config.seed, "round", number)
     record: dict[str, Any] = {}
     weights = None
-    if number == 0:
+    if kind == "initial":
         queries = initial_design(campaign, seed)
     elif not affordable(campaign):
         return False
@@ -95,13 +123,15 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress) 
         queries, record, weights = _choose(campaign, seed, steps, watch)
         if not queries:
             return False
+    if not has_begun(campaign):
+        record |= {"initial": initial_record(campaign)}
     asked = [(q, campaign.cost(q.fidelity)) for q in queries]
     _check_affordable(campaign, asked)
     campaign.environment.states([q.key for q in queries])  # refuses what is no candidate
     campaign.store.begin_round(
         number,
         asked,
-        kind="initial" if number == 0 else "batch",
+        kind=kind,
         seed=seed,
         config=campaign.config.model_dump(mode="json"),
         versions=versions(),
@@ -147,10 +177,14 @@ def _choose(
         queries = steps.propose(campaign, fitted, proposals, derive_seed(seed, "propose"))
     record = {
         "surrogate": fitted.diagnostics,
+        "held_out": fitted.held_out,
+        "correlations": fitted.correlations,
+        "batch": batch_shares(queries, campaign.ladder),
         "reward": fitted.reward_statistics,
         "fallback": fitted.fallback,
         "training": [asdict(m) for m in proposals.history],
         "proposals": len(proposals.queries),
+        "proposed": list(dict.fromkeys(q.key for q in proposals.queries))[:REMEMBERED],
         "seconds": seconds,
     }
     return queries, record, proposals.weights

@@ -1,5 +1,6 @@
 """From many proposals to the batch that is bought: unique, diverse, affordable."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,11 @@ from torch import Tensor
 
 from mfal.budget import fits, minus, total_cost
 from mfal.config import BatchConfig
+from mfal.filling import Filling
 from mfal.types import Query
+from mfal.variety import Variety
+
+log = logging.getLogger(__name__)
 
 Covariance = Callable[[Tensor], Tensor]
 """Rows of the pool -> posterior covariance among them, ``n x n``."""
@@ -70,6 +75,8 @@ def select_batch(pool: Pool, config: BatchConfig, left: float) -> list[Query]:
     2021, arXiv 2102.03324, with a weight). A query below the target is only taken if the
     target can still get its share of the cost, `config.target_share`, as long as queries at
     the target are to be had and affordable; and a candidate is taken at one fidelity only.
+    No query is taken that would leave more of the limit unspent than another choice would, as
+    far as the floor allows.
 
     Args:
         left: Campaign units that the campaign may still spend.
@@ -100,12 +107,14 @@ def _shortlist(pool: Pool) -> Tensor:
 def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConfig) -> list[int]:
     """Indices into `rows`, in the order of choice."""
     value, noise, is_target = pool.value[rows], pool.noise[rows], pool.is_target[rows]
-    cost = [pool.cost[i] for i in rows.tolist()]
-    price = torch.tensor(cost, dtype=value.dtype)
-    covariance = pool.covariance(rows)
-    prior = covariance.diagonal() + noise
-    posterior = prior.clone()
-    factor = torch.zeros(0, len(rows), dtype=value.dtype)
+    price = torch.tensor([pool.cost[i] for i in rows.tolist()], dtype=torch.float64)
+    levels, level = torch.unique(price, return_inverse=True)
+    prices: list[float] = levels.tolist()
+    filling = Filling(prices, limit)
+    if not filling.is_exact:
+        log.info("the costs have no common unit: the batch may leave more unspent than it must")
+    most = min(most, len(rows), int(limit // prices[0]) + 1)
+    variety = Variety(pool.covariance(rows), noise, most)
     same_key = _same_key([pool.queries[i].key for i in rows.tolist()])
     alive = torch.ones(len(rows), dtype=torch.bool)
     weight = config.repulsion
@@ -115,33 +124,77 @@ def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConf
     spent = target_spent = 0.0
     while len(chosen) < most:
         left = minus(limit, spent)
-        affordable = torch.tensor([fits(c, left) for c in cost])
-        open_rows = alive & affordable
+        open_rows = alive & torch.tensor([fits(c, left) for c in prices])[level]
         if not open_rows.any():
             break
-        gain = value + weight * 0.5 * torch.log((posterior / prior).clamp_min(1e-12))
-        breaks = ~is_target & _breaks_floor(
-            price, limit, spent, target_spent, _target_cost(price, open_rows & is_target), config
+        target_cost = _target_cost(price, open_rows & is_target)
+        owed = _owed(limit, target_spent, target_cost, config)
+        keeps_floor = is_target | ~_breaks_floor(
+            price, limit, spent, target_spent, target_cost, owed, config
         )
-        preferred = open_rows & ~breaks
-        eligible = preferred if preferred.any() else open_rows
+        still = [prices[i] for i in level[open_rows].unique().tolist()]
+        fills = torch.where(
+            is_target & (owed > 0),
+            torch.ones_like(alive),  # it is one of those that are in reserve
+            _fills(filling, prices, max(0.0, minus(left, owed)), still)[level],
+        )
+        eligible = _first_that_is_any(open_rows, keeps_floor, fills)
         rows_left = eligible.nonzero()[:, 0]
-        pick = int(rows_left[(gain / price)[rows_left].argmax()])
+        rate = _rate(value + weight * variety.gain(), price)
+        pick = int(rows_left[rate[rows_left].argmax()])
         chosen.append(pick)
-        spent = total_cost([spent, cost[pick]])
-        target_spent = total_cost([target_spent, cost[pick] if is_target[pick] else 0.0])
+        cost = prices[int(level[pick])]
+        spent = total_cost([spent, cost])
+        target_spent = total_cost([target_spent, cost if is_target[pick] else 0.0])
         alive[same_key[pick]] = False
-        row = (covariance[pick] - factor[:, pick] @ factor) / posterior[pick].clamp_min(
-            1e-12
-        ).sqrt()
-        factor = torch.cat([factor, row[None]])
-        posterior = (posterior - row**2).clamp_min(1e-12)
+        variety.add(pick)
     return chosen
+
+
+def _rate(gain: Tensor, price: Tensor) -> Tensor:
+    """What orders queries of a gain and a price: gain per price, a loss times its price.
+
+    A loss divided by its price would prefer the dearer of two queries that lose the same.
+    """
+    return torch.where(gain >= 0, gain / price, gain * price)
+
+
+def _fills(filling: Filling, prices: list[float], free: float, still: list[float]) -> Tensor:
+    """Which prices leave no more of the limit unspent than must be, bool per price.
+
+    Args:
+        free: What is left of the limit without the reserve for the target.
+        still: The prices that can still be paid.
+    """
+    least = filling.leftover(free, still)
+    return torch.tensor(
+        [fits(c, free) and filling.leftover(minus(free, c), still) <= least for c in prices]
+    )
+
+
+def _first_that_is_any(open_rows: Tensor, keeps_floor: Tensor, fills: Tensor) -> Tensor:
+    """The rows that keep the floor and fill the limit; else that keep the floor; else fill it."""
+    for wanted in (keeps_floor & fills, keeps_floor, fills):
+        rows = open_rows & wanted
+        if rows.any():
+            return rows
+    return open_rows
 
 
 def _target_cost(price: Tensor, at_target: Tensor) -> float:
     """What a query at the target costs; 0 where none is to be had."""
     return float(price[at_target].min()) if at_target.any() else 0.0
+
+
+def _owed(limit: float, target_spent: float, target_cost: float, config: BatchConfig) -> float:
+    """What is kept in reserve for whole queries at the target, to make up its share of a limit.
+
+    Only where the cost alone ends a round, and where a query at the target is to be had.
+    """
+    if not target_cost or config.queries is not None:
+        return 0.0
+    owed = max(0.0, config.target_share * limit - target_spent)
+    return total_cost([target_cost] * math.ceil(owed / target_cost - 1e-9))
 
 
 def _breaks_floor(
@@ -150,21 +203,19 @@ def _breaks_floor(
     spent: float,
     target_spent: float,
     target_cost: float,
+    owed: float,
     config: BatchConfig,
 ) -> Tensor:
     """Which prices would leave too little for the target's share, bool ``n``.
 
-    Where the cost alone ends a round, enough whole target queries to make up the share of
-    that limit are kept in reserve; where their number may end it, the share holds at every
-    step.
+    Where the cost alone ends a round, that is too little for what is owed to the target; where
+    their number may end it, the share holds at every step.
     """
     if not target_cost:
         return torch.zeros_like(price, dtype=torch.bool)
     if config.queries is not None:
         return target_spent < config.target_share * (spent + price)
-    owed = max(0.0, config.target_share * limit - target_spent)
-    reserve = total_cost([target_cost] * math.ceil(owed / target_cost - 1e-9))
-    return spent + price + reserve > limit + 1e-9
+    return spent + price + owed > limit + 1e-9
 
 
 def _same_key(keys: Sequence[str]) -> list[list[int]]:

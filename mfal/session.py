@@ -1,13 +1,15 @@
 """Rounds for a person at a terminal: progress while they run, tables when they end."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
+from mfal.imports import import_file
 from mfal.progress import Progress
-from mfal.round import run_rounds
+from mfal.round import initial_record, run_rounds
 from mfal.terminal import TerminalProgress, show_rounds
 
 Runner = Callable[[Campaign, int | None, Progress], list[int]]
@@ -36,6 +38,27 @@ def run_in_terminal(
                 f"The budget is spent: {campaign.left:g} of {config.budget.total:g} is left, "
                 "which buys no further query. Raise budget.total to go on."
             )
+
+
+def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
+    """Import a file of observations into the campaign of `config`, and say what came of it."""
+    console = Console()
+    with open_campaign(config, source) as campaign:
+        done = import_file(campaign, path)
+        counts = ", ".join(f"{n} {name}" for name, n in done.queries.items() if n)
+        console.print(
+            f"{path}: imported as round {done.round}: {counts} ({done.failed} failed), "
+            f"cost {done.cost:g}",
+            soft_wrap=True,
+            markup=False,
+        )
+        if done.merged:
+            console.print(f"{done.merged} rows repeated another and were merged with it")
+        if done.unused:
+            console.print(f"columns not used: {', '.join(done.unused)}", markup=False)
+        missing = {n: k for n, k in initial_record(campaign)["asked"].items() if k}
+        left = ", ".join(f"{k} {name}" for name, k in missing.items())
+        console.print(f"the initial design still asks: {left or 'nothing'}", markup=False)
 
 
 def _run_in_library(campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:

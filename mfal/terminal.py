@@ -1,7 +1,7 @@
 """Rounds in a terminal: a live view while they run, tables when they end."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,8 +16,10 @@ from mfal.campaign import Campaign
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve
 from mfal.progress import STAGES, Stage, training_line
+from mfal.terminal_diagnostics import last_diagnosed, rung_table
 from mfal.types import Observation
 
+START_NAMES = {"imported": "imported data", "initial": "initial design"}
 BATCH_ROWS = 12
 BEST_ROWS = 10
 INDENT = 11  # columns before a bar, and before what is said below it
@@ -53,7 +55,7 @@ class TerminalProgress:
 
     def begin_round(self, number: int, kind: str) -> None:
         """Name the round that starts."""
-        name = "initial design" if kind == "initial" else f"round {number}"
+        name = START_NAMES.get(kind, f"round {number}")
         self._heading = Text(name, style="bold")
         self._training.reset(self._train, visible=False)
         self._metrics = ""
@@ -120,7 +122,11 @@ def show_state(console: Console, campaign: Campaign) -> None:
     leaders = best(observations, campaign.target.name, objective, config.top_k)
     points = curve(observations, campaign.target.name, objective, config.top_k)
     console.print(best_table(campaign, leaders))
-    console.print(curve_table(campaign, points))
+    rounds = campaign.store.rounds()
+    console.print(curve_table(campaign, points, {r.number: r.kind for r in rounds}))
+    diagnosed = last_diagnosed(rounds)
+    if diagnosed is not None:
+        console.print(rung_table(campaign, diagnosed))
     failed = sum(o.outcome.values is None for o in observations)
     console.print(
         f"spent {campaign.store.spent():g} of {config.budget.total:g} on {len(observations)} "
@@ -176,8 +182,14 @@ def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Table:
     return table
 
 
-def curve_table(campaign: Campaign, points: Sequence[CurvePoint]) -> Table:
-    """The top-K mean against cost, a row per round, with a bar that grows as it improves."""
+def curve_table(
+    campaign: Campaign, points: Sequence[CurvePoint], kinds: Mapping[int, str]
+) -> Table:
+    """The top-K mean against cost, a row per round, with a bar that grows as it improves.
+
+    Args:
+        kinds: Number of a round -> its kind.
+    """
     objective, k = campaign.objective, campaign.config.top_k
     table = Table(title=f"Top-{k} mean against cost", title_justify="left")
     table.add_column("after", no_wrap=True)
@@ -187,7 +199,7 @@ def curve_table(campaign: Campaign, points: Sequence[CurvePoint]) -> Table:
     table.add_column("")
     utilities = [p.top_k * objective.sign for p in points if p.top_k is not None]
     for p in points:
-        after = "initial design" if p.round == 0 else f"round {p.round}"
+        after = START_NAMES.get(kinds.get(p.round, "batch"), f"round {p.round}")
         value = "" if p.top_k is None else f"{p.top_k:.3f}"
         bar = "" if p.top_k is None else _bar(p.top_k * objective.sign, utilities)
         table.add_row(after, f"{p.cost:g}", str(p.n_target), value, bar)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mfal.acquisition.base import Acquisition
-from mfal.errors import ConfigError
+from mfal.errors import ConfigError, SurrogateError
 
 _LEAST_SPREAD = 1e-9
 
@@ -54,7 +54,8 @@ class AcquisitionReward:
         index: Key -> its place in the surrogate's training data. What is known about those
             candidates at one fidelity counts at the others.
         costs: Cost of each fidelity, ``M``.
-        reference: Keys of the round's reference set.
+        reference: Keys of the round's reference set; SurrogateError where the worth of one
+            of them is not finite.
         temperature: T, log reward lost from the best of the reference to its median.
         max_spread: Most nats of log(worth / cost) between y = 0 and y = -1.
         flat_spread: Below this spread, in nats, the acquisition is flat.
@@ -83,6 +84,12 @@ class AcquisitionReward:
         self.index = index
         self.log_costs = torch.tensor(costs, dtype=torch.float64).log()
         worth = self.log_worth(reference)
+        if not bool(worth.isfinite().all()):
+            raise SurrogateError(
+                f"{type(acquisition).__name__}: the logarithm of the worth of some of the "
+                f"{len(reference)} reference candidates is not a finite number",
+                "an acquisition's log() is finite wherever the surrogate's moments are",
+            )
         best = (worth - self.log_costs).max(dim=1).values
         maximum, median = float(best.max()), float(best.quantile(0.5))
         self.scale = RewardScale(

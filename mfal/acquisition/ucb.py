@@ -1,16 +1,17 @@
-"""What to follow once the information about the maximum no longer tells candidates apart."""
+"""Upper confidence bounds, and how a bound at the target becomes a worth at every fidelity."""
 
 from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 
-from mfal.surrogate.base import Surrogate
+from mfal.acquisition.base import squared_correlation, target_moments
+from mfal.surrogate.base import JointMoments, Surrogate
 
 _LEAST_CORRELATION = 1e-12
 
 
-class FallbackUCB:
+class UpperBound:
     """Upper confidence bound at the target, discounted by what a fidelity says about it.
 
     Information about the maximum saturates once the reference's best is certain, and then asks
@@ -38,9 +39,7 @@ class FallbackUCB:
         self.surrogate = surrogate
         self.beta = beta
         moments = surrogate.joint(reference_features, reference_candidate)
-        bound = moments.mean[:, -1] + beta * moments.variance[:, -1].sqrt()
-        self.best = float(bound.max())
-        self.scale = max(float(bound.std(correction=0)), 1e-12)
+        self.worth = BoundWorth(self._bound(moments))
 
     def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
         """Worth of n candidates at M fidelities, ``n x M``."""
@@ -49,10 +48,26 @@ class FallbackUCB:
     def log(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
         """Its logarithm, ``n x M``."""
         moments = self.surrogate.joint(features, candidate)
-        variance = moments.variance[:, -1:]
-        bound = moments.mean[:, -1:] + self.beta * variance.sqrt()
-        squared = moments.target_covariance.square() / (
-            variance * (moments.variance + moments.noise)
-        )
-        discount = squared.clamp(_LEAST_CORRELATION, 1.0).log()
-        return (bound - self.best) / self.scale + discount
+        return self.worth.log(self._bound(moments), moments)
+
+    def _bound(self, moments: JointMoments) -> Tensor:
+        mean, sd = target_moments(moments)
+        return mean + self.beta * sd
+
+
+class BoundWorth:
+    """``rho^2 exp((bound - best) / scale)``: a worth above zero from any bound or draw.
+
+    Args:
+        reference: The bounds of the reference, ``r``; the highest is best, and scale is
+            their standard deviation, or best's own size times 1e-12 where they do not differ.
+    """
+
+    def __init__(self, reference: Tensor) -> None:
+        self.best = float(reference.max())
+        self.scale = max(float(reference.std(correction=0)), 1e-12 * max(1.0, abs(self.best)))
+
+    def log(self, bound: Tensor, moments: JointMoments) -> Tensor:
+        """Log worth of n candidates at M fidelities, ``n x M``, for their bounds ``n``."""
+        discount = squared_correlation(moments).clamp(min=_LEAST_CORRELATION).log()
+        return (bound[:, None] - self.best) / self.scale + discount

@@ -11,7 +11,7 @@ from mfal.errors import SurrogateError
 from mfal.surrogate.kernels import CandidateKernel, Geometry
 from mfal.surrogate.parameters import Hyperparameters, Priors
 
-_JITTERS = (0.0, 1e-8, 1e-6, 1e-4)
+_JITTERS = (0.0, 1e-10, 1e-8, 1e-6, 1e-5, 1e-4)
 _ATTEMPTS = 3
 _TARGET_SHARE = 2 / 3
 
@@ -102,7 +102,10 @@ def factorise(covariance: Tensor) -> tuple[Tensor, float]:
     mean = float(covariance.diagonal().mean())
     for jitter in _JITTERS:
         added = jitter * mean
-        padded = covariance + added * torch.eye(len(covariance), dtype=covariance.dtype)
+        padded = covariance
+        if added > 0:
+            padded = covariance.clone()
+            padded.diagonal().add_(added)
         factor, info = torch.linalg.cholesky_ex(padded)
         if int(info) == 0 and bool(factor.isfinite().all()):
             return factor, added

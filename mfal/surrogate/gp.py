@@ -1,6 +1,8 @@
 """The default surrogate: an exact multi-fidelity Gaussian process."""
 
 import copy
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import torch
@@ -8,25 +10,28 @@ from pydantic import Field
 from torch import Tensor
 
 from mfal.dataset import Dataset
-from mfal.errors import SurrogateError
+from mfal.errors import ConfigError, SurrogateError
+from mfal.surrogate.admission import check_data, check_levels, only_target
 from mfal.surrogate.base import JointMoments
 from mfal.surrogate.evidence import Evidence, Fit, choose_points, fit_parameters
-from mfal.surrogate.kernels import CandidateKernel
+from mfal.surrogate.held_out import HeldOut, leave_candidates_out
+from mfal.surrogate.kernels import CandidateKernel, CountKernel
 from mfal.surrogate.parameters import Priors
 from mfal.surrogate.posterior import Posterior
 from mfal.surrogate.scaling import FeatureScale, UtilityScale
+from mfal.surrogate.structures import Structure, StructureName, make_structure
 
 if TYPE_CHECKING:
     from botorch.models.model import Model
 
-_FEWEST_POINTS = 3
+log = logging.getLogger(__name__)
 
 
 class MultiFidelityGP:
-    """Exact Gaussian process over candidates and fidelities, good to about 2,000 points.
+    """Exact Gaussian process over candidates and fidelities.
 
-    A linear model of coregionalisation (Alvarez, Rosasco & Lawrence, Foundations and Trends in
-    Machine Learning 4, 195 (2012), section 4.2) of two parts and noise:
+    By default a linear model of coregionalisation (Alvarez, Rosasco & Lawrence, Foundations
+    and Trends in Machine Learning 4, 195 (2012), section 4.2) of two parts and noise:
 
         cov = B1[m, m'] (k(x, x') + slope x_t . x'_t) + B2[m, m'] 1[x is x'] + noise_m
 
@@ -35,38 +40,62 @@ class MultiFidelityGP:
     by the fidelities; without it the fitted correlation of the fidelities collapses to 1 and
     nothing but the cheapest is ever worth asking. Hyperparameters maximise the posterior
     density on at most `max_fit_points` observations; the process is then conditioned on all.
+    Above `exact_points` of them the variances that `joint` gives come from the leading
+    subspace of rank `rank` and a candidate's own observations, and so err upwards; means, and
+    the covariances that `covariance` gives, stay exact.
 
     A fitted surrogate is a new object: `fit` leaves the one it is called on as it was.
 
     Args:
         n_fidelities: Length of the ladder that the data are checked against; None for any.
+        levels: Level of each fidelity, in (0, 1] and rising, for linear-truncated; None for
+            even steps.
         linear_columns: Feature columns that get a linear trend, from `FeatureSet`.
-        kernel: Over the other columns, which are counts: Matérn-5/2 of their distance, or
-            Tanimoto similarity.
+        structure: How fidelities hang together: lmc as above; icm, the same without what is
+            special to a candidate; ar1, a chain (Kennedy-O'Hagan); linear-truncated, a bias
+            that fades with the level; single, which learns from the target alone.
+        kernel: Over the other columns, which are counts: Matérn-5/2 or RBF of their distance,
+            Hamming (exponential in the number of columns that differ), or Tanimoto similarity.
         max_fit_points: Most observations that hyperparameters are fitted to.
         max_steps: Most steps of the fit (L-BFGS).
         noise_floor: Least noise variance, as a share of the variance of the target's utilities.
         nugget_floor: Least nugget variance, in the same unit.
+        exact_points: Most observations at which `joint` gives exact variances.
+        rank: Rank of the subspace that they come from above that.
+        precision: What `joint` computes in; fits and conditioning are float64.
+        device: Where `joint` computes: cpu, cuda, cuda:1.
     """
 
     def __init__(
         self,
         *,
         n_fidelities: Annotated[int, Field(gt=0)] | None = None,
+        levels: tuple[float, ...] | None = None,
         linear_columns: tuple[int, ...] = (),
-        kernel: Literal["matern52", "tanimoto"] = "matern52",
+        structure: StructureName = "lmc",
+        kernel: CountKernel = "matern52",
         max_fit_points: Annotated[int, Field(ge=10)] = 600,
         max_steps: Annotated[int, Field(gt=0)] = 60,
         noise_floor: Annotated[float, Field(gt=0)] = 1e-4,
         nugget_floor: Annotated[float, Field(gt=0)] = 1e-3,
+        exact_points: Annotated[int, Field(ge=0)] = 2000,
+        rank: Annotated[int, Field(gt=0)] = 256,
+        precision: Literal["float64", "float32"] = "float64",
+        device: str = "cpu",
     ) -> None:
         self.n_fidelities = n_fidelities
+        self.levels = None if levels is None else tuple(levels)
         self.linear_columns = tuple(linear_columns)
+        self.structure = structure
         self.kernel = kernel
         self.max_fit_points = max_fit_points
         self.max_steps = max_steps
         self.noise_floor = noise_floor
         self.nugget_floor = nugget_floor
+        self.exact_points = exact_points
+        self.rank = rank
+        self.precision = precision
+        self.device = device
         self._fitted: tuple[Posterior, Fit] | None = None
 
     def fit(self, data: Dataset, *, seed: int) -> Self:
@@ -76,25 +105,29 @@ class MultiFidelityGP:
             SurrogateError: There are fewer than three points, or they do not differ, or their
                 covariance cannot be factorised.
         """
-        _check(data, self.kernel, self.linear_columns)
-        if self.n_fidelities not in (None, data.n_fidelities):
-            raise SurrogateError(
-                f"the data have {data.n_fidelities} fidelities, not {self.n_fidelities}",
-                "fit a surrogate to data of the ladder it was made for",
-            )
+        structure = self._structure(data)
+        check_data(data, self.kernel, self.linear_columns)
+        if self.structure == "single":
+            data = only_target(data)
         scale = UtilityScale.learn(data)
+        asked = data.features[torch.unique(data.candidate)]
+        differing = self.kernel == "hamming"
         kernel = CandidateKernel(
-            FeatureScale.learn(data.features, self.linear_columns), self.kernel
+            FeatureScale.learn(asked, self.linear_columns, differing=differing), self.kernel
         )
-        priors = self._priors(kernel, data.n_fidelities)
-        rows = choose_points(data, self.max_fit_points, seed=seed)
-        chosen = data.subset(rows)
+        priors = self._priors(kernel, structure)
+        chosen = data.subset(choose_points(data, self.max_fit_points, seed=seed))
         values = scale.standardise(chosen.utility, chosen.fidelity)
         fit = fit_parameters(
             Evidence(kernel, priors, chosen, values), max_steps=self.max_steps, seed=seed
         )
+        rank = self.rank if len(data) > max(self.exact_points, self.rank) else 0
+        if rank > 0:
+            log.info("%d observations: variances from a subspace of rank %d", len(data), rank)
         fitted = copy.copy(self)
-        posterior = Posterior.condition(kernel, priors.build(fit.theta), scale, data)
+        posterior = Posterior.condition(kernel, priors.build(fit.theta), scale, data, rank=rank)
+        posterior = self._placed(posterior)
+        _warn_of_trouble(fit, posterior.jitter)
         fitted._fitted = posterior, fit
         return fitted
 
@@ -103,7 +136,7 @@ class MultiFidelityGP:
         posterior = self.posterior
         if candidate is None:
             candidate = torch.full((len(features),), -1, dtype=torch.long)
-        return posterior.joint(features.to(torch.float64), candidate)
+        return posterior.joint(features, candidate)
 
     def covariance(self, features: Tensor, candidate: Tensor, fidelity: Tensor) -> Tensor:
         """Posterior covariance (noise-free) among n queries, ``n x n``.
@@ -112,8 +145,34 @@ class MultiFidelityGP:
         """
         return self.posterior.covariance(features.to(torch.float64), candidate, fidelity)
 
+    def condition(self, data: Dataset) -> Self:
+        """The same hyperparameters and scales, conditioned on `data` instead."""
+        before, fit = self._state()
+        conditioned = copy.copy(self)
+        posterior = Posterior.condition(before.kernel, before.h, before.scale, data)
+        posterior = self._placed(posterior)
+        conditioned._fitted = posterior, fit
+        return conditioned
+
+    def held_out(self) -> HeldOut:
+        """Each observation as the other candidates predict it, in closed form."""
+        p = self.posterior
+        rung = p.data.fidelity
+        units = p.scale.scale[rung]
+        identity = torch.eye(len(p.data), dtype=torch.float64)
+        inverse = torch.linalg.solve_triangular(p.factor, identity, upper=False)
+        residual = p.scale.standardise(p.data.utility, rung) - p.h.offset[rung]
+        weights = inverse.T @ (inverse @ residual)
+        miss, variance = leave_candidates_out(inverse, weights, p.data.candidate)
+        observed = p.data.utility
+        return HeldOut(observed - miss * units, variance * units.square(), observed, rung)
+
     def diagnostics(self) -> dict[str, float]:
-        """Figures for the round's record; variances as shares of the target's prior variance."""
+        """Figures for the round's record; variances as shares of the target's prior variance.
+
+        `variance_rank` is 0 where variances are exact, and `jitter` the largest variance, in
+        standardised units, that was added to a diagonal for a factorisation to succeed.
+        """
         posterior, fit = self._state()
         h, units = posterior.h, posterior.scale.scale
         similarity = posterior.kernel.diagonal(posterior.data.features, h).mean()
@@ -126,6 +185,9 @@ class MultiFidelityGP:
             "n_fitted": float(fit.n_points),
             "attempts": float(fit.attempts),
             "jitter": max(fit.jitter, posterior.jitter),
+            "variance_rank": float(
+                0 if posterior.predictor.own is None else len(posterior.predictor.whitener)
+            ),
             "nugget_share": float(h.nugget[-1, -1] / total[-1, -1]),
         }
         for rung in range(posterior.data.n_fidelities):
@@ -156,31 +218,45 @@ class MultiFidelityGP:
             raise SurrogateError("this surrogate is not fitted", "use what fit() returns")
         return self._fitted
 
-    def _priors(self, kernel: CandidateKernel, n_fidelities: int) -> Priors:
+    def _structure(self, data: Dataset) -> Structure:
+        n = data.n_fidelities
+        if self.n_fidelities not in (None, n):
+            raise SurrogateError(
+                f"the data have {n} fidelities, not {self.n_fidelities}",
+                "fit a surrogate to data of the ladder it was made for",
+            )
+        levels = self.levels or tuple((rung + 1) / n for rung in range(n))
+        check_levels(levels, n)
+        return make_structure(self.structure, levels)
+
+    def _priors(self, kernel: CandidateKernel, structure: Structure) -> Priors:
         return Priors.of(
-            n_fidelities,
+            structure,
             counts=kernel.has_counts,
-            length=self.kernel == "matern52",
+            length=kernel.has_length,
             trends=kernel.has_trends,
             noise_floor=self.noise_floor,
             nugget_floor=self.nugget_floor,
         )
 
+    def _placed(self, posterior: Posterior) -> Posterior:
+        dtype = torch.float32 if self.precision == "float32" else torch.float64
+        if dtype == torch.float64 and self.device == "cpu":
+            return posterior
+        try:
+            return replace(posterior, predictor=posterior.predictor.to(dtype, self.device))
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(
+                f"surrogate device {self.device!r}: {error}", "use cpu, or a device that is here"
+            ) from error
 
-def _check(data: Dataset, kernel: str, linear_columns: tuple[int, ...]) -> None:
-    if len(data) < _FEWEST_POINTS:
-        raise SurrogateError(
-            f"{len(data)} observations are too few to fit a surrogate to",
-            f"start with at least {_FEWEST_POINTS}, better twenty or more",
-        )
-    if not bool(data.utility.isfinite().all()) or not bool(data.features.isfinite().all()):
-        raise SurrogateError(
-            "some utilities or features are not finite",
-            "let the oracle report a failed query as an error instead of a number",
-        )
-    counts = [c for c in range(data.features.shape[1]) if c not in set(linear_columns)]
-    if kernel == "tanimoto" and bool((data.features[:, counts] < 0).any()):
-        raise SurrogateError(
-            "the Tanimoto kernel compares counts, but some features are below zero",
-            "use kernel: matern52, or name those columns in linear_columns",
+
+def _warn_of_trouble(fit: Fit, jitter: float) -> None:
+    if fit.attempts > 1:
+        log.warning("the surrogate was fitted at the %d. attempt", fit.attempts)
+    if max(fit.jitter, jitter) > 0:
+        log.warning(
+            "a covariance of the surrogate was singular: a variance of %.1e was added "
+            "(1 is that of the target's utilities)",
+            max(fit.jitter, jitter),
         )

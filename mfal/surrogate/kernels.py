@@ -9,7 +9,7 @@ from torch import Tensor
 from mfal.surrogate.parameters import Hyperparameters
 from mfal.surrogate.scaling import FeatureScale
 
-CountKernel = Literal["matern52", "tanimoto"]
+CountKernel = Literal["matern52", "tanimoto", "hamming", "rbf"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Geometry:
     element-wise work on it and a factorisation, however many features there are.
 
     Attributes:
-        counts: Scaled distance (matern52) or similarity (tanimoto) of counts, ``a x b``.
+        counts: Similarity of counts (tanimoto), or else their scaled distance, ``a x b``.
         distance: Scaled distance of trend columns, ``a x b``.
         product: Their inner product, ``a x b``.
         kernel: Which of the two `counts` are.
@@ -38,10 +38,16 @@ class Geometry:
             trend = trend + h.trend_variance * matern52(self.distance, h.trend_length)
         if not self.counts.numel():
             return trend
-        counts = self.counts
+        return h.count_variance * self._count_gram(h.count_length) + trend
+
+    def _count_gram(self, length: Tensor) -> Tensor:
+        if self.kernel == "tanimoto":
+            return self.counts
         if self.kernel == "matern52":
-            counts = matern52(counts, h.count_length)
-        return h.count_variance * counts + trend
+            return matern52(self.counts, length)
+        if self.kernel == "hamming":
+            return (-self.counts / length).exp()
+        return (-0.5 * (self.counts / length).square()).exp()
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,9 @@ class CandidateKernel:
 
     Attributes:
         scale: Brings features to order one.
-        kernel: matern52, or tanimoto on counts as they are (Ralaivola et al., Neural Networks
-            18, 1093 (2005)).
+        kernel: matern52 or rbf of the Euclidean distance of counts, hamming (exponential in the
+            number of columns that differ), or tanimoto on counts as they are (Ralaivola et
+            al., Neural Networks 18, 1093 (2005)).
     """
 
     scale: FeatureScale
@@ -61,6 +68,11 @@ class CandidateKernel:
     def has_counts(self) -> bool:
         """Whether there are count columns."""
         return len(self.scale.counts) > 0
+
+    @property
+    def has_length(self) -> bool:
+        """Whether the kernel over the counts has a length scale."""
+        return self.kernel != "tanimoto"
 
     @property
     def has_trends(self) -> bool:
@@ -74,6 +86,8 @@ class CandidateKernel:
         counts = nothing
         if self.has_counts and self.kernel == "tanimoto":
             counts = tanimoto(a_counts, b_counts)
+        elif self.has_counts and self.kernel == "hamming":
+            counts = torch.cdist(a_counts, b_counts, p=0) / self.scale.count_scale
         elif self.has_counts:
             counts = distance(a_counts, b_counts) / self.scale.count_scale
         return Geometry(

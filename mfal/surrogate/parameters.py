@@ -6,16 +6,7 @@ from math import log
 import torch
 from torch import Tensor
 
-_SMALLEST = 1e-12
-
-
-@dataclass(frozen=True)
-class Prior:
-    """Independent normal priors on the `size` entries of one unconstrained parameter."""
-
-    size: int
-    mean: float
-    sd: float
+from mfal.surrogate.structures import Prior, Structure
 
 
 @dataclass(frozen=True)
@@ -29,26 +20,25 @@ class Priors:
     - A residual that the features cannot explain goes to the nugget (prior about .1) before
       it goes to the noise (about .001), which keeps the fidelity correlation from
       collapsing to 1.
-    - Correlations with the target are logistic, so never below zero, with a normal prior on
-      the logit: about .85 for what the features explain and .73 for what they do not. That
-      barrier grows without bound towards 1 (.999 costs 13 nats).
+    - Correlations with the target are never below zero in any structure; their priors are about
+      .85 for what the features explain and .73 for what they do not, and hold them off 1.
 
     Attributes:
         table: Name of each parameter and its priors, in order.
-        n_fidelities: M.
+        structure: How the fidelities hang together.
         noise_floor: Least noise variance.
         nugget_floor: Least variance of what is special to a candidate.
     """
 
     table: dict[str, Prior]
-    n_fidelities: int
+    structure: Structure
     noise_floor: float
     nugget_floor: float
 
     @classmethod
     def of(
         cls,
-        n_fidelities: int,
+        structure: Structure,
         *,
         counts: bool,
         length: bool,
@@ -59,31 +49,24 @@ class Priors:
         """The priors for a ladder.
 
         Args:
-            n_fidelities: M.
+            structure: As the attribute.
             counts: Whether there are count columns.
             length: Whether the kernel over them has a length scale.
             trends: Whether there are columns with a linear trend.
             noise_floor: As the attribute.
             nugget_floor: As the attribute.
         """
-        lower = n_fidelities - 1
-        partial = int(lower > 1)
         table = {
             "log_count_variance": Prior(int(counts), log(0.3), 1.0),
             "log_count_length": Prior(int(counts and length), log(1.5), 0.75),
             "log_trend_variance": Prior(int(trends), log(0.3), 1.0),
             "log_trend_length": Prior(int(trends), log(1.5), 0.75),
             "log_slope_variance": Prior(int(trends), 0.0, 1.5),
-            "log_scale": Prior(lower, 0.0, 0.5),
-            "logit_correlation": Prior(lower, 1.7, 1.0),
-            "logit_partial": Prior(partial, 0.0, 1.0),
-            "log_nugget": Prior(n_fidelities, log(0.1), 1.0),
-            "logit_nugget_correlation": Prior(lower, 1.0, 1.0),
-            "logit_nugget_partial": Prior(partial, 0.0, 1.0),
-            "log_noise": Prior(n_fidelities, log(1e-3), 1.5),
-            "offset": Prior(n_fidelities, 0.0, 1.0),
+            **structure.table(),
+            "log_noise": Prior(structure.n_levels, log(1e-3), 1.5),
+            "offset": Prior(structure.n_levels, 0.0, 1.0),
         }
-        return cls(table, n_fidelities, noise_floor, nugget_floor)
+        return cls(table, structure, noise_floor, nugget_floor)
 
     def start(self) -> Tensor:
         """The prior means, from which a fit starts."""
@@ -107,22 +90,17 @@ class Priors:
     def build(self, theta: Tensor) -> "Hyperparameters":
         """The matrices and variances that `theta` stands for; differentiable."""
         p = self.split(theta)
-        one = torch.ones(1, dtype=theta.dtype)
-        nugget_sd = (self.nugget_floor + p["log_nugget"].exp()).sqrt()
+        n = self.structure.n_fidelities
         return Hyperparameters(
             count_variance=p["log_count_variance"].exp().sum(),
             count_length=p["log_count_length"].exp().sum(),
             trend_variance=p["log_trend_variance"].exp().sum(),
             trend_length=p["log_trend_length"].exp().sum(),
             slope_variance=p["log_slope_variance"].exp().sum(),
-            smooth=fidelity_covariance(
-                torch.cat([p["log_scale"].exp(), one]), p["logit_correlation"], p["logit_partial"]
-            ),
-            nugget=fidelity_covariance(
-                nugget_sd, p["logit_nugget_correlation"], p["logit_nugget_partial"]
-            ),
-            noise=self.noise_floor + p["log_noise"].exp(),
-            offset=p["offset"],
+            smooth=self.structure.smooth(p),
+            nugget=self.structure.nugget(p, self.nugget_floor),
+            noise=(self.noise_floor + p["log_noise"].exp()).expand(n),
+            offset=p["offset"].expand(n),
         )
 
 
@@ -151,24 +129,3 @@ class Hyperparameters:
     nugget: Tensor
     noise: Tensor
     offset: Tensor
-
-
-def fidelity_covariance(sd: Tensor, correlation: Tensor, partial: Tensor) -> Tensor:
-    """Covariance among M fidelities that hang together through the target.
-
-    Rung m is ``sd_m (r_m t + sqrt(1 - r_m^2) e_m)`` with t the target's value and errors e
-    that correlate with each other by q. This covers a chain (Kennedy & O'Hagan, Biometrika 87,
-    1 (2000)) as well as rungs whose errors have nothing in common, stays positive definite
-    for any input, and takes one number per rung.
-
-    Args:
-        sd: Standard deviations, ``M``, the target's last.
-        correlation: Logits of r, ``M - 1``.
-        partial: Logit of q, ``1``, or empty where M < 3.
-    """
-    r = torch.cat([correlation.sigmoid(), torch.ones(1, dtype=sd.dtype)])
-    rest = torch.cat([(-correlation).sigmoid() * (1 + correlation.sigmoid()), torch.zeros(1)])
-    error = rest.clamp(min=_SMALLEST).sqrt() * (rest > 0)
-    shared = partial.sigmoid().sum() * torch.outer(error, error)
-    own = (1 - partial.sigmoid().sum()) * torch.diag(error.square())
-    return torch.outer(sd, sd) * (torch.outer(r, r) + shared + own)

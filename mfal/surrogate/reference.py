@@ -2,9 +2,10 @@
 
 import torch
 from botorch.models import SingleTaskGP
+from botorch.models.kernels import CategoricalKernel
 from botorch.models.model import Model
 from botorch.settings import validate_input_scaling
-from gpytorch.kernels import Kernel, LinearKernel, MaternKernel, ScaleKernel
+from gpytorch.kernels import Kernel, LinearKernel, MaternKernel, RBFKernel, ScaleKernel
 from gpytorch.likelihoods.gaussian_likelihood import _GaussianLikelihoodBase
 from gpytorch.likelihoods.noise_models import Noise
 from gpytorch.means import Mean
@@ -139,16 +140,30 @@ def _kernels(posterior: Posterior) -> tuple[list[Kernel], list[Kernel]]:
     kernel, h = posterior.kernel, posterior.h
     counts: list[Kernel] = []
     trends: list[Kernel] = []
-    if kernel.has_counts and kernel.kernel == "tanimoto":
-        counts = [_scaled(TanimotoKernel(), h.count_variance)]
-    elif kernel.has_counts:
-        length = h.count_length * kernel.scale.count_scale
-        counts = [_scaled(_matern(length), h.count_variance)]
+    if kernel.has_counts:
+        counts = [_scaled(_count_kernel(posterior), h.count_variance)]
     if kernel.has_trends:
         slope = LinearKernel().double()
         slope.variance = h.slope_variance
         trends = [_scaled(_matern(h.trend_length), h.trend_variance), slope]
     return counts, trends
+
+
+def _count_kernel(posterior: Posterior) -> Kernel:
+    kernel = posterior.kernel
+    length = posterior.h.count_length * kernel.scale.count_scale
+    if kernel.kernel == "tanimoto":
+        return TanimotoKernel()
+    if kernel.kernel == "matern52":
+        return _matern(length)
+    if kernel.kernel == "rbf":
+        rbf = RBFKernel().double()
+        rbf.lengthscale = length
+        return rbf
+    # The categorical kernel takes the share of columns that differ, not their number.
+    hamming = CategoricalKernel().double()
+    hamming.lengthscale = length / len(kernel.scale.counts)
+    return hamming
 
 
 def _matern(length: Tensor) -> Kernel:

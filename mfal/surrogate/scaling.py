@@ -35,8 +35,19 @@ class FeatureScale:
     trend_scale: Tensor
 
     @classmethod
-    def learn(cls, features: Tensor, linear_columns: tuple[int, ...]) -> "FeatureScale":
-        """From ``n x p`` features of distinct training candidates."""
+    def learn(
+        cls, features: Tensor, linear_columns: tuple[int, ...], *, differing: bool = False
+    ) -> "FeatureScale":
+        """From ``n x p`` features of distinct training candidates.
+
+        Args:
+            features: As above.
+            linear_columns: The trend columns.
+            differing: Measure distance between counts by how many columns differ.
+
+        Raises:
+            SurrogateError: There is no such column.
+        """
         width = features.shape[1]
         if any(not 0 <= column < width for column in linear_columns):
             raise SurrogateError(
@@ -49,6 +60,8 @@ class FeatureScale:
         centred = features - features.mean(dim=0)
         variance = centred.square().mean(dim=0)
         distance = (2 * variance[counts].sum()).sqrt()
+        if differing:
+            distance = _mean_differing(features[:, counts])
         spread = variance[trends].sqrt()
         if len(trends) > 0:
             # A column that hardly varies among the training candidates would be blown up by its
@@ -66,6 +79,15 @@ class FeatureScale:
         """Unscaled counts ``n x c`` and scaled trends ``n x t`` of ``n x p`` features."""
         trends = (features[:, self.trends] - self.trend_mean) / self.trend_scale
         return features[:, self.counts], trends
+
+
+def _mean_differing(counts: Tensor) -> Tensor:
+    """In how many columns two rows of ``n x c`` counts differ, on average; a scalar."""
+    same = torch.zeros((), dtype=counts.dtype)
+    for column in counts.T:
+        share = torch.unique(column, return_counts=True)[1] / len(counts)
+        same += share.square().sum()
+    return counts.shape[1] - same
 
 
 @dataclass(frozen=True)

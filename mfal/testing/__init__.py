@@ -2,5 +2,6 @@
 
 from mfal.testing.continuous import ContinuousEnvironmentChecks
 from mfal.testing.environment import EnvironmentChecks
+from mfal.testing.surrogate import SurrogateChecks
 
-__all__ = ["ContinuousEnvironmentChecks", "EnvironmentChecks"]
+__all__ = ["ContinuousEnvironmentChecks", "EnvironmentChecks", "SurrogateChecks"]

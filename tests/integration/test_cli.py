@@ -92,6 +92,7 @@ def test_a_round_shows_its_batch_the_best_the_curve_and_the_ledger(tmp_path: Pat
     report = mfal("report", write(tmp_path, settings), cwd=tmp_path)
     assert report.returncode == 0
     assert "spent 42 of 42 on" in report.stdout
+    assert "Round 1: the surrogate on candidates left out, and the batch" in report.stdout
 
 
 def test_the_schema_is_json_and_names_every_section(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from mfal.gfn.checkpoint import CheckpointError, to_bytes
 from mfal.learn import Fitted, fit
 from mfal.progress import training_line
 from mfal.round import Steps, run_rounds, score
+from mfal.select import candidate_queries
+from mfal.types import Query
 from tests.support import motif_settings
 
 MakeConfig = Callable[..., CampaignConfig]
@@ -180,6 +182,83 @@ def test_only_failures_lead_to_a_random_batch_that_says_so(motif: MakeConfig) ->
     with open_campaign(config) as campaign:
         assert "random batch" in campaign.store.rounds()[1].record["fallback"]
     assert sum(row[0] == 1 for row in ledger(config)) > 0
+
+
+def constant(*arguments: Any) -> Any:
+    answers = score(*arguments)
+    return [(q, type(o)((3.0,), None, o.seconds), b) for q, o, b in answers]
+
+
+@pytest.mark.parametrize(
+    ("queries", "answer", "why"),
+    [
+        ({"half": 1, "whole": 1}, score, "2 observations are too few"),
+        ({"half": 12, "whole": 6}, constant, "all 18 utilities are 3"),
+    ],
+    ids=["two points", "constant values"],
+)
+def test_data_that_allow_no_surrogate_lead_to_a_random_batch_that_says_so(
+    motif: MakeConfig,
+    caplog: pytest.LogCaptureFixture,
+    queries: dict[str, int],
+    answer: Callable[..., Any],
+    why: str,
+) -> None:
+    config = motif(initial={"queries": queries})
+    with caplog.at_level(logging.WARNING, "mfal"):
+        assert run(config, 1, Steps(score=answer)) == [1]
+    with open_campaign(config) as campaign:
+        record = campaign.store.rounds()[1].record
+        batch = [o for o in campaign.store.observations() if o.round == 1]
+    assert record["fallback"].startswith("random batch: ") and why in record["fallback"]
+    assert record["held_out"] == {} and record["surrogate"] == {}
+    assert sum(of["queries"] for of in record["batch"].values()) == len(batch) > 0
+    assert total_cost(o.cost for o in batch) <= 12
+    (warning,) = [r.getMessage() for r in caplog.records if r.name == "mfal.learn"]
+    assert warning.startswith("no surrogate this round, the batch is random: ") and why in warning
+    # Once the data allow one, the next round has a surrogate again.
+    if answer is score:
+        run(config)
+        with open_campaign(config) as campaign:
+            assert campaign.store.rounds()[2].record["fallback"] == ""
+
+
+def test_random_candidates_compete_at_every_fidelity(
+    motif: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[Counter[str]] = []
+
+    def watched(proposed: Sequence[Query], *rest: Any) -> list[Query]:
+        offered.append(Counter(q.fidelity for q in proposed))
+        return candidate_queries(proposed, *rest)
+
+    monkeypatch.setattr("mfal.propose.candidate_queries", watched)
+    for share in (0.0, 0.25):
+        run(motif(name=f"share-{share:g}".replace(".", "-"), batch__random_share=share))
+    without, with_random = offered
+    assert with_random == without + Counter(half=25, whole=25)
+
+
+def test_a_round_records_how_its_surrogate_did_and_what_it_bought(motif: MakeConfig) -> None:
+    config = motif()
+    run(config)
+    with open_campaign(config) as campaign:
+        record = campaign.store.rounds()[1].record
+    # Candidates of the initial design, each left out in turn.
+    assert {name: figures["n"] for name, figures in record["held_out"].items()} == {
+        "half": 12,
+        "whole": 6,
+    }
+    for figures in record["held_out"].values():
+        assert -1 <= figures["spearman"] <= 1 and 0 <= figures["coverage_90"] <= 1
+        assert figures["rmse"] > 0
+    assert record["correlations"] == {"half": record["surrogate"]["correlation_0"]}
+    batch = Counter(row[5] for row in ledger(config) if row[0] == 1)
+    assert {name: of["queries"] for name, of in record["batch"].items()} == {
+        "half": batch["half"],
+        "whole": batch["whole"],
+    }
+    assert record["batch"]["whole"]["cost_share"] == 3 * batch["whole"] / 12
 
 
 def test_a_round_that_breaks_anywhere_is_finished_by_the_next_run(tmp_path: Path) -> None:

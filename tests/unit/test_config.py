@@ -99,6 +99,10 @@ def test_identity_leaves_out_what_may_change(tmp_path: Path) -> None:
     richer = parse_config(motif_settings(tmp_path, budget__total=500, top_k=3))
     other = parse_config(motif_settings(tmp_path, seed=2))
     assert one.identity() == richer.identity() != other.identity()
+    # As ledgers hold it from before there was a share.
+    assert one.identity()["initial"] == {"queries": {"half": 12, "whole": 6}}
+    sized = parse_config(motif_settings(tmp_path, initial={"share": 0.3}))
+    assert sized.identity()["initial"] == {"share": 0.3}
 
 
 def test_every_field_is_described() -> None:

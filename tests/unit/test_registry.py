@@ -226,7 +226,7 @@ def test_a_bad_option_is_named_with_its_value(
         ("sampler", "gflownet", {"train": {"step": 9}}, "train.step: Unexpected.*, got 9$"),
         ("sampler", "gflownet", {"policy": {"kind": "cnn"}}, "policy.kind: .*, got 'cnn'$"),
         ("sampler", "gflownet", {"train": 300}, "train: .*, got 300$"),
-        ("surrogate", "gp", {"kernel": "rbf"}, "kernel: .*, got 'rbf'$"),
+        ("surrogate", "gp", {"kernel": "cosine"}, "kernel: .*, got 'cosine'$"),
         ("features", "kmers", {"alphabet": "ACGT", "k": 9}, "k: .*, got 9$"),
         ("problem", "dna", {"backend": "mfold"}, "backend: .*, got 'mfold'$"),
     ],

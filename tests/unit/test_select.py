@@ -245,6 +245,45 @@ def test_the_weight_without_a_setting_is_one_over_the_size_of_the_batch() -> Non
         assert [query.key for query in batch] == ["a", second]
 
 
+def test_of_two_equal_losses_the_cheaper_comes_first() -> None:
+    # After the first, a twin of it at either price is worth less than nothing.
+    covariance = torch.ones(3, 3, dtype=torch.float64)
+    rows = [("a", HIGH, 9.0, 1.0), ("dear", HIGH, 1.0, 7.0), ("cheap", HIGH, 1.0, 1.0)]
+    source = pool(rows, covariance, 1e-6)
+    batch = select_batch(source, limits(queries=3, repulsion=10.0), 100.0)
+    assert [query.key for query in batch] == ["a", "cheap", "dear"]
+    # And any gain comes before any loss.
+    source.value[1] = 100.0
+    batch = select_batch(source, limits(queries=3, repulsion=10.0), 100.0)
+    assert [query.key for query in batch] == ["dear", "a", "cheap"]
+    source.value[:] = torch.tensor([9.0, 200.0, 1.0])
+    batch = select_batch(source, limits(queries=3, repulsion=1.0), 100.0)
+    assert [query.key for query in batch] == ["dear", "a", "cheap"]
+
+
+@pytest.mark.parametrize("limit", range(1, 30))
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_batch_leaves_no_more_than_its_prices_must(limit: int, share: float) -> None:
+    source = random_pool(40, limit, costs=(3.0, 7.0))
+    batch = select_batch(source, limits(cost=limit, target_share=share), 1000.0)
+    most = max(3 * a + 7 * b for a in range(10) for b in range(5) if 3 * a + 7 * b <= limit)
+    if share == 0:
+        assert spent(source, batch) == most
+        return
+    # The floor goes before a full purse: the best fill of those that keep it.
+    owed = -(-limit // 14)
+    fills = [3 * a + 7 * b for a in range(10) for b in range(owed, 5) if 3 * a + 7 * b <= limit]
+    assert spent(source, batch) == max(fills, default=most)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_filling_a_limit_decides_only_its_last_picks(seed: int) -> None:
+    source = random_pool(60, seed, costs=(3.0, 7.0))
+    few = select_batch(source, limits(cost=101.0, queries=8), 1000.0)
+    free = select_batch(source, limits(cost=1000.0, queries=8), 1000.0)
+    assert few == free
+
+
 def log_determinant(source: Pool, rows: Sequence[int]) -> Tensor:
     picked = torch.tensor(rows, dtype=torch.long)
     noise = source.noise[picked]
@@ -268,7 +307,8 @@ def greedy_by_determinant(source: Pool, n: int, weight: float) -> list[int]:
                 continue
             alone = log_determinant(source, [i])
             gain = 0.5 * (log_determinant(source, [*chosen, i]) - until - alone)
-            rate = float((source.value[i] + weight * gain) / source.cost[i])
+            worth, cost = float(source.value[i] + weight * gain), source.cost[i]
+            rate = worth / cost if worth >= 0 else worth * cost
             if rate > most:
                 best, most = i, rate
         chosen.append(best)
@@ -335,6 +375,13 @@ def test_a_choice_among_very_many_finds_the_best_of_each_kind() -> None:
     assert [q.key for q in batch if q.fidelity == HIGH] == [f"high {n - 1}"]
     assert [q.key for q in batch if q.fidelity == LOW] == [f"low {n - 1 - i}" for i in range(7)]
     assert asked == [2 * SHORTLIST]
+
+
+def test_the_default_weight_counts_the_queries_that_a_limit_pays_for() -> None:
+    source = random_pool(40, 3)
+    default = select_batch(source, limits(repulsion=None), 1000.0)
+    one_over = select_batch(source, limits(repulsion=4 / 100), 1000.0)  # a query costs 4 on average
+    assert default == one_over
 
 
 LADDER = ["low", "middle", "high"]

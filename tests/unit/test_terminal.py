@@ -24,6 +24,7 @@ from mfal.terminal import (
 from mfal.types import Observation, Outcome, Query
 
 COST = {"half": 1.0, "whole": 3.0}
+KINDS = {0: "initial"}
 
 
 def observed(
@@ -130,7 +131,7 @@ def test_where_less_is_better_the_least_comes_first(campaign: Campaign) -> None:
     points = curve(
         [replace(o, round=number) for number, o in enumerate(batch)], "whole", downhill.objective, 1
     )
-    rows = table_rows(text(curve_table(downhill, points)))
+    rows = table_rows(text(curve_table(downhill, points, KINDS)))
     assert [row[3:] for row in rows] == [["-1.500", "▁"], ["-9.250", "█"]]
 
 
@@ -175,7 +176,7 @@ def test_the_curve_grows_as_it_improves(campaign: Campaign) -> None:
         CurvePoint(2, 36, 3.0, 6),
         CurvePoint(3, 48, 9.0, 9),
     ]
-    rendered = text(curve_table(campaign, points))
+    rendered = text(curve_table(campaign, points, KINDS))
     assert "Top-2 mean against cost" in rendered
     assert "measured at whole" in rendered and "top-2 (places)" in rendered
     assert table_rows(rendered) == [
@@ -193,7 +194,7 @@ def test_the_curve_grows_as_it_improves(campaign: Campaign) -> None:
 def test_a_curve_of_hardly_anything(
     campaign: Campaign, points: list[CurvePoint], bars: list[str]
 ) -> None:
-    assert [row[-1] for row in table_rows(text(curve_table(campaign, points)))] == bars
+    assert [row[-1] for row in table_rows(text(curve_table(campaign, points, KINDS)))] == bars
 
 
 def test_a_state_says_what_was_spent_by_whom_and_where_it_is(played: Campaign) -> None:
@@ -225,6 +226,35 @@ def test_rounds_are_shown_each_with_its_own_batch(played: Campaign) -> None:
     show_rounds(console, played, [0, 1])
     both = console.export_text()
     assert both.index("Round 0: 1 whole, 1 half, cost 4") < both.index("Round 1")
+
+
+def test_the_surrogate_and_the_batch_are_shown_by_fidelity(campaign: Campaign) -> None:
+    batch = {
+        "half": {"queries": 3, "share": 0.75, "cost": 3.0, "cost_share": 0.5},
+        "whole": {"queries": 1, "share": 0.25, "cost": 3.0, "cost_share": 0.5},
+    }
+    figures = {"n": 12, "spearman": 0.876, "rmse": 1.2345, "nlpd": 1.5, "coverage_90": 0.917}
+    record: dict[str, object] = {
+        "held_out": {"half": figures, "whole": figures | {"n": 2, "spearman": None}},
+        "correlations": {"half": 0.9},
+        "batch": batch,
+        "fallback": "ucb: gibbon does not tell candidates apart",
+    }
+    for number, kind in enumerate(("initial", "batch")):
+        campaign.store.begin_round(
+            number, [], kind=kind, seed=1, config={}, versions={}, record=record if number else {}
+        )
+        campaign.store.finish_round(number)
+    console = recorder(120)
+    show_state(console, campaign)
+    shown = console.export_text()
+    assert "Round 1: the surrogate on candidates left out, and the batch" in shown
+    assert "ucb: gibbon does not tell candidates apart" in shown
+    rows = [row for row in table_rows(shown) if row[0] in ("half", "whole")]
+    assert rows == [
+        ["whole", "2", "", "1.23", "1.50", "92%", "", "1", "50%"],
+        ["half", "12", "0.88", "1.23", "1.50", "92%", "0.900", "3", "50%"],
+    ]
 
 
 def test_an_empty_campaign_can_be_shown(campaign: Campaign) -> None:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mfal.acquisition.reward import AcquisitionReward
-from mfal.acquisition.ucb import FallbackUCB
-from mfal.errors import ConfigError
+from mfal.acquisition.ucb import UpperBound
+from mfal.errors import ConfigError, SurrogateError
 from mfal.surrogate.gp import MultiFidelityGP
 from tests.unit.surrogate.data import synthetic
 
@@ -108,7 +108,7 @@ def test_the_fallback_prefers_high_bounds_and_promotes_what_is_known() -> None:
     data = synthetic(48, 2, seed=2)
     surrogate = MultiFidelityGP(linear_columns=(6, 7, 8)).fit(data, seed=0)
     places = torch.arange(48)
-    fallback = FallbackUCB(surrogate, data.features, places)
+    fallback = UpperBound(surrogate, data.features, places)
     new = synthetic(300, 1, seed=5).features
     log = fallback.log(new)
     mean = surrogate.joint(new).mean[:, -1]
@@ -120,3 +120,18 @@ def test_the_fallback_prefers_high_bounds_and_promotes_what_is_known() -> None:
     assert (known[:, 1] - known[:, 0]).median() > gain_new + 1
     torch.testing.assert_close(fallback(new), log.exp())
     assert (fallback(new) >= 0).all()
+
+
+def test_a_worth_that_is_no_number_is_refused() -> None:
+    with pytest.raises(SurrogateError, match="is not a finite number"):
+        reward([-1.0, -2.0, float("nan")])
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_the_reward_does_not_depend_on_the_scale_of_the_worth(scale: float) -> None:
+    # A factor of the worth is a sum in its logarithm.
+    keys = [str(v) for v in (-9.0, -6.0, -3.0, -1.0)]
+    moved = [str(float(key) + math.log(scale)) for key in keys]
+    torch.testing.assert_close(
+        reward([float(k) for k in moved])(moved), reward([float(k) for k in keys])(keys)
+    )

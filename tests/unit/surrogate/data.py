@@ -40,6 +40,11 @@ def synthetic(n: int, n_fidelities: int, *, seed: int, width: int = 9) -> Datase
     )
 
 
+def target_only(data: Dataset) -> Dataset:
+    """What was asked at the target."""
+    return data.subset(data.fidelity == data.n_fidelities - 1)
+
+
 def strands(n: int, seed: int) -> list[str]:
     rng = random.Random(seed)
     return ["".join(rng.choices("ACGT", k=30)) for _ in range(n)]

@@ -1,5 +1,7 @@
 """The marginal likelihood, its gradient, and the points it is fitted to."""
 
+from typing import get_args
+
 import pytest
 import torch
 
@@ -10,14 +12,19 @@ from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.kernels import CandidateKernel, CountKernel
 from mfal.surrogate.parameters import Priors
 from mfal.surrogate.scaling import FeatureScale, UtilityScale
-from tests.unit.surrogate.data import synthetic
+from mfal.surrogate.structures import StructureName, make_structure
+from tests.unit.surrogate.data import synthetic, target_only
+
+LEVELS = (0.2, 0.5, 1.0)
 
 
-def evidence_of(data: Dataset, kernel: CountKernel = "matern52") -> Evidence:
+def evidence_of(
+    data: Dataset, kernel: CountKernel = "matern52", structure: StructureName = "lmc"
+) -> Evidence:
     priors = Priors.of(
-        data.n_fidelities,
+        make_structure(structure, LEVELS),
         counts=True,
-        length=kernel == "matern52",
+        length=kernel != "tanimoto",
         trends=True,
         noise_floor=1e-4,
         nugget_floor=1e-3,
@@ -27,11 +34,13 @@ def evidence_of(data: Dataset, kernel: CountKernel = "matern52") -> Evidence:
     return Evidence(CandidateKernel(scale, kernel), priors, data, values)
 
 
-@pytest.mark.parametrize("kernel", ["matern52", "tanimoto"])
+@pytest.mark.parametrize("structure", get_args(StructureName))
+@pytest.mark.parametrize("kernel", get_args(CountKernel))
 def test_no_parameter_starts_where_its_gradient_vanishes(
-    three_rungs: Dataset, kernel: CountKernel
+    three_rungs: Dataset, kernel: CountKernel, structure: StructureName
 ) -> None:
-    evidence = evidence_of(three_rungs, kernel)
+    data = target_only(three_rungs) if structure == "single" else three_rungs
+    evidence = evidence_of(data, kernel, structure)
     _, gradient = evidence.log_likelihood(evidence.priors.start())
     by_name = evidence.priors.split(gradient)
     assert {name for name, part in by_name.items() if len(part) == 0} == (
@@ -41,8 +50,21 @@ def test_no_parameter_starts_where_its_gradient_vanishes(
         assert (part.abs() > 1e-4).all(), name
 
 
-def test_gradient_agrees_with_differences(three_rungs: Dataset) -> None:
-    evidence = evidence_of(three_rungs)
+@pytest.mark.parametrize(
+    ("structure", "kernel"),
+    [
+        ("lmc", "matern52"),
+        ("icm", "hamming"),
+        ("ar1", "rbf"),
+        ("linear-truncated", "tanimoto"),
+        ("single", "rbf"),
+    ],
+)
+def test_gradient_agrees_with_differences(
+    three_rungs: Dataset, structure: StructureName, kernel: CountKernel
+) -> None:
+    data = target_only(three_rungs) if structure == "single" else three_rungs
+    evidence = evidence_of(data, kernel, structure)
     generator = torch.Generator().manual_seed(0)
     start = evidence.priors.start()
     theta = start + 0.3 * torch.randn(len(start), generator=generator, dtype=torch.float64)

@@ -4,14 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from botorch.models.model import Model
-from torch import Tensor
 
 from mfal.dataset import Dataset
 from mfal.errors import SurrogateError
 from mfal.surrogate.base import Surrogate
 from mfal.surrogate.gp import MultiFidelityGP
 from tests.unit.surrogate.data import synthetic
+from tests.unit.surrogate.moments import assert_moments_agree
 
 TRENDS = (6, 7, 8)
 KINDS = [
@@ -22,48 +21,10 @@ KINDS = [
 ]
 
 
-def some_queries(data: Dataset) -> tuple[Tensor, Tensor]:
-    """New candidates and known ones, mixed: features and places in the data."""
-    generator = torch.Generator().manual_seed(9)
-    new = torch.randint(0, 5, (7, data.features.shape[1]), generator=generator).double()
-    known = torch.tensor([0, 5, 11, 20, 40])
-    features = torch.cat([new[:4], data.features[known], new[4:]])
-    places = [torch.full((4,), -1), known, torch.full((3,), -1)]
-    return features, torch.cat(places)
-
-
-def reference_moments(
-    model: Model, features: Tensor, candidate: Tensor, fidelity: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Mean ``n`` and covariance ``n x n``; new candidates get ids by their place in the list."""
-    rows = torch.arange(len(features))
-    ids = torch.where(candidate < 0, 1000 + rows % 12, candidate)
-    inputs = torch.cat([features, ids[:, None].double(), fidelity[:, None].double()], dim=1)
-    with torch.no_grad():
-        posterior = model.posterior(inputs)
-    return posterior.mean[:, 0], posterior.distribution.covariance_matrix
-
-
 @pytest.mark.parametrize("options", KINDS, ids=["both", "tanimoto", "counts", "trends"])
 def test_all_moments_agree_with_botorch(three_rungs: Dataset, options: dict[str, object]) -> None:
     surrogate = MultiFidelityGP(**options).fit(three_rungs, seed=0)  # type: ignore[arg-type]
-    features, candidate = some_queries(three_rungs)
-    n = len(features)
-    everything = features.repeat(3, 1), candidate.repeat(3), torch.arange(3).repeat_interleave(n)
-    mean, covariance = reference_moments(surrogate.to_botorch(), *everything)
-    scale = covariance.diagonal().max().item()
-
-    moments = surrogate.joint(features, candidate)
-    blocks = covariance.view(3, n, 3, n).diagonal(dim1=1, dim2=3)  # M x M x n
-    for ours, theirs in (
-        (moments.mean, mean.view(3, n).T),
-        (moments.variance, blocks.diagonal()),
-        (moments.target_covariance, blocks[:, 2].T),
-    ):
-        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-8 * scale)
-    torch.testing.assert_close(
-        surrogate.covariance(*everything), covariance, rtol=0, atol=1e-8 * scale
-    )
+    assert_moments_agree(surrogate, three_rungs)
 
 
 def test_what_is_known_about_a_candidate_counts_at_other_fidelities(three_rungs: Dataset) -> None:

@@ -1,0 +1,110 @@
+"""The nested initial design: how many candidates each fidelity is asked about, and which."""
+
+from collections.abc import Mapping, Sequence
+
+from mfal.budget import exact, fits, minus, total_cost
+from mfal.config import CampaignConfig
+from mfal.errors import BudgetError, ConfigError
+from mfal.types import Fidelity, Query
+
+
+def initial_counts(
+    config: CampaignConfig, ladder: Sequence[Fidelity], source: str = "configuration"
+) -> dict[str, int]:
+    """Fidelity -> how many candidates the initial design asks about there.
+
+    Either as `initial.queries` says, or by `initial.share` of the budget (see `counts_by_share`).
+
+    Raises:
+        BudgetError: if the share does not pay for one candidate at every fidelity.
+    """
+    initial = config.initial
+    if initial.queries is not None:
+        return {f.name: initial.queries[f.name] for f in ladder if f.name in initial.queries}
+    share = exact(initial.share or 0.0) * exact(config.budget.total)
+    once = total_cost(f.cost for f in ladder)
+    if not fits(once, float(share)):
+        raise BudgetError(
+            f"{source}: initial.share: {initial.share:g} of the budget is {float(share):g}, and "
+            f"one candidate at every fidelity costs {once:g}",
+            "raise initial.share or budget.total, or give counts in initial.queries",
+        )
+    return counts_by_share(float(share), ladder)
+
+
+def counts_by_share(amount: float, ladder: Sequence[Fidelity]) -> dict[str, int]:
+    """Fidelity -> count, nested, for at most `amount` campaign units in all.
+
+    One candidate is asked at every fidelity. What is left is parted equally among the
+    fidelities, so that a fidelity gets as many queries as its part pays for, but never more
+    than the one below it. What is left after that goes to the highest fidelity that it
+    pays for and that nesting allows, until it pays for nothing.
+
+    Args:
+        amount: At least the sum of the ladder's costs.
+        ladder: Fidelities by rising level.
+    """
+    rest = minus(amount, total_cost(f.cost for f in ladder))
+    part = exact(rest) / len(ladder)
+    counts: list[int] = []
+    for fidelity in ladder:
+        n = 1 + int(part // exact(fidelity.cost))
+        counts.append(min([n, *counts[-1:]]))
+    left = minus(amount, _price(counts, ladder))
+    while True:
+        open_rungs = [
+            i
+            for i, f in enumerate(ladder)
+            if fits(f.cost, left) and (i == 0 or counts[i] < counts[i - 1])
+        ]
+        if not open_rungs:
+            return {f.name: n for f, n in zip(ladder, counts, strict=True)}
+        counts[open_rungs[-1]] += 1
+        left = minus(left, ladder[open_rungs[-1]].cost)
+
+
+def missing_counts(wanted: Mapping[str, int], answered: Sequence[Query]) -> dict[str, int]:
+    """Fidelity -> how many of the wanted queries the ledger's answers do not make up."""
+    found = [q.fidelity for q in answered]
+    return {name: max(0, n - found.count(name)) for name, n in wanted.items()}
+
+
+def nested_design(
+    missing: Mapping[str, int],
+    ladder: Sequence[Fidelity],
+    asked: Sequence[Query],
+    fresh: Sequence[str],
+) -> list[Query]:
+    """Queries that make up what is missing, by rising level.
+
+    From the target down, a fidelity is asked about candidates that are asked at a higher one,
+    then about others that the ledger knows, then about fresh ones. With an empty ledger and
+    counts that do not rise with the level, all that are asked at a fidelity are asked below it.
+
+    Args:
+        asked: All queries in the ledger, by age; none of them is asked again.
+        fresh: Candidates that the ledger does not know.
+
+    Raises:
+        ConfigError: if there are too few candidates.
+    """
+    taken, known = set(asked), dict.fromkeys(q.key for q in asked)
+    above: dict[str, None] = {}
+    chosen: dict[str, list[str]] = {}
+    for fidelity in reversed(ladder):
+        name, n = fidelity.name, missing.get(fidelity.name, 0)
+        free = [k for k in dict.fromkeys([*above, *known, *fresh]) if Query(k, name) not in taken]
+        if len(free) < n:
+            raise ConfigError(
+                f"the initial design asks for {n} more candidates at {name}, and {len(free)} "
+                "different ones were found",
+                "ask for fewer: the problem's search space is small",
+            )
+        chosen[name] = free[:n]
+        above |= dict.fromkeys(chosen[name])
+        above |= dict.fromkeys(q.key for q in asked if q.fidelity == name)
+    return [Query(key, f.name) for f in ladder for key in chosen[f.name]]
+
+
+def _price(counts: Sequence[int], ladder: Sequence[Fidelity]) -> float:
+    return float(sum(exact(f.cost) * n for f, n in zip(ladder, counts, strict=True)))

@@ -1,0 +1,141 @@
+"""Tables of a user's own: CSV, parquet or a DataFrame, as rows that can be named in errors."""
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfal.errors import DataError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame as DataFrame
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is wrong with a cell and what would be right; column is empty for a whole row."""
+
+    row: int
+    column: str
+    what: str
+    right: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as it was given.
+
+    Attributes:
+        source: What to call it in errors.
+        columns: Names of its columns.
+        rows: Number of each row and its cells by column, None where one is empty. In a CSV file
+            the number is that of the line, the header being 1; elsewhere rows count from 1.
+    """
+
+    source: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, dict[str, object]], ...]
+
+
+def read_sheet(path: Path) -> Sheet:
+    """The table in a CSV or parquet file.
+
+    Raises:
+        DataError: for a file that cannot be read as one.
+        MissingDependencyError: for parquet without pyarrow.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise DataError(f"{path}: is neither .csv nor .parquet", "import a file of these two kinds")
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file", f"it was looked for at {path.resolve()}")
+    return _read_csv(path) if kind == ".csv" else _read_parquet(path)
+
+
+def frame_sheet(frame: "DataFrame", source: str) -> Sheet:
+    """A DataFrame's columns; its index is left out."""
+    columns = [str(name) for name in frame.columns]
+    _check_header(source, columns)
+    cells = zip(*(frame[name].tolist() for name in frame.columns), strict=True)
+    rows = [
+        (i, {c: None if _is_missing(v) else v for c, v in zip(columns, row, strict=True)})
+        for i, row in enumerate(cells, start=1)
+    ]
+    return Sheet(source, tuple(columns), tuple(rows))
+
+
+def refuse(source: str, complaints: Sequence[Complaint]) -> None:
+    """Raise DataError that names every complaint, by row; nothing if there are none."""
+    if not complaints:
+        return
+    rows = len({c.row for c in complaints})
+    lines = [
+        f"  row {c.row}{f', column {c.column}' if c.column else ''}: {c.what}; {c.right}"
+        for c in sorted(complaints, key=lambda c: c.row)[:_SHOWN]
+    ]
+    if len(complaints) > _SHOWN:
+        lines.append(f"  and {len(complaints) - _SHOWN} more")
+    said = f"{rows} row{'s' if rows > 1 else ''} cannot be imported, so nothing was"
+    raise DataError("\n".join([f"{source}: {said}:", *lines]), "mend these rows and import again")
+
+
+def _read_csv(path: Path) -> Sheet:
+    rows: list[tuple[int, dict[str, object]]] = []
+    wrong: list[Complaint] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            columns = next(reader, [])
+            _check_header(str(path), columns)
+            line = reader.line_num + 1
+            for cells in reader:
+                if len(cells) == len(columns):
+                    filled: list[object] = [cell if cell.strip() else None for cell in cells]
+                    rows.append((line, dict(zip(columns, filled, strict=True))))
+                elif cells:
+                    what = f"has {len(cells)} cells"
+                    right = f"the header has {len(columns)}; quote a cell that holds a comma"
+                    wrong.append(Complaint(line, "", what, right))
+                line = reader.line_num + 1
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read: {error}", "write it as CSV in UTF-8") from error
+    refuse(str(path), wrong)
+    return Sheet(str(path), tuple(columns), tuple(rows))
+
+
+def _read_parquet(path: Path) -> Sheet:
+    if find_spec("pyarrow") is None:
+        raise MissingDependencyError(
+            f"{path}: reading parquet needs the package pyarrow, which is not installed",
+            "pip install pyarrow, or write the file as CSV",
+        )
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path, engine="pyarrow")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {error}", "write it as parquet") from error
+    return frame_sheet(frame, str(path))
+
+
+def _check_header(source: str, columns: Sequence[str]) -> None:
+    twice = sorted(name for name, n in Counter(columns).items() if n > 1)
+    if twice:
+        raise DataError(
+            f"{source}: the column {', '.join(map(repr, twice))} stands twice", "keep one of them"
+        )
+
+
+def _is_missing(value: object) -> bool:
+    """None, pandas' NA and NaT, which differ from themselves or refuse to say, and NaN."""
+    return (
+        value is None
+        or type(value).__name__ in ("NAType", "NaTType")
+        or (isinstance(value, float) and math.isnan(value))
+    )

@@ -1,0 +1,261 @@
+"""Campaigns that begin with a user's own data, through the command line and the library."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mfal.campaign import open_campaign
+from mfal.config import CampaignConfig, parse_config
+from mfal.errors import DataError, LedgerError, MfalError
+from mfal.imports import import_file, import_frame
+from mfal.round import run_rounds
+from mfal.types import Outcome, Query
+from tests.integration.test_cli import mfal, write
+from tests.support import motif_settings
+
+MakeConfig = Callable[..., CampaignConfig]
+ReadCalls = Callable[[], list[str]]
+
+HEADER = "candidate,fidelity,agreement\n"
+WORDS = ["CCCCCCCC", "CCGTACGT", "GGGGGGGG", "TTTTTTTT", "CATTAGCA"]
+GOOD = HEADER + "CCCCCCCC,half,1\nCCCCCCCC,whole,2\nGGGGGGGG,whole,2\nTCGTACGT,half,3\n"
+
+
+def data(folder: Path, text: str, name: str = "mine.csv") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def counts(config: CampaignConfig, number: int) -> dict[str, int]:
+    with open_campaign(config) as campaign:
+        return Counter(o.query.fidelity for o in campaign.store.observations() if o.round == number)
+
+
+def test_a_campaign_goes_on_from_imported_data(tmp_path: Path, calls: ReadCalls) -> None:
+    settings = motif_settings(tmp_path)
+    config, mine = write(tmp_path, settings), data(tmp_path, GOOD)
+    done = mfal("import", config, str(mine), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "imported as round 0: 2 half, 2 whole (0 failed), cost 0" in done.stdout
+    assert "the initial design still asks: 10 half, 4 whole" in done.stdout
+    assert calls() == []
+
+    done = mfal("round", config, "--no-prefect", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for shown in ("imported data", "initial design", "round 2", "imported from mine.csv"):
+        assert shown in done.stdout, done.stdout
+    with open_campaign(parse_config(settings)) as campaign:
+        observations = campaign.store.observations()
+        rounds = campaign.store.rounds()
+        # 10 x 1 + 4 x 3 for the rest of the design, 12 for the batch.
+        assert campaign.store.spent() == 34
+    assert [(r.number, r.kind, r.finished) for r in rounds] == [
+        (0, "imported", True),
+        (1, "initial", True),
+        (2, "batch", True),
+    ]
+    assert rounds[1].record["initial"] == {
+        "wanted": {"half": 12, "whole": 6},
+        "imported": {"half": 2, "whole": 2},
+        "asked": {"half": 10, "whole": 4},
+    }
+    assert rounds[2].record["held_out"]["half"]["n"] == 12  # learnt from both
+    queries = [o.query for o in observations]
+    assert len(set(queries)) == len(queries)
+    own = [o.query for o in observations if o.round > 0]
+    assert sorted(calls()) == sorted(f"{q.fidelity} {q.key}" for q in own)
+    # Nested as far as the counts go: known candidates first.
+    assert {Query("GGGGGGGG", "half"), Query("TCGTACGT", "whole")} <= set(own)
+
+    again = mfal("import", config, str(data(tmp_path, GOOD, "copy.csv")), cwd=tmp_path)
+    assert again.returncode == 2
+    assert "copy.csv: was imported before, as round 0" in again.stderr
+    late = mfal("import", config, str(data(tmp_path, HEADER + "AAAAAAAA,half,1\n")), cwd=tmp_path)
+    assert late.returncode == 2
+    assert "campaign 'motif' has begun" in late.stderr and "another `name`" in late.stderr
+
+
+BAD = [
+    ("AAAA,half,1", "row 3, column candidate: ", "8"),
+    ("AAAAAAAX,half,1", "row 3, column candidate: ", "X"),
+    (",half,1", "row 3, column candidate: is empty; write the candidate's canonical text", ""),
+    ("AAAAAAAA,hafl,1", "row 3, column fidelity: 'hafl' is not on the ladder", "half or whole"),
+    ("AAAAAAAA,,1", "row 3, column fidelity: is empty", "write half or whole"),
+    ("AAAAAAAA,half,", "row 3, column agreement: is empty; write it in places", "column error"),
+    ("AAAAAAAA,half,many", "row 3, column agreement: 'many' is no finite number", "places"),
+    ("AAAAAAAA,half,nan", "row 3, column agreement: 'nan' is no finite number", "places"),
+    ("AAAAAAAA,half,inf", "row 3, column agreement: 'inf' is no finite number", "places"),
+    ("AAAAAAAA,half,1,1", "row 3: has 4 cells; the header has 3", ""),
+    ("CCCCCCCC,half,2", "row 3: says (2.0,) to 'CCCCCCCC' at half, and row 2 (1.0,)", "one answer"),
+]
+
+
+@pytest.mark.parametrize(("row", "message", "right"), BAD, ids=[row for row, _, _ in BAD])
+def test_a_bad_row_is_named_and_nothing_is_imported(
+    motif: MakeConfig, tmp_path: Path, row: str, message: str, right: str
+) -> None:
+    path = data(tmp_path, f"{HEADER}CCCCCCCC,half,1\n{row}\nGGGGGGGG,half,1\n")
+    with open_campaign(motif()) as campaign:
+        with pytest.raises(DataError) as raised:
+            import_file(campaign, path)
+        assert raised.value.message.startswith(f"{path}: 1 row cannot be imported")
+        assert message in raised.value.message and right in raised.value.message
+        assert campaign.store.rounds() == [] and campaign.store.asked() == set()
+
+
+def test_the_command_line_names_every_bad_row(tmp_path: Path) -> None:
+    config = write(tmp_path, motif_settings(tmp_path))
+    text = HEADER + "AAAA,half,1\nCCCCCCCC,half,1\nGGGGGGGG,third,x\n"
+    done = mfal("import", config, str(data(tmp_path, text)), cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    for expected in (
+        "mine.csv: 2 rows cannot be imported, so nothing was",
+        "row 2, column candidate",
+        "row 4, column fidelity: 'third' is not on the ladder; write half or whole",
+        "row 4, column agreement: 'x' is no finite number",
+        "hint:  mend these rows and import again",
+    ):
+        assert expected in done.stderr, done.stderr
+    with sqlite3.connect(tmp_path / "data" / "motif" / "ledger.db") as connection:
+        assert connection.execute("SELECT count(*) FROM queries").fetchone() == (0,)
+
+
+def test_missing_columns_are_named(motif: MakeConfig, tmp_path: Path) -> None:
+    path = data(tmp_path, "sequence,fidelity,agreement\n")
+    with open_campaign(motif()) as campaign:
+        with pytest.raises(DataError, match="has no column candidate; it has sequence") as raised:
+            import_file(campaign, path)
+        assert "candidate, fidelity, agreement" in raised.value.hint
+        with pytest.raises(DataError, match="holds no observation"):
+            import_file(campaign, data(tmp_path, HEADER))
+
+
+def test_failures_costs_repeats_and_other_columns(motif: MakeConfig, tmp_path: Path) -> None:
+    text = (
+        "note,cost,error,candidate,fidelity,agreement\n"
+        "a,0.5,,CCCCCCCC,half,1\n"
+        "b,,it broke,GGGGGGGG,whole,\n"
+        "c,,,TTTTTTTT,half,1.0\n"
+        "d,9,,CCCCCCCC,half,1\n"
+    )
+    with open_campaign(motif()) as campaign:
+        done = import_file(campaign, data(tmp_path, text))
+        assert (done.queries, done.failed, done.merged) == ({"half": 2, "whole": 1}, 1, 1)
+        assert done.cost == campaign.store.spent() == 0.5 and done.unused == ("note",)
+        first, second, _ = campaign.store.observations()
+        assert first.outcome == Outcome((1.0,), None, 0.0)
+        assert first.backend == "imported from mine.csv"
+        assert second.outcome.error == "it broke" and second.cost == 0
+        run_rounds(campaign, 1)
+        rounds = campaign.store.rounds()
+        # The failure is no answer, so the design still asks six at the target; not that one.
+        assert rounds[1].record["initial"]["asked"] == {"half": 10, "whole": 6}
+        assert rounds[0].record["imported"]["unused_columns"] == ["note"]
+        asked = [o.query for o in campaign.store.observations()]
+        assert asked.count(Query("GGGGGGGG", "whole")) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("CCCCCCCC,half,1,-1,", "column cost: '-1' is no finite number from zero up"),
+        ("CCCCCCCC,half,1,x,", "column cost: 'x' is no finite number from zero up"),
+        ("CCCCCCCC,half,1,,broke", "column agreement: '1' stands beside the error 'broke'"),
+    ],
+)
+def test_bad_costs_and_errors_are_named(
+    motif: MakeConfig, tmp_path: Path, rows: str, message: str
+) -> None:
+    path = data(tmp_path, f"candidate,fidelity,agreement,cost,error\n{rows}\n")
+    with open_campaign(motif()) as campaign, pytest.raises(DataError) as raised:
+        import_file(campaign, path)
+    assert message in raised.value.message
+
+
+def test_data_that_leave_no_money_for_the_design_are_refused(
+    motif: MakeConfig, tmp_path: Path
+) -> None:
+    text = "candidate,fidelity,agreement,cost\nCCCCCCCC,half,1,{}\n"
+    with open_campaign(motif()) as campaign:
+        # 29 of the design are left to pay, and the budget is 100.
+        with pytest.raises(MfalError, match=r"costs 71.5 and leaves 29 .* 100 of the budget"):
+            import_file(campaign, data(tmp_path, text.format(71.5)))
+        import_file(campaign, data(tmp_path, text.format(71)))
+        assert run_rounds(campaign, 1) == []
+        assert campaign.store.spent() == 100
+
+
+def test_a_second_table_adds_to_the_first_and_must_agree_with_it(
+    motif: MakeConfig, tmp_path: Path
+) -> None:
+    with open_campaign(motif()) as campaign:
+        import_file(campaign, data(tmp_path, GOOD))
+        with pytest.raises(LedgerError, match="was imported before, as round 0"):
+            import_file(campaign, data(tmp_path, GOOD, "copy.csv"))
+        with pytest.raises(DataError, match=r"and the ledger \(1\.0,\)"):
+            import_file(campaign, data(tmp_path, HEADER + "CCCCCCCC,half,0\n"))
+        more = import_file(campaign, data(tmp_path, HEADER + "CCCCCCCC,half,1\nAAAAAAAA,half,1\n"))
+        assert (more.round, more.merged, more.queries) == (1, 1, {"half": 1, "whole": 0})
+
+
+def test_a_design_that_was_imported_in_full_leads_straight_to_a_batch(
+    motif: MakeConfig, calls: ReadCalls
+) -> None:
+    config = motif(initial={"queries": {"half": 4, "whole": 3}})
+    rows: list[dict[str, Any]] = [
+        {"candidate": key, "fidelity": name, "agreement": float(i)}
+        for name in ("half", "whole")
+        for i, key in enumerate(WORDS)
+    ]
+    with open_campaign(config) as campaign:
+        done = import_frame(campaign, pd.DataFrame(rows), "measured in March")
+        assert done.queries == {"half": 5, "whole": 5}
+        assert run_rounds(campaign, 1) == [1]
+        imported, batch = campaign.store.rounds()
+        assert imported.record["imported"]["source"] == "measured in March"
+        assert batch.kind == "batch" and set(batch.record["initial"]["asked"].values()) == {0}
+    assert not {f"half {key}" for key in WORDS} & set(calls())
+    # The next process knows that it has begun.
+    with open_campaign(config) as campaign:
+        assert run_rounds(campaign, 1) == [2]
+        assert "initial" not in campaign.store.rounds()[2].record
+
+
+def test_rows_of_a_frame_are_named_too(motif: MakeConfig) -> None:
+    frame = pd.DataFrame({"candidate": [3], "fidelity": ["half"], "agreement": [True]})
+    with open_campaign(motif()) as campaign, pytest.raises(DataError) as raised:
+        import_frame(campaign, frame)
+    assert raised.value.message.startswith("DataFrame: 1 row cannot be imported")
+    assert "row 1, column candidate: 3 is not a text" in raised.value.message
+    assert "row 1, column agreement: True is no finite number" in raised.value.message
+
+
+def test_an_import_that_breaks_leaves_nothing(
+    motif: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_campaign(motif()) as campaign:
+
+        def breaks(*_: Any) -> Any:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr("mfal.store._answer", breaks)
+            with pytest.raises(KeyboardInterrupt):
+                import_file(campaign, data(tmp_path, GOOD))
+        assert campaign.store.rounds() == [] and campaign.store.asked() == set()
+        assert import_file(campaign, data(tmp_path, GOOD)).round == 0
+
+
+def test_a_share_of_the_budget_is_spent_on_the_design(motif: MakeConfig) -> None:
+    config = motif(initial={"share": 0.3})
+    with open_campaign(config) as campaign:
+        run_rounds(campaign, 1)
+        assert campaign.store.spent() == 42
+    # 30 as by hand: 15 x 1 + 5 x 3.
+    assert counts(config, 0) == {"half": 15, "whole": 5}
