@@ -134,12 +134,15 @@ class Problem:
             A function, so that looking at a problem does not import torch.
         describe: A line of text that shows a candidate next to its key, such as a
             folded structure; None where the key says it all.
+        draw: A picture of a candidate as the text of an SVG file, for tables and reports;
+            None where there is none.
     """
 
     name: str
     oracle: Oracle
     environment: "Callable[[], Environment]"
     describe: Callable[[str], str] | None = None
+    draw: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
         check_ladder(self.oracle.fidelities)
