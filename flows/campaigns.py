@@ -5,40 +5,80 @@ from Prefect's API.
 """
 
 import logging
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.deployments.runner import RunnerDeployment
+from prefect.runtime import flow_run
 from pydantic import Field
 
+from flows.live import LivePage
+from flows.names import run_name
 from flows.tasks import STEPS
 from mfal.campaign import open_campaign
 from mfal.config import NAME_PATTERN, CampaignConfig, load_config
 from mfal.errors import ConfigError
-from mfal.progress import Silent
 from mfal.round import run_rounds
+from mfal.stopping import stop_reason
 
 CONFIGS = Path("configs")
 
 log = logging.getLogger("mfal.flows")
 
 
-@flow(name="campaign", flow_run_name="{campaign}, rounds: {rounds}", persist_result=False)
+def _offer_names(schema: dict[str, Any]) -> None:
+    """Let the form offer the campaigns that there are, and the server refuse all others."""
+    schema["enum"] = sorted(named_campaigns())
+
+
+def served_run_name() -> str:
+    """Name of a served run, such as ``dna-aptamers round 7``."""
+    given = flow_run.parameters
+    config = named_campaigns().get(given["campaign"])
+    return given["campaign"] if config is None else run_name(config, given["rounds"])
+
+
+@flow(name="campaign", flow_run_name=served_run_name, persist_result=False)
 def campaign_flow(
-    campaign: Annotated[str, Field(pattern=NAME_PATTERN, description="Name of the campaign.")],
-    rounds: Annotated[int, Field(ge=1, description="Rounds to run.")] = 1,
+    campaign: Annotated[
+        str,
+        Field(
+            pattern=NAME_PATTERN,
+            description="Name of the campaign.",
+            json_schema_extra=_offer_names,
+        ),
+    ],
+    rounds: Annotated[
+        int | None,
+        Field(ge=1, description="Rounds to run; empty for as many as there may be."),
+    ] = 1,
+    budget: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Campaign units in all for this run, instead of budget.total; empty to "
+            "keep to the configuration.",
+        ),
+    ] = None,
 ) -> list[int]:
-    """Run rounds of the campaign of this name; ends early where the budget is spent."""
+    """Run rounds of the campaign of this name, until one of its limits is reached."""
     config = named_campaigns().get(campaign)
     if config is None:
         raise ConfigError(
             f"there is no campaign {campaign!r} in {CONFIGS}/",
             f"there are {', '.join(sorted(named_campaigns()))}",
         )
+    if budget is not None:
+        limited = config.budget.model_copy(update={"total": budget})
+        config = config.model_copy(update={"budget": limited})
     with open_campaign(config, campaign) as opened:
-        ended = run_rounds(opened, rounds, steps=STEPS, progress=Silent())
-        log.info("%s: rounds %s, spent %g", campaign, ended, opened.store.spent())
+        ended = run_rounds(opened, rounds, steps=STEPS, progress=LivePage(opened))
+        log.info("%s: ran rounds %s, spent %g", campaign, ended, opened.store.spent())
+        if rounds is None or len(ended) < rounds:
+            log.info("%s: no further round: %s", campaign, stop_reason(opened))
     return ended
 
 
@@ -59,13 +99,12 @@ def named_campaigns(folder: Path = CONFIGS) -> dict[str, CampaignConfig]:
 def deployment(config: CampaignConfig) -> RunnerDeployment:
     """The deployment of a campaign, with its schedule if it has one."""
     schedule = config.schedule
+    minutes = schedule.interval_minutes if schedule else None
     made = campaign_flow.to_deployment(
         name=config.name,
-        parameters={
-            "campaign": config.name,
-            "rounds": schedule.rounds if schedule else 1,
-        },
+        parameters={"campaign": config.name, "rounds": schedule.rounds if schedule else 1},
         cron=schedule.cron if schedule else None,
+        interval=None if minutes is None else timedelta(minutes=minutes),
         description=f"{config.problem.name}, budget {config.budget.total:g}",
     )
     if not isinstance(made, RunnerDeployment):  # to_deployment is a coroutine in async code

@@ -13,8 +13,10 @@ def main() -> None:
     # Imported here: settings must stand before Prefect is first imported.
     from prefect import serve
 
+    from flows.automations import ensure
     from flows.campaigns import deployment, named_campaigns
 
+    ensure()
     serve(*(deployment(config) for config in named_campaigns().values()))
 
 

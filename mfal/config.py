@@ -129,8 +129,34 @@ class ScoringConfig(_Frozen):
 class ScheduleConfig(_Frozen):
     """When a served campaign runs by itself."""
 
-    cron: str = Field(description="Times in cron notation, UTC, e.g. '0 3 * * *' for 3:00 daily.")
-    rounds: PositiveInt = Field(default=1, description="Rounds of one scheduled run.")
+    cron: str | None = Field(
+        default=None, description="Times in cron notation, UTC, e.g. '0 3 * * *' for 3:00 daily."
+    )
+    interval_minutes: PositiveFloat | None = Field(
+        default=None, description="Minutes from the start of one run to that of the next."
+    )
+    rounds: PositiveInt | None = Field(
+        default=1, description="Rounds of one scheduled run; null for as many as there may be."
+    )
+
+    @model_validator(mode="after")
+    def _one_rhythm(self) -> "ScheduleConfig":
+        if (self.cron is None) == (self.interval_minutes is None):
+            raise ValueError("give either schedule.cron or schedule.interval_minutes")
+        return self
+
+
+class StopConfig(_Frozen):
+    """What ends a campaign before its budget is spent."""
+
+    rounds: PositiveInt | None = Field(
+        default=None, description="Rounds in all, the initial design not counted; null: no limit."
+    )
+    value: float | None = Field(
+        default=None,
+        description="Value of the top-K mean at the target, in the objective's unit, that is "
+        "good enough; null: none is.",
+    )
 
 
 class CampaignConfig(_Frozen):
@@ -175,6 +201,7 @@ class CampaignConfig(_Frozen):
     schedule: ScheduleConfig | None = Field(
         default=None, description="When the campaign runs by itself under `make serve`."
     )
+    stop: StopConfig = StopConfig()
     top_k: PositiveInt = Field(default=10, description="K of the top-K mean that is reported.")
     threads: PositiveInt = Field(
         default=1,

@@ -24,6 +24,10 @@ class Progress(Protocol):
         """A round starts; 0 is the initial design."""
         ...
 
+    def end_round(self, number: int) -> None:
+        """Every answer of the round is in the ledger."""
+        ...
+
     def stage(self, stage: Stage) -> None:
         """A stage of the round starts."""
         ...
@@ -47,6 +51,9 @@ class Silent:
     def begin_round(self, number: int, kind: str) -> None:
         """Say nothing."""
 
+    def end_round(self, number: int) -> None:
+        """Say nothing."""
+
     def stage(self, stage: Stage) -> None:
         """Say nothing."""
 
@@ -58,3 +65,40 @@ class Silent:
 
     def spent(self, cost: float, budget: float) -> None:
         """Say nothing."""
+
+
+class Both:
+    """Two watchers of the same rounds."""
+
+    def __init__(self, first: Progress, second: Progress) -> None:
+        self._watchers = (first, second)
+
+    def begin_round(self, number: int, kind: str) -> None:
+        """Tell both."""
+        for watcher in self._watchers:
+            watcher.begin_round(number, kind)
+
+    def end_round(self, number: int) -> None:
+        """Tell both."""
+        for watcher in self._watchers:
+            watcher.end_round(number)
+
+    def stage(self, stage: Stage) -> None:
+        """Tell both."""
+        for watcher in self._watchers:
+            watcher.stage(stage)
+
+    def train(self, metrics: TrainMetrics) -> None:
+        """Tell both."""
+        for watcher in self._watchers:
+            watcher.train(metrics)
+
+    def scored(self, done: int, total: int) -> None:
+        """Tell both."""
+        for watcher in self._watchers:
+            watcher.scored(done, total)
+
+    def spent(self, cost: float, budget: float) -> None:
+        """Tell both."""
+        for watcher in self._watchers:
+            watcher.spent(cost, budget)

@@ -21,6 +21,7 @@ from mfal.learn import Fitted, fit, train
 from mfal.progress import Progress, Silent, Stage
 from mfal.propose import initial_design, propose
 from mfal.scoring import Scorer, scorer
+from mfal.stopping import stop_reason
 from mfal.types import Outcome, Query
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def run_rounds(
     steps: Steps = Steps(),
     progress: Progress | None = None,
 ) -> list[int]:
-    """Run n rounds, or until the budget is spent; returns the numbers of those that ended.
+    """Run n rounds, or until `stop_reason` has one; returns the numbers of those that ended.
 
     The initial design is made first where there is none, without what imported data make up
     of it. A round that an earlier process left unfinished is finished first, and counts as one
@@ -83,6 +84,7 @@ def run_rounds(
             if open_round is None and not begin_round(campaign, number, steps, watch, kind):
                 break
             finish_round(campaign, number, asker, steps, watch)
+            watch.end_round(number)
             if kind == "batch":
                 ended.append(number)
     return ended
@@ -111,13 +113,13 @@ def initial_record(campaign: Campaign) -> dict[str, dict[str, int]]:
 
 
 def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, kind: str) -> bool:
-    """Choose the queries of a new round and write them down; False if none can be paid for."""
+    """Choose the queries of a new round and write them down; False if there is to be none."""
     seed = derive_seed(campaign.config.seed, "round", number)
     record: dict[str, Any] = {}
     weights = None
     if kind == "initial":
         queries = initial_design(campaign, seed)
-    elif not affordable(campaign):
+    elif stop_reason(campaign):
         return False
     else:
         queries, record, weights = _choose(campaign, seed, steps, watch)
@@ -158,11 +160,6 @@ def finish_round(
         watch.spent(campaign.store.spent(), campaign.config.budget.total)
     watch.stage("append")
     campaign.store.finish_round(number)
-
-
-def affordable(campaign: Campaign) -> bool:
-    """Whether the budget still pays for the cheapest query."""
-    return any(fits(f.cost, campaign.left) for f in campaign.ladder)
 
 
 def _choose(

@@ -10,10 +10,11 @@ from mfal.config import CampaignConfig
 from mfal.imports import import_file
 from mfal.progress import Progress
 from mfal.round import initial_record, run_rounds
+from mfal.stopping import stop_reason
 from mfal.terminal import TerminalProgress, show_rounds
 
 Runner = Callable[[Campaign, int | None, Progress], list[int]]
-"""Runs n rounds of a campaign (None: until the budget is spent), returns their numbers."""
+"""Runs n rounds of a campaign (None: until it is over), returns their numbers."""
 
 
 def run_in_terminal(
@@ -22,7 +23,7 @@ def run_in_terminal(
     """Run rounds of the campaign of `config`, and show what came of them.
 
     Args:
-        rounds: How many; None for as many as the budget pays for.
+        rounds: How many; None for as many as there may be.
         source: Name of the configuration in errors, usually its file.
         runner: What runs them; the library itself by default.
     """
@@ -34,10 +35,8 @@ def run_in_terminal(
             ended = (runner or _run_in_library)(campaign, rounds, progress)
         show_rounds(console, campaign, ended)
         if rounds is None or len(ended) < rounds:
-            console.print(
-                f"The budget is spent: {campaign.left:g} of {config.budget.total:g} is left, "
-                "which buys no further query. Raise budget.total to go on."
-            )
+            why = stop_reason(campaign) or "nothing that was proposed can be bought"
+            console.print(f"No further round: {why}.", markup=False)
 
 
 def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:

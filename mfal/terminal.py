@@ -62,6 +62,9 @@ class TerminalProgress:
         self._bars.reset(self._score, visible=False, note="oracle calls")
         self._refresh()
 
+    def end_round(self, number: int) -> None:
+        """Leave the finished round as it stands; its tables follow when all have ended."""
+
     def stage(self, stage: Stage) -> None:
         """Mark the stage that runs."""
         name = self._heading.plain.partition("  ")[0]

@@ -87,7 +87,7 @@ def test_a_round_shows_its_batch_the_best_the_curve_and_the_ledger(tmp_path: Pat
 
     again = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
     assert again.returncode == 0
-    assert "The budget is spent" in again.stdout
+    assert "No further round: the budget is spent" in again.stdout
 
     report = mfal("report", write(tmp_path, settings), cwd=tmp_path)
     assert report.returncode == 0

@@ -1,0 +1,114 @@
+"""Rounds on Prefect's page: a line that lives while they run, a report when each ends."""
+
+import logging
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+
+from mfal.campaign import Campaign
+from mfal.gfn.base import TrainMetrics
+from mfal.progress import STAGES, Stage, training_line
+from mfal.report.markdown import batch_rows, round_markdown
+from mfal.report.snapshot import take
+
+log = logging.getLogger("mfal.flows")
+
+PAUSE = 1.0  # seconds between two updates of the live line
+
+
+class LivePage:
+    """Progress for the page of the flow run that it is made in.
+
+    The page only shows: whatever befalls it, the round goes on, and the log says so.
+    """
+
+    def __init__(self, campaign: Campaign) -> None:
+        self._campaign = campaign
+        self._artifact: UUID | None = None
+        self._updated = 0.0
+        self._round = ""
+        self._stage: Stage = "fit"
+        self._share = 0.0  # of the stage
+        self._notes: dict[str, str] = {}
+
+    def begin_round(self, number: int, kind: str) -> None:
+        """Say which round starts."""
+        self._round = "initial design" if kind == "initial" else f"round {number}"
+        self._notes = {}
+        self.stage("fit")
+
+    def end_round(self, number: int) -> None:
+        """Publish the round: its batch, the best candidates, and how the campaign stands."""
+        self._stage, self._share = "append", 1.0
+        self._show(at_once=True)
+        snapshot = take(self._campaign)
+        name = snapshot.name
+        report = round_markdown(snapshot, number)
+        rows = batch_rows(snapshot, number)
+        _attempt(
+            lambda: create_markdown_artifact(
+                report, key=f"{name}-round", description=f"{name}, {self._round}"
+            )
+        )
+        _attempt(
+            lambda: create_table_artifact(
+                rows,
+                key=f"{name}-batch",
+                description=f"Every query of {name}, {self._round}",
+            )
+        )
+
+    def stage(self, stage: Stage) -> None:
+        """Move on to a stage."""
+        self._stage, self._share = stage, 0.0
+        self._show(at_once=True)
+
+    def train(self, metrics: TrainMetrics) -> None:
+        """Show how training goes."""
+        self._share = metrics.step / metrics.steps
+        self._notes["train"] = (
+            f"training step {metrics.step} of {metrics.steps}, {training_line(metrics)}"
+        )
+        self._show()
+
+    def scored(self, done: int, total: int) -> None:
+        """Show how many queries are answered."""
+        self._share = done / max(total, 1)
+        self._notes["score"] = f"{done} of {total} oracle calls"
+        self._show()
+
+    def spent(self, cost: float, budget: float) -> None:
+        """Show the cost."""
+        self._notes["cost"] = f"cost {cost:g} of {budget:g}"
+        self._show()
+
+    def _show(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if not at_once and now - self._updated < PAUSE:
+            return
+        self._updated = now
+        percent = 100 * (STAGES.index(self._stage) + self._share) / len(STAGES)
+        line = "; ".join([f"{self._round}: {self._stage}", *self._notes.values()])
+        _attempt(lambda: self._send(percent, line))
+
+    def _send(self, percent: float, line: str) -> None:
+        if self._artifact is None:
+            key = f"{self._campaign.config.name}-progress"
+            made = create_progress_artifact(percent, key=key, description=line)
+            self._artifact = made if isinstance(made, UUID) else None  # a coroutine elsewhere
+        else:
+            update_progress_artifact(self._artifact, progress=percent, description=line)
+
+
+def _attempt(send: Callable[[], object]) -> None:
+    try:
+        send()
+    except Exception as error:
+        log.warning("the page could not be told: %s: %s", type(error).__name__, error)

@@ -1,0 +1,63 @@
+"""Axes in one style, and figures as bytes; no state of matplotlib's is touched."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Wong's palette (Nature Methods 8, 441, 2011), which the colour-blind can tell apart.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+GREY = "#8A8F98"
+
+
+def panels(n: int = 1) -> "tuple[Figure, list[Axes]]":
+    """An empty figure of n panels side by side."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2 * n, 3.5), layout="constrained")
+    axes = list(figure.subplots(1, n, squeeze=False)[0])
+    for one in axes:
+        one.spines[["top", "right"]].set_visible(False)
+        one.set_axisbelow(True)
+        one.grid(axis="y", color="#E5E7EB", linewidth=0.8)
+    return figure, axes
+
+
+def name_axes(axes: "Axes", title: str, x: str, y: str) -> None:
+    """Say what a panel shows."""
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=8)
+
+
+def add_legend(axes: "Axes") -> None:
+    """A legend without a frame."""
+    axes.legend(frameon=False, fontsize=8)
+
+
+def whole_rounds(axes: "Axes", numbers: Sequence[int]) -> None:
+    """Ticks at whole rounds only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(numbers) == 1:
+        axes.set_xlim(numbers[0] - 1, numbers[0] + 1)
+
+
+def to_bytes(figure: "Figure", kind: str = "png") -> bytes:
+    """The figure as a file of the given kind: png, svg or pdf."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=110)
+    return buffer.getvalue()
+
+
+def data_uri(content: bytes | str, kind: str) -> str:
+    """A picture (png or svg) as an address that a page shows without fetching anything."""
+    media = {"png": "image/png", "svg": "image/svg+xml"}[kind]
+    raw = content.encode() if isinstance(content, str) else content
+    return f"data:{media};base64,{base64.b64encode(raw).decode()}"

@@ -1,0 +1,128 @@
+"""A round in Markdown with its pictures inside it: readable offline, wherever it is shown."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from mfal.report.canvas import data_uri, to_bytes
+from mfal.report.figures import (
+    calibration_figure,
+    spending_figure,
+    top_k_figure,
+    training_figure,
+)
+from mfal.report.snapshot import Snapshot
+from mfal.types import Observation
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_ROWS = 12
+FIGURES: tuple[tuple[str, Callable[[Snapshot], "Figure | None"]], ...] = (
+    ("Top-K against cost", top_k_figure),
+    ("Cost by fidelity", spending_figure),
+    ("Surrogate on candidates left out", calibration_figure),
+    ("Sampler", training_figure),
+)
+
+
+def round_markdown(snapshot: Snapshot, number: int) -> str:
+    """What a round bought, the best so far, and the figures of the campaign until then."""
+    batch = in_order(snapshot, snapshot.of_round(number))
+    info = next(r for r in snapshot.rounds if r.number == number)
+    title = "initial design" if info.kind == "initial" else f"round {number}"
+    parts = [
+        f"# {snapshot.name}: {title}",
+        _summary(snapshot, batch),
+        f"## Best {min(MOST_ROWS, snapshot.top_k)} measured at {snapshot.target.name}",
+        _table(snapshot, snapshot.best(min(MOST_ROWS, snapshot.top_k)), with_round=True),
+        f"## Batch: {_counts(snapshot, batch)}",
+        _table(snapshot, batch[:MOST_ROWS], with_round=False),
+    ]
+    if len(batch) > MOST_ROWS:
+        parts.append(f"and {len(batch) - MOST_ROWS} more, in the artifact of the whole batch.")
+    for name, draw in FIGURES:
+        figure = draw(snapshot)
+        if figure is not None:
+            parts.append(f"![{name}]({data_uri(to_bytes(figure), 'png')})")
+    return "\n\n".join(parts) + "\n"
+
+
+def batch_rows(snapshot: Snapshot, number: int) -> list[dict[str, str | float | None]]:
+    """Every query of a round as a row of plain values."""
+    name = f"{snapshot.objective.name} ({snapshot.objective.unit})"
+    return [
+        {
+            "candidate": o.query.key,
+            "fidelity": o.query.fidelity,
+            name: None if o.outcome.values is None else o.outcome.values[0],
+            "cost": o.cost,
+            "seconds": round(o.outcome.seconds, 3),
+            "error": o.outcome.error,
+        }
+        for o in in_order(snapshot, snapshot.of_round(number))
+    ]
+
+
+def in_order(snapshot: Snapshot, batch: Iterable[Observation]) -> list[Observation]:
+    """The target fidelity first, then the best value first; failures last."""
+    rung = {f.name: i for i, f in enumerate(snapshot.ladder)}
+
+    def order(o: Observation) -> tuple[int, float, str]:
+        sign = snapshot.objective.sign
+        value = -math.inf if o.outcome.values is None else o.outcome.values[0] * sign
+        return -rung[o.query.fidelity], -value, o.query.key
+
+    return sorted(batch, key=order)
+
+
+def _summary(snapshot: Snapshot, batch: Sequence[Observation]) -> str:
+    objective, failed = snapshot.objective, sum(o.outcome.values is None for o in batch)
+    top = next((p.top_k for p in reversed(snapshot.curve()) if p.top_k is not None), None)
+    best = "" if top is None else f", top-{snapshot.top_k} mean **{top:.2f} {objective.unit}**"
+    return (
+        f"{snapshot.problem.name}. Spent **{snapshot.spent:g}** of {snapshot.budget:g}{best}; "
+        f"{failed} of {len(batch)} queries of this round failed."
+    )
+
+
+def _counts(snapshot: Snapshot, batch: Sequence[Observation]) -> str:
+    counts = {f.name: sum(o.query.fidelity == f.name for o in batch) for f in snapshot.ladder}
+    asked = ", ".join(f"{n} {name}" for name, n in reversed(counts.items()) if n)
+    return f"{asked}, cost {sum(o.cost for o in batch):g}"
+
+
+def _table(snapshot: Snapshot, rows: Sequence[Observation], *, with_round: bool) -> str:
+    drawn = snapshot.problem.draw is not None
+    objective = snapshot.objective
+    last = "round" if with_round else "cost"
+    header = ["", "candidate", "fidelity", f"{objective.name} ({objective.unit})", last]
+    lines = [header if drawn else header[1:]]
+    lines.append([":---"] * (len(lines[0]) - 2) + ["---:"] * 2)
+    for o in rows:
+        value = f"failed: {o.outcome.error}" if o.outcome.values is None else _value(o)
+        cells = [
+            f"`{o.query.key}`",
+            o.query.fidelity,
+            _plain(value),
+            str(o.round) if with_round else f"{o.cost:g}",
+        ]
+        lines.append([_picture(snapshot, o), *cells] if drawn else cells)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _value(observation: Observation) -> str:
+    values = observation.outcome.values or ()
+    return f"{values[0]:.3f}"
+
+
+def _picture(snapshot: Snapshot, observation: Observation) -> str:
+    draw = snapshot.problem.draw
+    if draw is None or observation.outcome.values is None:
+        return ""
+    return f"![]({data_uri(draw(observation.query.key), 'svg')})"
+
+
+def _plain(text: str) -> str:
+    """Text that stays in its cell."""
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,69 @@
+"""What is shown of a campaign, read off its ledger once."""
+
+from dataclasses import dataclass
+
+from mfal.campaign import Campaign
+from mfal.metrics import CurvePoint, best, curve
+from mfal.store import RoundInfo
+from mfal.types import Fidelity, Objective, Observation, Problem
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A campaign at one moment.
+
+    Attributes:
+        ladder: The fidelities at the campaign's costs, by rising level.
+        observations: Every answer, in the order of the ledger.
+        budget: Campaign units in all.
+    """
+
+    name: str
+    problem: Problem
+    ladder: tuple[Fidelity, ...]
+    rounds: tuple[RoundInfo, ...]
+    observations: tuple[Observation, ...]
+    top_k: int
+    budget: float
+    spent: float
+
+    @property
+    def objective(self) -> Objective:
+        """What is optimised."""
+        return self.problem.oracle.objectives[0]
+
+    @property
+    def target(self) -> Fidelity:
+        """The last rung of the ladder."""
+        return self.ladder[-1]
+
+    @property
+    def diagnosed(self) -> list[RoundInfo]:
+        """The rounds that a surrogate chose, with what was recorded of the choice."""
+        return [r for r in self.rounds if r.record.get("batch")]
+
+    def of_round(self, number: int) -> list[Observation]:
+        """What one round was answered."""
+        return [o for o in self.observations if o.round == number]
+
+    def best(self, k: int) -> list[Observation]:
+        """The k best measured at the target, best first."""
+        return best(self.observations, self.target.name, self.objective, k)
+
+    def curve(self) -> list[CurvePoint]:
+        """The top-K mean against cost, a point per round."""
+        return curve(self.observations, self.target.name, self.objective, self.top_k)
+
+
+def take(campaign: Campaign) -> Snapshot:
+    """The campaign as its ledger is now."""
+    return Snapshot(
+        name=campaign.config.name,
+        problem=campaign.problem,
+        ladder=campaign.ladder,
+        rounds=tuple(campaign.store.rounds()),
+        observations=tuple(campaign.store.observations()),
+        top_k=campaign.config.top_k,
+        budget=campaign.config.budget.total,
+        spent=campaign.store.spent(),
+    )

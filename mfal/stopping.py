@@ -1,0 +1,42 @@
+"""When a campaign is over: its budget, its rounds, or a value that is good enough."""
+
+from mfal.budget import fits
+from mfal.campaign import Campaign
+from mfal.metrics import top_k_mean
+
+
+def stop_reason(campaign: Campaign) -> str | None:
+    """Why no new round may begin, in words for a log; None where one may."""
+    return _budget_spent(campaign) or _rounds_done(campaign) or _value_reached(campaign)
+
+
+def _budget_spent(campaign: Campaign) -> str | None:
+    if any(fits(f.cost, campaign.left) for f in campaign.ladder):
+        return None
+    return (
+        f"the budget is spent: {campaign.left:g} of {campaign.config.budget.total:g} is left, "
+        "which buys no further query; raise budget.total to go on"
+    )
+
+
+def _rounds_done(campaign: Campaign) -> str | None:
+    limit = campaign.config.stop.rounds
+    done = sum(r.kind == "batch" for r in campaign.store.rounds())
+    if limit is None or done < limit:
+        return None
+    return f"{done} rounds are done, and stop.rounds is {limit}"
+
+
+def _value_reached(campaign: Campaign) -> str | None:
+    wanted, objective, k = campaign.config.stop.value, campaign.objective, campaign.config.top_k
+    if wanted is None:
+        return None
+    target = campaign.target.name
+    observations = campaign.store.observations()
+    measured = sum(
+        o.query.fidelity == target and o.outcome.values is not None for o in observations
+    )
+    reached = top_k_mean(observations, target, objective, k)
+    if reached is None or measured < k or reached * objective.sign < wanted * objective.sign:
+        return None
+    return f"the top-{k} mean is {reached:.4g} {objective.unit}, and stop.value is {wanted:g}"
