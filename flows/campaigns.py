@@ -7,11 +7,12 @@ from Prefect's API.
 import logging
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from prefect import flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runtime import flow_run
+from prefect.utilities.annotations import freeze
 from pydantic import Field
 
 from flows.live import LivePage
@@ -28,11 +29,6 @@ CONFIGS = Path("configs")
 log = logging.getLogger("mfal.flows")
 
 
-def _offer_names(schema: dict[str, Any]) -> None:
-    """Let the form offer the campaigns that there are, and the server refuse all others."""
-    schema["enum"] = sorted(named_campaigns())
-
-
 def served_run_name() -> str:
     """Name of a served run, such as ``dna-aptamers round 7``."""
     given = flow_run.parameters
@@ -42,29 +38,21 @@ def served_run_name() -> str:
 
 @flow(name="campaign", flow_run_name=served_run_name, persist_result=False)
 def campaign_flow(
-    campaign: Annotated[
-        str,
-        Field(
-            pattern=NAME_PATTERN,
-            description="Name of the campaign.",
-            json_schema_extra=_offer_names,
-        ),
-    ],
-    rounds: Annotated[
-        int | None,
-        Field(ge=1, description="Rounds to run; empty for as many as there may be."),
-    ] = 1,
-    budget: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            allow_inf_nan=False,
-            description="Campaign units in all for this run, instead of budget.total; empty to "
-            "keep to the configuration.",
-        ),
-    ] = None,
+    campaign: Annotated[str, Field(pattern=NAME_PATTERN)],
+    rounds: Annotated[int | None, Field(ge=1)] = 1,
+    budget: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None,
 ) -> list[int]:
-    """Run rounds of the campaign of this name, until one of its limits is reached."""
+    """Run rounds of the campaign of this name, until one of its limits is reached.
+
+    Args:
+        campaign: Name of the campaign.
+        rounds: Rounds to run; empty for as many as there may be.
+        budget: Campaign units in all, for this run, instead of budget.total; empty to keep to
+            the configuration.
+
+    Raises:
+        ConfigError: if there is no campaign of this name, or its configuration is wrong.
+    """
     config = named_campaigns().get(campaign)
     if config is None:
         raise ConfigError(
@@ -102,7 +90,7 @@ def deployment(config: CampaignConfig) -> RunnerDeployment:
     minutes = schedule.interval_minutes if schedule else None
     made = campaign_flow.to_deployment(
         name=config.name,
-        parameters={"campaign": config.name, "rounds": schedule.rounds if schedule else 1},
+        parameters={"campaign": freeze(config.name), "rounds": schedule.rounds if schedule else 1},
         cron=schedule.cron if schedule else None,
         interval=None if minutes is None else timedelta(minutes=minutes),
         description=f"{config.problem.name}, budget {config.budget.total:g}",

@@ -95,7 +95,8 @@ class LivePage:
             return
         self._updated = now
         percent = 100 * (STAGES.index(self._stage) + self._share) / len(STAGES)
-        line = "; ".join([f"{self._round}: {self._stage}", *self._notes.values()])
+        notes = [self._notes[name] for name in ("train", "score", "cost") if name in self._notes]
+        line = "; ".join([f"{self._round}: {self._stage}", *notes])
         _attempt(lambda: self._send(percent, line))
 
     def _send(self, percent: float, line: str) -> None:

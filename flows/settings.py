@@ -62,7 +62,7 @@ def is_healthy(url: str) -> bool:
     if urlsplit(url).scheme not in ("http", "https"):
         return False
     try:
-        with urlopen(f"{url}/health", timeout=2) as response:
+        with urlopen(f"{url}/health", timeout=10) as response:
             return bool(response.status == 200)
     except (URLError, OSError, ValueError):
         return False

@@ -1,19 +1,11 @@
 """Rounds under the real Prefect: its ephemeral server, and one that runs with schedules."""
 
-import json
-import os
 import re
-import socket
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 import yaml
@@ -21,6 +13,7 @@ import yaml
 from mfal.campaign import open_campaign
 from mfal.config import parse_config
 from mfal.round import run_rounds
+from tests.flows.servers import call, create_run, python, run_to_its_end, serving, wait_for
 from tests.support import ROOT, motif_settings
 
 # Asks a server on the same database for what it shows of the only run.
@@ -40,30 +33,6 @@ TRAINING_LINE = re.compile(
 )
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "None"}
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
-    return kept | {"PREFECT_HOME": str(folder / "prefect")} | more
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-def python(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
-    """Run Python in a folder, where Prefect has to start a server of its own."""
-    nowhere = {"MFAL_UI_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment(folder, **(nowhere | more)),
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
 
 
 def test_a_round_runs_as_a_flow_and_contacts_nobody(tmp_path: Path) -> None:
@@ -118,60 +87,12 @@ def test_under_prefect_too_an_error_of_the_user_is_a_message(tmp_path: Path) -> 
     assert (tmp_path / "calls.txt").read_text() == asked
 
 
-def call(url: str, body: Any = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = Request(url, data=data, headers={"Content-Type": "application/json"})
-    with urlopen(request, timeout=30) as response:
-        return json.loads(response.read() or b"null")
-
-
-def wait_for(what: str, found: Any, seconds: float = 120) -> Any:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if result := found():
-                return result
-        except OSError:
-            pass  # the server is not up yet
-        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-        time.sleep(0.5)
-
-
-@contextmanager
-def running(folder: Path, module: str, port: int) -> Iterator[None]:
-    with (folder / f"{module}.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            cwd=folder,
-            env=environment(folder, MFAL_UI_PORT=str(port), PYTHONPATH=str(ROOT)),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A server and a serving process with one scheduled campaign: address of the API, folder."""
     folder = tmp_path_factory.mktemp("served")
-    (folder / "configs").mkdir()
-    settings = motif_settings(folder, schedule={"cron": "0 3 * * *"})
-    (folder / "configs" / "motif.yaml").write_text(yaml.safe_dump(settings))
-    port = free_port()
-    api = f"http://127.0.0.1:{port}/api"
-    with running(folder, "flows.ui", port):
-        wait_for("server", lambda: call(f"{api}/health"))
-        with running(folder, "flows.serve", port):
-            wait_for("deployment", lambda: call(f"{api}/deployments/filter", {}))
-            yield api, folder
+    with serving(folder, motif_settings(folder, schedule={"cron": "0 3 * * *"})) as api:
+        yield api, folder
 
 
 def test_a_cron_deployment_gets_scheduled_runs(served: tuple[str, Path]) -> None:
@@ -198,14 +119,45 @@ def test_the_page_is_served_on_loopback_and_calls_its_own_port(served: tuple[str
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"campaign": "motif", "rounds": "many"}, {"campaign": "../motif"}, {"campaign": "os:system"}],
+    [
+        {"campaign": "motif", "rounds": "many"},
+        {"campaign": "motif", "rounds": 0},
+        {"campaign": "motif", "budget": -1},
+        {"campaign": "another"},
+        {"campaign": "../motif"},
+        {"campaign": "os:system"},
+    ],
 )
 def test_bad_parameters_are_refused_before_anything_runs(
     served: tuple[str, Path], parameters: dict[str, Any]
 ) -> None:
     with pytest.raises(HTTPError) as refused:
-        call(_create(served[0]), {"parameters": parameters})
-    assert refused.value.code in (409, 422)
+        call(create_run(served[0]), {"parameters": parameters})
+    assert refused.value.code == 409
+    (field,) = [name for name, value in parameters.items() if value != "motif"]
+    assert f"Validation failed for field '{field}'" in refused.value.read().decode()
+
+
+@pytest.mark.parametrize(
+    ("campaign", "reason"),
+    [
+        pytest.param(
+            "another", "there is no campaign 'another' in configs/", marks=pytest.mark.slow
+        ),
+        ("../configs/motif", "String should match pattern"),
+    ],
+)
+def test_a_run_refuses_them_too_where_a_client_has_told_the_server_not_to(
+    served: tuple[str, Path], campaign: str, reason: str
+) -> None:
+    final = run_to_its_end(served[0], {"campaign": campaign}, enforce_parameter_schema=False)
+    assert final["state_type"] == "FAILED"
+    assert reason in final["state"]["message"]
+    assert not [run for run in call(f"{served[0]}/task_runs/filter", {}) if is_of(run, final)]
+
+
+def is_of(task_run: Any, flow_run: Any) -> bool:
+    return bool(task_run["flow_run_id"] == flow_run["id"])
 
 
 def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
@@ -217,9 +169,29 @@ def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
     wait_for("line on training", lambda: training_lines(api, final["id"]))
     assert "step 10 of 10" not in (folder / "flows.serve.log").read_text()
 
-    final = run_to_its_end(api, {"campaign": "another", "rounds": 1})
-    assert final["state_type"] == "FAILED"
-    assert "there is no campaign 'another'" in final["state"]["message"]
+    assert final["name"] == "motif round 1"
+    of_run = {"artifacts": {"flow_run_id": {"any_": [final["id"]]}}}
+    published = call(f"{api}/artifacts/filter", of_run)
+    told = {(a["key"], a["description"]) for a in published if a["type"] != "progress"}
+    assert told == {
+        ("motif-round", "motif, initial design"),
+        ("motif-batch", "Every query of motif, initial design"),
+        ("motif-round", "motif, round 1"),
+        ("motif-batch", "Every query of motif, round 1"),
+    }
+    (live,) = [a for a in published if a["type"] == "progress"]
+    assert live["data"] == 100
+    assert live["description"].startswith("round 1: append; ")
+
+
+@pytest.mark.slow
+def test_a_budget_for_one_run_ends_it_early(served: tuple[str, Path]) -> None:
+    api, folder = served
+    final = run_to_its_end(api, {"campaign": "motif", "rounds": None, "budget": 55})
+    assert final["state_type"] == "COMPLETED"
+    with sqlite3.connect(folder / "data" / "motif" / "ledger.db") as ledger:
+        (spent,) = ledger.execute("SELECT sum(cost) FROM outcomes").fetchone()
+    assert spent == 55
 
 
 def training_lines(api: str, flow_run: str) -> list[str]:
@@ -227,19 +199,3 @@ def training_lines(api: str, flow_run: str) -> list[str]:
     lines = call(f"{api}/logs/filter", {"logs": {"flow_run_id": {"any_": [flow_run]}}})
     said = [line["message"] for line in lines if line["name"] == "mfal.learn"]
     return [line for line in said if TRAINING_LINE.match(line)]
-
-
-def _create(api: str) -> str:
-    (deployment,) = wait_for("deployment", lambda: call(f"{api}/deployments/filter", {}))
-    return f"{api}/deployments/{deployment['id']}/create_flow_run"
-
-
-def run_to_its_end(api: str, parameters: dict[str, Any]) -> Any:
-    # The server answers 503 while its database is busy, and is asked again.
-    run = wait_for("run", lambda: call(_create(api), {"parameters": parameters}))
-
-    def ended() -> Any:
-        state = call(f"{api}/flow_runs/{run['id']}")
-        return state["state_type"] in ("COMPLETED", "FAILED", "CRASHED") and state
-
-    return wait_for("end of the run", ended, 180)

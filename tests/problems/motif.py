@@ -81,4 +81,14 @@ def problem(
         return SequenceEnvironment(alphabet="ACGT", length=len(MOTIF))
 
     path = Path(calls) if calls else None
-    return Problem("motif", MotifOracle(path, slow, trouble, backend), environment)
+    oracle = MotifOracle(path, slow, trouble, backend)
+    return Problem("motif", oracle, environment, draw=draw)
+
+
+def draw(key: str) -> str:
+    """The word as an SVG, its places that agree with the motif in green."""
+    letters = "".join(
+        f'<text x="{12 * i + 2}" y="16" fill="{"green" if a == b else "grey"}">{a}</text>'
+        for i, (a, b) in enumerate(zip(key, MOTIF, strict=True))
+    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" width="100" height="24">{letters}</svg>'

@@ -1,0 +1,114 @@
+"""Prefect's real server and a real serving process, for tests to start and to ask."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import yaml
+
+from tests.support import ROOT
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT")}
+    return kept | {"PREFECT_HOME": str(folder / "prefect")} | more
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def python(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python in a folder, where Prefect has to start a server of its own."""
+    nowhere = {"MFAL_UI_PORT": str(free_port()), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=environment(folder, **(nowhere | more)),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def call(url: str, body: Any = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = Request(url, data=data, headers={"Content-Type": "application/json"})
+    with urlopen(request, timeout=30) as response:
+        return json.loads(response.read() or b"null")
+
+
+def wait_for(what: str, found: Any, seconds: float = 120) -> Any:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if result := found():
+                return result
+        except OSError:
+            pass  # the server is not up yet
+        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
+        time.sleep(0.5)
+
+
+@contextmanager
+def running(folder: Path, module: str, port: int) -> Iterator[None]:
+    with (folder / f"{module}.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            cwd=folder,
+            env=environment(folder, MFAL_UI_PORT=str(port), PYTHONPATH=str(ROOT)),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def serving(folder: Path, *campaigns: dict[str, Any]) -> Iterator[str]:
+    """A server, and a process that serves these campaigns in a folder: address of the API."""
+    (folder / "configs").mkdir()
+    for settings in campaigns:
+        (folder / "configs" / f"{settings['name']}.yaml").write_text(yaml.safe_dump(settings))
+    port = free_port()
+    api = f"http://127.0.0.1:{port}/api"
+    with running(folder, "flows.ui", port):
+        wait_for("server", lambda: call(f"{api}/health"))
+        with running(folder, "flows.serve", port):
+            deployed = f"{api}/deployments/filter"
+            wait_for("deployments", lambda: len(call(deployed, {})) == len(campaigns))
+            yield api
+
+
+def create_run(api: str) -> str:
+    (deployment,) = wait_for("deployment", lambda: call(f"{api}/deployments/filter", {}))
+    return f"{api}/deployments/{deployment['id']}/create_flow_run"
+
+
+def run_to_its_end(api: str, parameters: dict[str, Any], **more: Any) -> Any:
+    # The server answers 503 while its database is busy, and is asked again.
+    asked = {"parameters": parameters} | more
+    run = wait_for("run", lambda: call(create_run(api), asked))
+
+    def ended() -> Any:
+        state = call(f"{api}/flow_runs/{run['id']}")
+        return state["state_type"] in ("COMPLETED", "FAILED", "CRASHED") and state
+
+    return wait_for("end of the run", ended, 180)

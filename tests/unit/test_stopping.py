@@ -1,0 +1,66 @@
+from collections.abc import Callable
+
+import pytest
+
+from mfal.campaign import open_campaign
+from mfal.config import CampaignConfig, parse_config
+from mfal.errors import ConfigError
+from mfal.metrics import top_k_mean
+from mfal.round import run_rounds
+from mfal.stopping import stop_reason
+
+
+def test_a_campaign_goes_on_until_its_budget_buys_nothing(
+    motif: Callable[..., CampaignConfig],
+) -> None:
+    with open_campaign(motif(budget__total=54.5)) as campaign:
+        assert stop_reason(campaign) is None
+        assert run_rounds(campaign, None) == [1, 2]
+        assert campaign.store.spent() == 54
+        assert stop_reason(campaign) == (
+            "the budget is spent: 0.5 of 54.5 is left, which buys no further query; raise "
+            "budget.total to go on"
+        )
+
+
+def test_a_campaign_ends_after_its_rounds(motif: Callable[..., CampaignConfig]) -> None:
+    with open_campaign(motif(stop__rounds=2)) as campaign:
+        assert run_rounds(campaign, 5) == [1, 2]
+        assert stop_reason(campaign) == "2 rounds are done, and stop.rounds is 2"
+        assert run_rounds(campaign, 5) == []
+
+
+def test_a_campaign_ends_when_its_top_k_is_good_enough(
+    motif: Callable[..., CampaignConfig],
+) -> None:
+    config = motif(stop__value=4.0, top_k=2)
+    with open_campaign(config) as campaign:
+        ended = run_rounds(campaign, None)
+        why = stop_reason(campaign)
+        seen = campaign.store.observations()
+        target, objective = campaign.target.name, campaign.objective
+    assert why is not None and why.endswith("places, and stop.value is 4")
+    before = [o for o in seen if o.round < ended[-1]]
+    reached, short = (top_k_mean(o, target, objective, 2) for o in (seen, before))
+    assert reached is not None and short is not None
+    assert short < 4 <= reached
+
+
+def test_a_value_to_be_minimised_is_reached_from_above(
+    motif: Callable[..., CampaignConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mfal.types import Objective
+    from tests.problems.motif import MotifOracle
+
+    monkeypatch.setattr(MotifOracle, "objectives", (Objective("agreement", "places", "min"),))
+    with open_campaign(motif(stop__value=-1.0, budget__total=54)) as campaign:
+        run_rounds(campaign, 1)
+        assert stop_reason(campaign) is None  # no value lies below zero
+
+
+def test_a_schedule_has_one_rhythm(motif: Callable[..., CampaignConfig]) -> None:
+    settings = motif().model_dump(mode="json")
+    for schedule in ({}, {"cron": "0 3 * * *", "interval_minutes": 5}):
+        with pytest.raises(ConfigError, match=r"schedule\.cron or schedule\.interval_minutes"):
+            parse_config(settings | {"schedule": schedule})
+    assert parse_config(settings | {"schedule": {"interval_minutes": 90}}).schedule
