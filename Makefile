@@ -62,6 +62,9 @@ bench: $(READY) ## Run all benchmarks (half an hour and more) and write them int
 	$(BIN)/python -m tests.benchmarks.engine
 	$(BIN)/python -m tests.benchmarks.memory
 	$(BIN)/python -m tests.benchmarks.acquisition
+	$(BIN)/python -m tests.benchmarks.prediction
+	$(BIN)/python -m tests.benchmarks.growth
+	$(BIN)/python -m tests.benchmarks.calibration
 	$(BIN)/python -m tests.benchmarks.ledger
 	$(BIN)/python -m tests.benchmarks.ablation
 	$(BIN)/python -m tests.benchmarks.campaign

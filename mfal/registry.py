@@ -35,6 +35,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     "features": {
         "kmers": "mfal.features.kmers:KmerCounts",
         "stems": "mfal.features.stems:StemSummary",
+        "morgan": "mfal.features.morgan:MorganCounts",
     },
     "surrogate": {
         "gp": "mfal.surrogate.gp:MultiFidelityGP",

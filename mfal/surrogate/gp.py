@@ -165,7 +165,9 @@ class MultiFidelityGP:
         weights = inverse.T @ (inverse @ residual)
         miss, variance = leave_candidates_out(inverse, weights, p.data.candidate)
         observed = p.data.utility
-        return HeldOut(observed - miss * units, variance * units.square(), observed, rung)
+        mean, variance = observed - miss * units, variance * units.square()
+        given = p.order.argsort()
+        return HeldOut(mean[given], variance[given], observed[given], rung[given])
 
     def diagnostics(self) -> dict[str, float]:
         """Figures for the round's record; variances as shares of the target's prior variance.

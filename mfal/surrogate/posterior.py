@@ -1,6 +1,6 @@
 """The conditioned process: exact in its mean and covariances, at any number of points."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,7 +23,8 @@ class Posterior:
         kernel: Compares candidates.
         h: Hyperparameters, in standardised units.
         scale: The lines from standardised units to utilities.
-        data: The observations.
+        data: The observations, in the order of their fidelities.
+        order: Place of each of them in the data as they were given, ``N``.
         factor: Lower Cholesky factor of the covariance of the noisy observations, ``N x N``.
         predictor: What is cached to predict candidates one by one.
         jitter: Variance that was added to the diagonal, 0 where none was needed.
@@ -33,6 +34,7 @@ class Posterior:
     h: Hyperparameters
     scale: UtilityScale
     data: Dataset
+    order: Tensor
     factor: Tensor
     predictor: Predictor
     jitter: float
@@ -59,6 +61,13 @@ class Posterior:
         Raises:
             SurrogateError: The covariance of the observations cannot be factorised.
         """
+        order = data.fidelity.argsort(stable=True)
+        data = replace(
+            data,
+            candidate=data.candidate[order],
+            fidelity=data.fidelity[order],
+            utility=data.utility[order],
+        )
         covariance = observed_covariance(kernel, h, data)
         factor, jitter = factorise(covariance)
         residual = scale.standardise(data.utility, data.fidelity) - h.offset[data.fidelity]
@@ -73,7 +82,7 @@ class Posterior:
             whitener = subspace.whitener
             own = OwnRows.of(covariance, subspace, data)
         predictor = Predictor.make(kernel, h, scale, data, weights, whitener, own)
-        return cls(kernel, h, scale, data, factor, predictor, jitter)
+        return cls(kernel, h, scale, data, order, factor, predictor, jitter)
 
     def joint(self, features: Tensor, candidate: Tensor) -> JointMoments:
         """Moments of ``n x p`` `features`; -1 in `candidate` is one never queried."""

@@ -1,6 +1,7 @@
 """The fast joint predictor: everything that can be computed once is cached."""
 
 from dataclasses import dataclass, fields, is_dataclass, replace
+from itertools import pairwise
 from typing import TypeVar, cast
 
 import torch
@@ -14,7 +15,8 @@ from mfal.surrogate.scaling import UtilityScale
 from mfal.surrogate.subspace import OwnRows
 
 _CHUNK_BYTES = 2**25
-_LONGEST_CHUNK = 1024
+_LONGEST_CHUNK = 512
+_ROWS = 256  # of a triangle that are multiplied at a time
 _LEAST_VARIANCE = 1e-10
 
 T = TypeVar("T")
@@ -24,9 +26,12 @@ T = TypeVar("T")
 class Predictor:
     """Predicts candidates one by one, in any precision and on any device.
 
-    Whatever the fidelity, the covariance of a candidate x with the observations is
-    ``S_m k_x(x, candidates)`` plus its nugget, so both the mean and the whitened covariance
-    W k are one product of k_x with a matrix that is made once per fidelity.
+    A variance is that of the prior less ``|W k|^2``, for the covariance k of a query with the
+    observations and W^T W the inverse of theirs. Between a query at fidelity m and the
+    observations at p, k is ``S[m, p] k_x``. So W k_x is computed once, apart for the columns of
+    each p, and gives W k at every fidelity by sums. With the observations in the order of
+    their fidelities W is lower triangular; without the half of it that is zero, all fidelities
+    together take N^2 / 2 products a candidate.
 
     Attributes:
         kernel: Compares candidates.
@@ -34,12 +39,12 @@ class Predictor:
         scale: The lines from standardised units to utilities.
         features: Of the training candidates, ``c x p``.
         candidate: Training candidate of each observation, ``N``.
-        fidelity: Rung of each observation, ``N``.
+        fidelity: Rung of each observation, ``N``, never falling.
+        bounds: Where the observations of each rung begin, and N at the end: ``M + 1`` places.
         weights: Inverse covariance of the observations times their residuals, ``N``.
-        whitener: W, ``r x N``, with W^T W the inverse covariance (r = N) or the part of it
-            in a subspace.
+        whitener: W, ``r x N``: the inverse of the lower Cholesky factor of the covariance of
+            the observations (r = N), or what whitens it in a subspace.
         mean_map: k_x to means, ``c x M``.
-        white_map: k_x to whitened covariances, ``M x r x c``.
         own: What is conditioned on beside a subspace; None where r = N.
     """
 
@@ -49,10 +54,10 @@ class Predictor:
     features: Tensor
     candidate: Tensor
     fidelity: Tensor
+    bounds: tuple[int, ...]
     weights: Tensor
     whitener: Tensor
     mean_map: Tensor
-    white_map: Tensor
     own: OwnRows | None
 
     @classmethod
@@ -66,14 +71,13 @@ class Predictor:
         whitener: Tensor,
         own: OwnRows | None,
     ) -> "Predictor":
-        """From the parts of a conditioned process, in float64 on the CPU."""
-        by_fidelity = h.smooth[:, data.fidelity]
-        c, n_fidelities = len(data.keys), data.n_fidelities
-        mean_map = torch.zeros(c, n_fidelities, dtype=torch.float64)
-        mean_map.index_add_(0, data.candidate, (by_fidelity * weights).T)
-        white_map = torch.zeros(n_fidelities, len(whitener), c, dtype=torch.float64)
-        for rung in range(n_fidelities):
-            white_map[rung].index_add_(1, data.candidate, whitener * by_fidelity[rung])
+        """From the parts of a conditioned process, in float64 on the CPU.
+
+        The observations in `data` are in the order of their fidelities.
+        """
+        mean_map = torch.zeros(len(data.keys), data.n_fidelities, dtype=torch.float64)
+        mean_map.index_add_(0, data.candidate, (h.smooth[:, data.fidelity] * weights).T)
+        count = torch.bincount(data.fidelity, minlength=data.n_fidelities)
         return cls(
             kernel=kernel,
             h=h,
@@ -81,10 +85,10 @@ class Predictor:
             features=data.features,
             candidate=data.candidate,
             fidelity=data.fidelity,
+            bounds=(0, *count.cumsum(0).tolist()),
             weights=weights,
             whitener=whitener,
             mean_map=mean_map,
-            white_map=white_map,
             own=own,
         )
 
@@ -118,58 +122,88 @@ class Predictor:
         )
 
     def _chunk(self) -> int:
-        widest = max(len(self.features), len(self.whitener))
+        widest = max(len(self.features), len(self.candidate))
         fitting = _CHUNK_BYTES // (widest * self.features.element_size())
         return max(1, min(_LONGEST_CHUNK, fitting))
 
     def _block(self, features: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Standardised mean, variance and covariance with the target, each ``n x M``."""
-        h, n_fidelities = self.h, len(self.h.offset)
-        similarity = self.kernel.geometry(features, self.features).gram(h)
+        h = self.h
+        similarity = self.kernel.geometry(self.features, features).gram(h)
         known = (candidate >= 0).nonzero()[:, 0]
-        mean = similarity @ self.mean_map + h.offset
-        if len(known) > 0:
-            nugget = self._same(candidate[known])
-            mean[known] += nugget @ (h.nugget[:, self.fidelity] * self.weights).T
+        same = (self.candidate[:, None] == candidate[known]).to(similarity.dtype)
+        mean = similarity.T @ self.mean_map + h.offset
+        mean[known] += same.T @ (h.nugget[:, self.fidelity] * self.weights).T
         diagonal = self.kernel.diagonal(features, h)[:, None]
         variance = diagonal * h.smooth.diagonal() + h.nugget.diagonal()
         covariance = diagonal * h.smooth[-1] + h.nugget[-1]
-        target = self._white(similarity, candidate, n_fidelities - 1)
-        for rung in range(n_fidelities - 1):
-            white = self._white(similarity, candidate, rung)
-            variance[:, rung] -= torch.linalg.vecdot(white, white)
-            covariance[:, rung] -= torch.linalg.vecdot(white, target)
-        variance[:, -1] -= torch.linalg.vecdot(target, target)
-        variance.clamp_(min=_LEAST_VARIANCE)
+        white = self._white(similarity, known, same)
+        explained, shared = _products(white)
+        if self.own is not None:
+            extra = self._own_white(self.own, similarity, white, candidate, known)
+            explained[known] += _products(extra)[0]
+            shared[known] += _products(extra)[1]
+        variance = (variance - explained).clamp(min=_LEAST_VARIANCE)
+        covariance -= shared
         covariance[:, -1] = variance[:, -1]
         return mean, variance, covariance
 
-    def _same(self, candidate: Tensor) -> Tensor:
-        """1 where an observation is of that candidate, ``n x N``."""
-        return (candidate[:, None] == self.candidate[None, :]).to(self.features.dtype)
+    def _white(self, similarity: Tensor, known: Tensor, same: Tensor) -> Tensor:
+        """W times the covariances of n queries with the observations, ``M x r x n``.
 
-    def _white(self, similarity: Tensor, candidate: Tensor, rung: int) -> Tensor:
-        """W times the covariance of queries at `rung` with the observations, ``n x r``.
-
-        Beside a subspace there are columns for a candidate's own observations.
+        Args:
+            similarity: k_x of training candidates and queries, ``c x n``.
+            known: Places among the queries of k training candidates.
+            same: 1 where an observation is of that candidate, ``N x k``.
         """
-        white = similarity @ self.white_map[rung].T
-        known = (candidate >= 0).nonzero()[:, 0]
-        if len(known) > 0:
-            nugget = self.h.nugget[rung, self.fidelity]
-            white[known] += (self._same(candidate[known]) * nugget) @ self.whitener.T
-        if self.own is None:
-            return white
+        n, m = similarity.shape[1], len(self.bounds) - 1
+        columns = torch.cat([similarity.index_select(0, self.candidate), same], dim=1)
+        white = similarity.new_zeros(m, len(self.whitener), n)
+        of_known = similarity.new_zeros(m, len(self.whitener), len(known))
+        for rung in range(m):
+            first, product = self._multiply(rung, columns)
+            smooth, nugget = (b[:, rung, None, None] for b in (self.h.smooth, self.h.nugget))
+            white[:, first:].addcmul_(smooth, product[:, :n])
+            of_known[:, first:].addcmul_(nugget, product[:, n:])
+        white[:, :, known] += of_known
+        return white
+
+    def _multiply(self, rung: int, columns: Tensor) -> tuple[int, Tensor]:
+        """The columns of W at one rung times the rows there of ``N x a`` `columns`.
+
+        Returns:
+            The first row of W that is not zero at the rung, and the product from there on.
+        """
+        begin, end = self.bounds[rung], self.bounds[rung + 1]
+        if self.own is not None:
+            return 0, self.whitener[:, begin:end] @ columns[begin:end]
+        product = columns.new_empty(len(columns) - begin, columns.shape[1])
+        edges = [*range(begin, end, _ROWS), end, len(columns)]
+        for top, bottom in pairwise(edges):
+            stop = min(bottom, end)
+            rows = self.whitener[top:bottom, begin:stop]
+            torch.mm(rows, columns[begin:stop], out=product[top - begin : bottom - begin])
+        return begin, product
+
+    def _own_white(
+        self, own: OwnRows, similarity: Tensor, white: Tensor, candidate: Tensor, known: Tensor
+    ) -> Tensor:
+        """What the own observations of k known candidates add to `_white`, ``M x q x k``."""
         place = candidate[known]
-        rows = self.own.rows[place]
-        at = similarity[known].gather(1, self.candidate[rows])
+        rows = own.rows[place]
+        at = similarity[self.candidate[rows], known[:, None]]
         fidelity = self.fidelity[rows]
-        prior = self.h.smooth[rung, fidelity] * at + self.h.nugget[rung, fidelity]
-        explained = (self.own.loadings[place] @ white[known][:, :, None])[:, :, 0]
-        left = torch.where(self.own.present[place], prior - explained, 0.0)
-        extra = white.new_zeros(len(white), rows.shape[1])
-        extra[known] = (self.own.whitener[place] @ left[:, :, None])[:, :, 0]
-        return torch.cat([white, extra], dim=1)
+        prior = self.h.smooth[:, fidelity] * at + self.h.nugget[:, fidelity]
+        explained = torch.einsum("kqr,mrk->mkq", own.loadings[place], white[:, :, known])
+        left = torch.where(own.present[place], prior - explained, 0.0)
+        return torch.einsum("kqs,mks->mqk", own.whitener[place], left)
+
+
+def _products(white: Tensor) -> tuple[Tensor, Tensor]:
+    """Squares of ``M x r x n`` columns and their products with the target's, ``n x M`` each."""
+    explained = torch.linalg.vecdot(white, white, dim=1)
+    shared = torch.linalg.vecdot(white[:-1], white[-1:], dim=1)
+    return explained.T, torch.cat([shared, explained[-1:]]).T
 
 
 def moved(part: T, dtype: torch.dtype, device: str) -> T:

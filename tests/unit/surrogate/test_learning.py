@@ -81,7 +81,7 @@ def plain_correlation(data: Dataset) -> float:
     torch.manual_seed(0)
     width = data.features.shape[1]
     tasks = IndexKernel(2, rank=2, active_dims=(width,))
-    features = data.features / data.features.std(dim=0)
+    features = data.features / data.features.std(dim=0).clamp(min=1e-6)
     inputs = torch.cat([features[data.candidate], data.fidelity[:, None].double()], dim=1)
     values = UtilityScale.learn(data).standardise(data.utility, data.fidelity)
     model = SingleTaskGP(
