@@ -45,7 +45,7 @@ def random_keys(
     without: Collection[str] = frozenset(),
     tries: int = 20,
 ) -> list[str]:
-    """At most n different candidates, each step of their building drawn uniformly.
+    """At most n different candidates, as `RandomSampler` draws them.
 
     Args:
         without: Candidates that are left out.

@@ -24,6 +24,10 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "problem": {
         "dna": "oracles.dna:problem",
+        "amp": "oracles.amp:problem",
+        "branin": "oracles.branin:problem",
+        "hartmann": "oracles.hartmann:problem",
+        "ehrlich": "oracles.ehrlich:problem",
     },
     "exercise": {
         "tetris": "mfal.exercises:tetris",
@@ -36,6 +40,8 @@ BUILTIN: dict[str, dict[str, str]] = {
         "kmers": "mfal.features.kmers:KmerCounts",
         "stems": "mfal.features.stems:StemSummary",
         "morgan": "mfal.features.morgan:MorganCounts",
+        "peptides": "mfal.features.peptides:PeptideDescriptors",
+        "coordinates": "mfal.features.coordinates:Coordinates",
     },
     "surrogate": {
         "gp": "mfal.surrogate.gp:MultiFidelityGP",

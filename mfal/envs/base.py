@@ -66,6 +66,10 @@ class Environment(Buildable, Protocol):
     ``crossover(first, second, generator) -> states``: finished states, each a recombination
     of the same row of two parents.
 
+    One draws without a policy, where random steps would end up in one corner of the space:
+
+    ``uniform(n, generator) -> states``: n finished states, all candidates equally likely.
+
     Three make training faster:
 
     ``observe_delta(states, actions) -> (columns, changes)``, both ``n x k``: the entries of

@@ -7,7 +7,8 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from mfal.errors import ConfigError, InvalidKeyError
+from mfal.errors import ConfigError
+from mfal.features.points import parse_point, point_text
 
 
 class HypergridEnvironment:
@@ -37,7 +38,6 @@ class HypergridEnvironment:
         self.n_actions = dimensions + 1
         self.n_features = dimensions * side + 1
         self.max_steps = dimensions * (side - 1) + 1
-        self._coordinates = {str(value): value for value in range(side)}
         stop = self.n_features - 1
         # Look-ups instead of branches on the stop action keep a step at two tensor operations.
         self._moves = torch.eye(dimensions + 1, dtype=torch.int64)
@@ -87,7 +87,7 @@ class HypergridEnvironment:
 
     def keys(self, states: Tensor) -> list[str]:
         """The coordinates as text, such as ``3,0,7,1``."""
-        return [",".join(map(str, point)) for point in states[:, :-1].tolist()]
+        return [point_text(point) for point in states[:, :-1].tolist()]
 
     def states(self, keys: Sequence[str]) -> Tensor:
         """Finished states of points, ``n x (d + 1)``.
@@ -95,8 +95,13 @@ class HypergridEnvironment:
         Raises:
             InvalidKeyError: for a point of other dimensions or off the grid.
         """
-        rows = [self._parse(key) for key in keys]
+        rows = [[*parse_point(key, self.dimensions, self.side), 1] for key in keys]
         return torch.tensor(rows, dtype=torch.int64).view(len(rows), self.dimensions + 1)
+
+    def uniform(self, n: int, generator: Generator) -> Tensor:
+        """N points anywhere on the grid; random steps would stop a few from the origin."""
+        points = (_random(n, generator, self.dimensions) * self.side).long()
+        return torch.cat([points, torch.ones_like(points[:, :1])], dim=1)
 
     def mutate(self, states: Tensor, generator: Generator) -> Tensor:
         """One to three coordinates go one step, or for a quarter of the rows one is redrawn."""
@@ -127,21 +132,6 @@ class HypergridEnvironment:
         # Adding 1..side-1 modulo the side never lands on the same value.
         other = (_random(len(points), generator, self.dimensions) * (self.side - 1)).long() + 1
         return (points + other) % self.side
-
-    def _parse(self, key: str) -> list[int]:
-        parts = key.split(",")
-        if len(parts) != self.dimensions:
-            raise InvalidKeyError(
-                f"point {key!r} has {len(parts)} coordinates",
-                f"this grid has {self.dimensions} dimensions, separated by commas",
-            )
-        for position, part in enumerate(parts, start=1):
-            if part not in self._coordinates:
-                raise InvalidKeyError(
-                    f"point {key!r} has the coordinate {part!r} at position {position}",
-                    f"a coordinate is a whole number from 0 to {self.side - 1}",
-                )
-        return [*(self._coordinates[part] for part in parts), 1]
 
 
 def hypergrid_log_reward(

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Generator
 
-from mfal.envs.base import Environment
+from mfal.envs.base import Environment, hook
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
 from mfal.gfn.guided import random_agent
@@ -13,9 +14,9 @@ from mfal.types import Fidelity
 
 
 class RandomSampler:
-    """Uniform over the allowed actions at every step, then over the fidelities.
+    """Uniform over the candidates where the environment can draw them so, and over fidelities.
 
-    Never asks for the reward.
+    Elsewhere uniform over the allowed actions at every step. Never asks for the reward.
 
     Args:
         environment: Builds candidates.
@@ -37,5 +38,12 @@ class RandomSampler:
         on_step: Callable[[TrainMetrics], None] = lambda _: None,
     ) -> Proposals:
         """At most n distinct queries; n where the space is large."""
-        drawn = draw(random_agent(self.environment), n, Generator().manual_seed(seed))
+        generator = Generator().manual_seed(seed)
+        uniform = hook(self.environment.environment, "uniform")
+        if uniform is None:
+            drawn = draw(random_agent(self.environment), n, generator)
+        else:
+            rungs = torch.randint(len(self.fidelities), (n,), generator=generator)
+            states = self.environment.join(uniform(n, generator), rungs)
+            drawn = self.environment.queries(states)
         return Proposals(as_queries(drawn, self.fidelities))

@@ -125,6 +125,18 @@ class CandidateChecks:
         if crossover is not None:
             same(crossover(none, none, generator), none, "offspring of nothing")
 
+    def test_uniform_draws_are_finished_states(self) -> None:
+        """`uniform`, where there is one, draws as many candidates as asked, by its generator."""
+        environment = self.environment()
+        uniform = hook(environment, "uniform")
+        if uniform is not None:
+            drawn = self._bred(
+                environment, lambda g: uniform(self.n, g), [environment.initial(self.n)]
+            )
+            assert len(uniform(0, Generator().manual_seed(self.seed))) == 0, "0 are not none"
+            other = uniform(self.n, Generator().manual_seed(self.seed + 1))
+            assert (other != drawn).any(), "another seed draws the same"
+
     def _bred(
         self, environment: Environment, breed: Callable[[Generator], Tensor], parents: list[Tensor]
     ) -> Tensor:
