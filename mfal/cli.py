@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from mfal import cli_problem
 from mfal.config import CampaignConfig, config_schema, load_config
 from mfal.errors import MfalError
 
@@ -52,11 +53,13 @@ def campaign(
 def report(config: ConfigFile, overrides: Overrides = None) -> None:
     """Show what a campaign has found and spent so far; runs nothing."""
     from mfal.campaign import open_campaign
+    from mfal.session import show_waiting
     from mfal.terminal import show_state
 
     loaded = load_config(config, overrides or ())
     with open_campaign(loaded, str(config), to_read=True) as opened:
         show_state(Console(), opened)
+        show_waiting(Console(), opened, str(config))
 
 
 @app.command("import")
@@ -72,7 +75,10 @@ def import_(
     ],
     overrides: Overrides = None,
 ) -> None:
-    """Begin a campaign with observations of your own: all rows, or none and what is wrong."""
+    """Begin with observations of your own, or bring the measurements a round waits for.
+
+    All rows are imported, or none and what is wrong with them is said.
+    """
     from mfal.session import import_in_terminal
 
     import_in_terminal(load_config(config, overrides or ()), file, str(config))
@@ -117,6 +123,11 @@ def verify(
         plot=plot,
         as_json=as_json,
     )
+
+
+app.command()(cli_problem.check)
+app.command()(cli_problem.ladder)
+app.add_typer(cli_problem.new, name="new")
 
 
 @app.command()

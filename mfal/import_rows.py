@@ -1,14 +1,13 @@
 """Rows of a user's table as observations, and what is wrong with those that are none."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mfal.campaign import Campaign
-from mfal.errors import InvalidKeyError
+from mfal.errors import DataError, InvalidKeyError
 from mfal.store import IMPORTED
-from mfal.tabular import Complaint, Sheet
+from mfal.tabular import Complaint, Sheet, finite_number
 from mfal.types import Observation, Outcome, Query
 
 
@@ -18,6 +17,29 @@ class ImportRow:
 
     number: int
     observation: Observation
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import put into the ledger.
+
+    Attributes:
+        round: Number of the round that it made, or that waited for it.
+        queries: Fidelity -> observations there, failures included.
+        failed: Observations that are failures.
+        merged: Rows that said what another row or the ledger says, and were left out.
+        cost: Campaign units that were charged.
+        unused: Columns that were not looked at.
+        awaited: Whether these are answers to what a round had asked.
+    """
+
+    round: int
+    queries: dict[str, int]
+    failed: int
+    merged: int
+    cost: float
+    unused: tuple[str, ...]
+    awaited: bool = False
 
 
 def known_columns(campaign: Campaign) -> list[str]:
@@ -79,7 +101,7 @@ def _outcome(
         return Outcome(None, str(error), 0.0)
     values = []
     for o in objectives:
-        value = _number(cells[o.name])
+        value = finite_number(cells[o.name])
         if value is None:
             what = "is empty" if cells[o.name] is None else f"{cells[o.name]!r} is no finite number"
             right = f"write it in {o.unit}, or why the query failed in a column error"
@@ -92,23 +114,12 @@ def _outcome(
 def _cost(number: int, cells: dict[str, object], wrong: list[Complaint]) -> float:
     if cells.get("cost") is None:
         return 0.0
-    cost = _number(cells["cost"])
+    cost = finite_number(cells["cost"])
     if cost is None or cost < 0:
         what = f"{cells['cost']!r} is no finite number from zero up"
         wrong.append(Complaint(number, "cost", what, "write campaign units, or leave it empty"))
         return 0.0
     return cost
-
-
-def _number(cell: object) -> float | None:
-    """A finite number, or None."""
-    if isinstance(cell, bool) or cell is None:
-        return None
-    try:
-        value = float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
 
 
 def check_candidates(campaign: Campaign, rows: Sequence[ImportRow]) -> list[Complaint]:
@@ -139,3 +150,35 @@ def _bad_keys(campaign: Campaign, keys: Sequence[str]) -> dict[str, tuple[str, s
         for key, right in zip(keys, canonical, strict=True)
         if key != right
     }
+
+
+def check_columns(campaign: Campaign, sheet: Sheet) -> None:
+    """Raise DataError unless all the columns that are needed are there."""
+    needed = known_columns(campaign)[:-2]
+    missing = [name for name in needed if name not in sheet.columns]
+    if missing:
+        raise DataError(
+            f"{sheet.source}: has no column {', '.join(missing)}; "
+            f"it has {', '.join(sheet.columns) or 'none'}",
+            f"name the columns {', '.join(needed)}, and where wanted error and cost",
+        )
+
+
+def merge_rows(
+    campaign: Campaign, rows: Sequence[ImportRow]
+) -> tuple[list[Observation], list[Complaint]]:
+    """Each query once, without what the ledger has; complaints where two answers differ."""
+    known = {o.query: (o.outcome, "the ledger") for o in campaign.store.observations()}
+    kept, wrong = [], []
+    for row in rows:
+        o = row.observation
+        if o.query not in known:
+            known[o.query] = o.outcome, f"row {row.number}"
+            kept.append(o)
+            continue
+        other, where = known[o.query]
+        if (other.values, other.error) != (o.outcome.values, o.outcome.error):
+            said, before = (x.values or x.error for x in (o.outcome, other))
+            what = f"says {said} to {o.query.key!r} at {o.query.fidelity}, and {where} {before}"
+            wrong.append(Complaint(row.number, "", what, "keep one answer to a query"))
+    return kept, wrong

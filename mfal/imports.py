@@ -1,9 +1,9 @@
-"""A user's own observations as the start of a campaign: all of them, or none and why not."""
+"""Observations of a user's own, to begin with or awaited: all of them, or none and why not."""
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,33 +11,21 @@ from mfal.budget import exact, fits, total_cost
 from mfal.campaign import Campaign, versions
 from mfal.design import missing_counts
 from mfal.errors import BudgetError, DataError, LedgerError
-from mfal.import_rows import ImportRow, check_candidates, known_columns, parse_rows
-from mfal.tabular import Complaint, Sheet, frame_sheet, read_sheet, refuse
+from mfal.import_answers import import_answers
+from mfal.import_rows import (
+    Imported,
+    check_candidates,
+    check_columns,
+    known_columns,
+    merge_rows,
+    parse_rows,
+)
+from mfal.tabular import Sheet, frame_sheet, read_sheet, refuse
 from mfal.types import Observation
+from mfal.waiting import waiting
 
 if TYPE_CHECKING:
     from mfal.tabular import DataFrame
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What an import put into the ledger.
-
-    Attributes:
-        round: Its number.
-        queries: Fidelity -> observations there, failures included.
-        failed: Observations that are failures.
-        merged: Rows that said what another row or the ledger says, and were left out.
-        cost: Campaign units that were charged.
-        unused: Columns that were not looked at.
-    """
-
-    round: int
-    queries: dict[str, int]
-    failed: int
-    merged: int
-    cost: float
-    unused: tuple[str, ...]
 
 
 def import_file(campaign: Campaign, path: Path) -> Imported:
@@ -58,17 +46,23 @@ def import_sheet(campaign: Campaign, sheet: Sheet) -> Imported:
     observation costs nothing unless the table says so: it was paid for elsewhere. What is
     imported is never asked again, and counts towards the initial design.
 
+    While a round waits for measurements made by hand, the table holds those instead; see
+    `mfal.import_answers`.
+
     Raises:
         DataError: if a column is missing or any row is bad; all bad rows are named.
         LedgerError: if the table is in the ledger already, or the campaign has begun.
         BudgetError: if the budget does not pay for the table and what is left of the design.
     """
-    _check_columns(campaign, sheet)
+    check_columns(campaign, sheet)
+    awaited = waiting(campaign)
+    if awaited is not None:
+        return import_answers(campaign, sheet, awaited)
     digest = _digest(sheet)
     _check_time(campaign, sheet, digest)
     rows, wrong = parse_rows(campaign, sheet)
     wrong += check_candidates(campaign, rows)
-    kept, repeated = _merge(campaign, rows)
+    kept, repeated = merge_rows(campaign, rows)
     refuse(sheet.source, [*wrong, *repeated])
     if not kept:
         raise DataError(
@@ -94,17 +88,6 @@ def import_sheet(campaign: Campaign, sheet: Sheet) -> Imported:
     return done
 
 
-def _check_columns(campaign: Campaign, sheet: Sheet) -> None:
-    needed = known_columns(campaign)[:-2]
-    missing = [name for name in needed if name not in sheet.columns]
-    if missing:
-        raise DataError(
-            f"{sheet.source}: has no column {', '.join(missing)}; "
-            f"it has {', '.join(sheet.columns) or 'none'}",
-            f"name the columns {', '.join(needed)}, and where wanted error and cost",
-        )
-
-
 def _check_time(campaign: Campaign, sheet: Sheet, digest: str) -> None:
     for info in campaign.store.rounds():
         if info.record.get("imported", {}).get("sha256") == digest:
@@ -116,28 +99,9 @@ def _check_time(campaign: Campaign, sheet: Sheet, digest: str) -> None:
             raise LedgerError(
                 f"{sheet.source}: campaign {campaign.config.name!r} has begun, and data are "
                 "imported before its first round",
-                "begin a campaign under another `name`, and import there first",
+                "no round waits for measurements; begin a campaign under another `name`, and "
+                "import there first",
             )
-
-
-def _merge(
-    campaign: Campaign, rows: Sequence[ImportRow]
-) -> tuple[list[Observation], list[Complaint]]:
-    """Each query once, without what the ledger has; complaints where two answers differ."""
-    known = {o.query: (o.outcome, "the ledger") for o in campaign.store.observations()}
-    kept, wrong = [], []
-    for row in rows:
-        o = row.observation
-        if o.query not in known:
-            known[o.query] = o.outcome, f"row {row.number}"
-            kept.append(o)
-            continue
-        other, where = known[o.query]
-        if (other.values, other.error) != (o.outcome.values, o.outcome.error):
-            said, before = (x.values or x.error for x in (o.outcome, other))
-            what = f"says {said} to {o.query.key!r} at {o.query.fidelity}, and {where} {before}"
-            wrong.append(Complaint(row.number, "", what, "keep one answer to a query"))
-    return kept, wrong
 
 
 def _check_budget(campaign: Campaign, kept: Sequence[Observation], source: str) -> None:

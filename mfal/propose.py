@@ -10,12 +10,13 @@ from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed
 from mfal.dataset import Dataset
 from mfal.design import missing_counts, nested_design
+from mfal.envs.base import Environment
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
 from mfal.learn import Fitted, no_reward
 from mfal.select import Pool, candidate_queries, select_batch
 from mfal.surrogate.base import Surrogate
-from mfal.types import Query
+from mfal.types import Fidelity, Query
 
 
 def initial_design(campaign: Campaign, seed: int) -> list[Query]:
@@ -45,13 +46,28 @@ def random_keys(
     without: Collection[str] = frozenset(),
     tries: int = 20,
 ) -> list[str]:
+    """At most n different candidates of a campaign; see `random_candidates`."""
+    return random_candidates(
+        campaign.environment, campaign.ladder, n, seed, without=without, tries=tries
+    )
+
+
+def random_candidates(
+    environment: Environment,
+    ladder: Sequence[Fidelity],
+    n: int,
+    seed: int,
+    *,
+    without: Collection[str] = frozenset(),
+    tries: int = 20,
+) -> list[str]:
     """At most n different candidates, as `RandomSampler` draws them.
 
     Args:
         without: Candidates that are left out.
         tries: How often n are drawn before fewer are taken for all there are.
     """
-    sampler = RandomSampler(campaign.environment, campaign.ladder)
+    sampler = RandomSampler(environment, ladder)
     found: dict[str, None] = {}
     if n == 0:
         return []

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Collection
 from dataclasses import fields, is_dataclass
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_args, get_origin
@@ -59,6 +60,9 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
 }
 
+# Kind -> the group of entry points in which installed packages offer theirs.
+ENTRY_POINTS = {"problem": "mfal.problems"}
+
 
 def build(kind: str, component: Component, **given: object) -> Any:  # noqa: ANN401
     """The part that `component` names, called with what the campaign gives and its options.
@@ -106,7 +110,8 @@ def check(kind: str, component: Component, given: Collection[str] = ()) -> dict[
 
 def resolve(kind: str, name: str) -> Callable[..., Any]:
     """The callable behind a name; raises UnknownNameError saying what exists."""
-    target = BUILTIN[kind].get(name, name)
+    installed = _installed(kind)
+    target = BUILTIN[kind].get(name) or installed.get(name, name)
     module_name, separator, attribute = target.rpartition(":")
     if (
         not separator
@@ -115,8 +120,9 @@ def resolve(kind: str, name: str) -> Callable[..., Any]:
     ):
         raise UnknownNameError(
             f"{kind} {name!r} is not known",
-            f"built in: {', '.join(sorted(BUILTIN[kind]))}; your own: "
-            "'package.module:attribute' or './file.py:attribute'",
+            f"built in: {', '.join(sorted(BUILTIN[kind]))}; "
+            + (f"installed: {', '.join(sorted(installed))}; " if installed else "")
+            + "your own: 'package.module:attribute' or './file.py:attribute'",
         )
     module = _load_file(module_name) if module_name.endswith(".py") else _load_module(module_name)
     try:
@@ -132,6 +138,24 @@ def resolve(kind: str, name: str) -> Callable[..., Any]:
             f"{kind} {name!r} is a {type(found).__name__}", "name a function or a class"
         )
     return found  # type: ignore[no-any-return]
+
+
+def _installed(kind: str) -> dict[str, str]:
+    """Names that installed packages offer -> what they stand for.
+
+    Raises:
+        ConfigError: where two packages offer the same name, or one a built-in name.
+    """
+    found: dict[str, str] = {}
+    for entry in entry_points(group=ENTRY_POINTS.get(kind, "")):
+        other = BUILTIN[kind].get(entry.name) or found.get(entry.name, entry.value)
+        if other != entry.value:
+            raise ConfigError(
+                f"the {kind} {entry.name!r} is offered twice, as {other} and as {entry.value}",
+                "uninstall one of the packages, or have it choose another name",
+            )
+        found[entry.name] = entry.value
+    return found
 
 
 def _load_module(name: str) -> ModuleType:

@@ -23,6 +23,7 @@ from mfal.propose import initial_design, propose
 from mfal.scoring import Scorer, scorer
 from mfal.stopping import stop_reason
 from mfal.types import Outcome, Query
+from mfal.waiting import split_pending, write_out
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ def run_rounds(
 
     The initial design is made first where there is none, without what imported data make up
     of it. A round that an earlier process left unfinished is finished first, and counts as one
-    of the n where it is no design.
+    of the n where it is no design. A round with measurements to be made by hand stays
+    unfinished, and nothing further is begun, until they are imported; see `mfal.waiting`.
     """
     watch = progress or Silent()
     ended: list[int] = []
@@ -83,7 +85,8 @@ def run_rounds(
             watch.spent(campaign.store.spent(), campaign.config.budget.total)
             if open_round is None and not begin_round(campaign, number, steps, watch, kind):
                 break
-            finish_round(campaign, number, asker, steps, watch)
+            if not finish_round(campaign, number, asker, steps, watch):
+                break
             watch.end_round(number)
             if kind == "batch":
                 ended.append(number)
@@ -145,11 +148,14 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, 
 
 def finish_round(
     campaign: Campaign, number: int, asker: Scorer, steps: Steps, watch: Progress
-) -> None:
-    """Ask what a round still has to ask, a chunk and a commit at a time."""
-    pending = campaign.store.pending(number)
+) -> bool:
+    """Ask what a round still has to ask, a chunk and a commit at a time.
+
+    What people have to measure is written out for them; False while that is not answered.
+    """
+    by_hand, pending = split_pending(campaign, number)
     total = campaign.store.count(number)
-    done = total - len(pending)
+    done = total - len(pending) - len(by_hand)
     watch.stage("score")
     watch.scored(done, total)
     for chunk in asker.chunks(pending):
@@ -158,8 +164,13 @@ def finish_round(
         done += len(chunk)
         watch.scored(done, total)
         watch.spent(campaign.store.spent(), campaign.config.budget.total)
+    if by_hand:
+        paths = ", ".join(map(str, write_out(campaign, number, by_hand)))
+        log.info("round %d waits for %d measurements: %s", number, len(by_hand), paths)
+        return False
     watch.stage("append")
     campaign.store.finish_round(number)
+    return True
 
 
 def _choose(

@@ -21,6 +21,9 @@ from mfal.errors import MfalError
 from mfal.registry import build
 from mfal.types import Fidelity, Oracle, Outcome, Query
 
+DIED = "the oracle's process died"  # begins the reason of such a failure
+LATE = "no answer within"  # the same
+
 log = logging.getLogger(__name__)
 
 _oracle: Oracle | str | None = None  # of a worker process, or why there is none
@@ -83,9 +86,9 @@ class Scorer:
         try:
             answers = future.result()
         except FutureTimeoutError:
-            answers = f"no answer within {timeout:g} s"
+            answers = f"{LATE} {timeout:g} s"
         except ProcessExpired as expired:
-            answers = f"the oracle's process died (exit code {expired.exitcode})"
+            answers = f"{DIED} (exit code {expired.exitcode})"
         if isinstance(answers, str):
             return None, answers, time.perf_counter() - started
         return answers, "", 0.0

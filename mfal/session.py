@@ -12,6 +12,7 @@ from mfal.progress import Progress
 from mfal.round import initial_record, run_rounds
 from mfal.stopping import stop_reason
 from mfal.terminal import TerminalProgress, show_rounds
+from mfal.waiting import waiting, waiting_text
 
 Runner = Callable[[Campaign, int | None, Progress], list[int]]
 """Runs n rounds of a campaign (None: until it is over), returns their numbers."""
@@ -34,7 +35,7 @@ def run_in_terminal(
         with TerminalProgress(console) as progress:
             ended = (runner or _run_in_library)(campaign, rounds, progress)
         show_rounds(console, campaign, ended)
-        if rounds is None or len(ended) < rounds:
+        if not show_waiting(console, campaign, source) and (rounds is None or len(ended) < rounds):
             why = stop_reason(campaign) or "nothing that was proposed can be bought"
             console.print(f"No further round: {why}.", markup=False)
 
@@ -46,7 +47,8 @@ def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
         done = import_file(campaign, path)
         counts = ", ".join(f"{n} {name}" for name, n in done.queries.items() if n)
         console.print(
-            f"{path}: imported as round {done.round}: {counts} ({done.failed} failed), "
+            f"{path}: imported {'into' if done.awaited else 'as'} round {done.round}: "
+            f"{counts} ({done.failed} failed), "
             f"cost {done.cost:g}",
             soft_wrap=True,
             markup=False,
@@ -55,9 +57,27 @@ def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
             console.print(f"{done.merged} rows repeated another and were merged with it")
         if done.unused:
             console.print(f"columns not used: {', '.join(done.unused)}", markup=False)
-        missing = {n: k for n, k in initial_record(campaign)["asked"].items() if k}
-        left = ", ".join(f"{k} {name}" for name, k in missing.items())
-        console.print(f"the initial design still asks: {left or 'nothing'}", markup=False)
+        if show_waiting(console, campaign, source):
+            return
+        if done.awaited:
+            said = f"round {done.round} has all its measurements; go on: mfal round {source}"
+            console.print(said, soft_wrap=True, markup=False)
+        else:
+            _show_missing(console, campaign)
+
+
+def show_waiting(console: Console, campaign: Campaign, source: str) -> bool:
+    """Say what the campaign waits for, if it waits; `source` is its configuration file."""
+    awaited = waiting(campaign)
+    if awaited is not None:
+        console.print(waiting_text(awaited, source), soft_wrap=True, markup=False)
+    return awaited is not None
+
+
+def _show_missing(console: Console, campaign: Campaign) -> None:
+    missing = {n: k for n, k in initial_record(campaign)["asked"].items() if k}
+    left = ", ".join(f"{k} {name}" for name, k in missing.items())
+    console.print(f"the initial design still asks: {left or 'nothing'}", markup=False)
 
 
 def _run_in_library(campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:

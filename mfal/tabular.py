@@ -85,6 +85,17 @@ def refuse(source: str, complaints: Sequence[Complaint]) -> None:
     raise DataError("\n".join([f"{source}: {said}:", *lines]), "mend these rows and import again")
 
 
+def finite_number(cell: object) -> float | None:
+    """The finite number that a cell holds, or None."""
+    if isinstance(cell, bool) or cell is None:
+        return None
+    try:
+        value = float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None
+
+
 def _read_csv(path: Path) -> Sheet:
     rows: list[tuple[int, dict[str, object]]] = []
     wrong: list[Complaint] = []

@@ -3,6 +3,7 @@
 Everything here is frozen and free of torch, so that importing it costs nothing.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Goal = Literal["min", "max"]
 
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
@@ -23,11 +26,14 @@ class Fidelity:
         name: What the rung is called in configurations, ledgers and reports.
         cost: Price of one query in campaign units, above zero.
         level: Position on the ladder in (0, 1], unique; 1.0 is the target.
+        manual: People measure it: its queries are written to a file, no oracle is called, and
+            the campaign waits until the measurements are imported.
     """
 
     name: str
     cost: float
     level: float
+    manual: bool = False
 
     def __post_init__(self) -> None:
         if not self.cost > 0 or self.cost == float("inf"):
@@ -39,6 +45,11 @@ class Fidelity:
             raise ConfigError(
                 f"fidelity {self.name!r}: level is {self.level!r}",
                 "a level lies in (0, 1]; the target fidelity has level 1.0",
+            )
+        if self.manual and not _FILE_NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"fidelity {self.name!r} is measured by hand, and its name is part of a file's",
+                "use letters, digits, dots, dashes and underscores, e.g. 'assay-2'",
             )
 
 

@@ -53,7 +53,11 @@ def problem(
         return SequenceEnvironment(alphabet=ALPHABET, length=length)
 
     return Problem(
-        name=f"DNA {length}-mers", oracle=oracle, environment=environment, describe=oracle.describe
+        name=f"DNA {length}-mers",
+        oracle=oracle,
+        environment=environment,
+        describe=oracle.describe,
+        draw=oracle.draw,
     )
 
 
@@ -108,6 +112,14 @@ class DnaOracle:
         """The structure that the folding backend finds, in dot-bracket notation."""
         self._check(key)
         return self._folding.fold(key)[0]
+
+    def draw(self, key: str) -> str:
+        """That structure as a picture with its energy below, the text of an SVG file."""
+        from oracles.dna_drawing import draw_strand
+
+        self._check(key)
+        structure, energy = self._folding.fold(key)
+        return draw_strand(key, structure, f"{energy:.2f} kcal/mol".replace("-", "−"))
 
     def _check(self, key: str) -> None:
         check_letters(key)

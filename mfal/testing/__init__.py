@@ -2,6 +2,7 @@
 
 from mfal.testing.continuous import ContinuousEnvironmentChecks
 from mfal.testing.environment import EnvironmentChecks
+from mfal.testing.oracle import OracleChecks
 from mfal.testing.surrogate import SurrogateChecks
 
-__all__ = ["ContinuousEnvironmentChecks", "EnvironmentChecks", "SurrogateChecks"]
+__all__ = ["ContinuousEnvironmentChecks", "EnvironmentChecks", "OracleChecks", "SurrogateChecks"]

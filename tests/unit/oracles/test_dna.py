@@ -16,12 +16,21 @@ from mfal.errors import (
     MissingDependencyError,
     UnknownNameError,
 )
+from mfal.testing import OracleChecks
 from mfal.types import Fidelity, Objective, Oracle, Outcome
 from oracles.dna import FOLDING, TRANSFORMER, DnaOracle, problem
 from oracles.dna_weights import TRAINED_LENGTH, WEIGHTS
 
 HAIRPIN = "CAGCCCGTCAGAGCACGCTGACGGGCCAAG"
 WEAK = "GTCACGGGTGCGTGGTGCGCAGTGGAGACA"
+
+
+@pytest.mark.slow
+class TestLaws(OracleChecks):
+    problem = "dna"
+
+    def hostile_keys(self) -> list[str]:
+        return [*super().hostile_keys(), HAIRPIN[:-1], HAIRPIN.lower(), HAIRPIN[:-1] + "U"]
 
 
 def _oracle() -> Oracle:

@@ -1,0 +1,218 @@
+"""What a ladder is like: every fidelity asked about the same candidates, outside of the budget."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mfal import registry
+from mfal.campaign import campaign_ladder, derive_seed, open_campaign
+from mfal.config import CampaignConfig
+from mfal.diagnostics import spearman
+from mfal.errors import ConfigError
+from mfal.metrics import best
+from mfal.propose import random_candidates
+from mfal.scoring import Scorer, scorer
+from mfal.types import Fidelity, Objective, Outcome, Problem, Query
+from mfal.worth import best_rungs, variance_ratio
+
+DECILE = 0.1
+FEWEST = 3  # candidates that a correlation is worth showing for
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How a fidelity's values agree with the target's, over n candidates that have both.
+
+    Attributes:
+        pearson: Correlation; None for fewer than three candidates or constant values.
+        spearman: Rank correlation, the same.
+        rmse: Root of the mean squared difference to the target, in the objective's unit; None
+            for no candidates.
+    """
+
+    n: int
+    pearson: float | None
+    spearman: float | None
+    rmse: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RungReport:
+    """A fidelity of the ladder.
+
+    Attributes:
+        seconds: Wall time of one call, in a worker process.
+        overall: Agreement with the target over all candidates; None at the target.
+        top: The same over the best tenth by the target's value.
+        variance_ratio: See `mfal.worth.variance_ratio`, for this and the target only.
+        used: Whether the best use of the ladder takes this fidelity; the target always.
+    """
+
+    name: str
+    level: float
+    cost: float
+    backend: str
+    asked: int
+    failed: int
+    seconds: float
+    overall: Agreement | None
+    top: Agreement | None
+    variance_ratio: float | None
+    used: bool
+
+
+@dataclass(frozen=True)
+class LadderReport:
+    """What came of asking every fidelity about the same candidates.
+
+    Attributes:
+        random: Candidates drawn at random.
+        best: Others, the best of the campaign's ledger.
+        by_hand: Fidelities that were left out, since people measure them.
+        rungs: By rising level, the target last.
+        variance_ratio: With those fidelities that are best used; 1 where that is the target only.
+        values: Fidelity -> a value per candidate, None where it failed.
+    """
+
+    problem: str
+    objective: Objective
+    random: int
+    best: int
+    by_hand: tuple[str, ...]
+    rungs: tuple[RungReport, ...]
+    variance_ratio: float
+    keys: tuple[str, ...]
+    values: dict[str, tuple[float | None, ...]]
+
+
+def examine_ladder(
+    config: CampaignConfig, source: str = "configuration", *, n: int = 100, n_best: int = 20
+) -> LadderReport:
+    """Ask every fidelity about n random candidates and the best that the ledger has.
+
+    Nothing is recorded, and nothing counts against the campaign's budget.
+
+    Args:
+        source: Name of the configuration in errors, usually its file.
+
+    Raises:
+        ConfigError: unless the target and another fidelity can be asked.
+    """
+    problem: Problem = registry.build("problem", config.problem)
+    ladder = campaign_ladder(problem, config, source)
+    asked = [f for f in ladder if not f.manual]
+    if len(asked) < 2 or ladder[-1].manual:
+        names = ", ".join(f.name for f in asked) or "none"
+        raise ConfigError(
+            f"{source}: of {problem.name}'s fidelities, {names} can be asked",
+            "the target and another one are needed, neither of them measured by hand",
+        )
+    known = _best_known(config, source, n_best)
+    seed = derive_seed(config.seed, "ladder")
+    fresh = random_candidates(problem.environment(), ladder, n, seed, without={*known})
+    keys = [*fresh, *known]
+    n_objectives = len(problem.oracle.objectives)
+    with scorer(config.problem, ladder, n_objectives, config.scoring) as asker:
+        answers = {f.name: _ask(asker, keys, f) for f in asked}
+    objective = problem.oracle.objectives[0]
+    rungs, ratio = _rungs(asked, answers, objective, problem.oracle.backends)
+    return LadderReport(
+        problem=problem.name,
+        objective=objective,
+        random=len(fresh),
+        best=len(known),
+        by_hand=tuple(f.name for f in ladder if f.manual),
+        rungs=rungs,
+        variance_ratio=ratio,
+        keys=tuple(keys),
+        values={name: tuple(map(_value, outcomes)) for name, (outcomes, _) in answers.items()},
+    )
+
+
+def agreement(values: Tensor, target: Tensor) -> Agreement:
+    """How ``n`` values of a fidelity agree with the target's of the same candidates."""
+    n = len(values)
+    rank = spearman(values, target)
+    constant = n < FEWEST or bool((values == values[0]).all() or (target == target[0]).all())
+    pearson = None if constant else float(torch.corrcoef(torch.stack([values, target]))[0, 1])
+    rmse = float((values - target).square().mean().sqrt()) if n else None
+    return Agreement(n, pearson, rank, rmse)
+
+
+def _best_known(config: CampaignConfig, source: str, n: int) -> list[str]:
+    if n == 0 or not (config.folder / "ledger.db").is_file():
+        return []
+    with open_campaign(config, source, to_read=True) as campaign:
+        leaders = best(campaign.store.observations(), campaign.target.name, campaign.objective, n)
+        return [o.query.key for o in leaders]
+
+
+def _ask(asker: Scorer, keys: Sequence[str], fidelity: Fidelity) -> tuple[list[Outcome], float]:
+    """Outcomes, and wall seconds a call; the first call of all warms the worker up."""
+    queries = [Query(key, fidelity.name) for key in keys]
+    asker.score(queries[:1])
+    started = time.perf_counter()
+    outcomes = [outcome for chunk in asker.chunks(queries) for outcome in asker.score(chunk)]
+    return outcomes, (time.perf_counter() - started) / len(keys)
+
+
+def _value(outcome: Outcome) -> float | None:
+    return None if outcome.values is None else outcome.values[0]
+
+
+def _rungs(
+    asked: Sequence[Fidelity],
+    answers: dict[str, tuple[list[Outcome], float]],
+    objective: Objective,
+    backends: Mapping[str, str],
+) -> tuple[tuple[RungReport, ...], float]:
+    values = torch.tensor(
+        [[_nan(outcome) for outcome in answers[f.name][0]] for f in asked], dtype=torch.float64
+    )
+    target = asked[-1]
+    overall = [_over(row, values[-1]) for row in values[:-1]]
+    top = _top(values[-1], objective)
+    pairs = [(i, a.pearson) for i, a in enumerate(overall) if a.pearson is not None]
+    chosen, ratio = best_rungs(
+        [target.cost, *(asked[i].cost for i, _ in pairs)], [r for _, r in pairs]
+    )
+    used = {asked[pairs[i][0]].name for i in chosen} | {target.name}
+    alone = {i: variance_ratio([target.cost, asked[i].cost], [r]) for i, r in pairs}
+    rungs = [
+        RungReport(
+            name=f.name,
+            level=f.level,
+            cost=f.cost,
+            backend=backends[f.name],
+            asked=len(answers[f.name][0]),
+            failed=sum(o.values is None for o in answers[f.name][0]),
+            seconds=answers[f.name][1],
+            overall=None if f is target else overall[i],
+            top=None if f is target else _over(values[i][top], values[-1][top]),
+            variance_ratio=alone.get(i),
+            used=f.name in used,
+        )
+        for i, f in enumerate(asked)
+    ]
+    return tuple(rungs), ratio
+
+
+def _nan(outcome: Outcome) -> float:
+    return math.nan if outcome.values is None else outcome.values[0]
+
+
+def _over(values: Tensor, target: Tensor) -> Agreement:
+    both = values.isfinite() & target.isfinite()
+    return agreement(values[both], target[both])
+
+
+def _top(target: Tensor, objective: Objective) -> Tensor:
+    """Rows of the best tenth by the target's value, rounded up."""
+    utility = target * objective.sign
+    order = utility.nan_to_num(nan=-math.inf).argsort(descending=True, stable=True)
+    n = math.ceil(DECILE * int(utility.isfinite().sum()))
+    return order[:n]

@@ -1,0 +1,193 @@
+"""A program as an oracle: it reads a CSV file of candidates and writes one of values."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
+from mfal.own.answers import check_declaration, engines, failure, one_by_one
+from mfal.tabular import Sheet, finite_number, read_sheet
+from mfal.types import Fidelity, Objective, Outcome
+
+_STDERR_LINES = 5
+_STDERR_LETTERS = 500
+
+
+def external(
+    *,
+    command: Sequence[str],
+    fidelities: Sequence[Fidelity],
+    objectives: Sequence[Objective],
+    version: str = "1",
+    timeout_seconds: float = 50.0,
+    deterministic: bool = True,
+) -> "ExternalOracle":
+    """An oracle that runs a program for each chunk of candidates; no shell is involved.
+
+    The program reads a CSV file with the columns ``candidate`` and ``fidelity``, and writes one
+    with ``candidate`` and a column for each objective, by name, in any order of rows. A column
+    ``error`` says why a candidate has no values. A row that is missing, that stands twice or
+    holds no finite number is a failed outcome of that candidate. A program that ends with
+    another exit code than 0, takes too long, or writes no such file, is asked again one
+    candidate at a time, and what fails then has failed, the end of its stderr being the reason.
+
+    Args:
+        command: The program and its arguments. ``{input}`` and ``{output}`` in an argument
+            stand for the paths of the two files, and ``{fidelity}`` for the fidelity's name.
+        version: Of the program. Answers of two versions never mix in a ledger.
+        timeout_seconds: Longest that one run may take; it and what it started are killed then.
+            Keep it below the campaign's ``scoring.timeout_seconds``.
+        deterministic: Whether it gives the same answer whenever it is asked the same.
+
+    Raises:
+        ConfigError: for a command without its two files, or a ladder that is none.
+        MissingDependencyError: if there is no such program.
+    """
+    for needed in ("{input}", "{output}"):
+        if not any(needed in argument for argument in command[1:]):
+            raise ConfigError(
+                f"the command {' '.join(command)!r} has no argument with {needed}",
+                'e.g. command=["./score", "{input}", "{output}", "--level={fidelity}"]',
+            )
+    if shutil.which(command[0]) is None:
+        raise MissingDependencyError(
+            f"there is no program {command[0]!r}",
+            f"install it or give its path; paths start where you run, now {Path.cwd()}",
+        )
+    if not timeout_seconds > 0:
+        raise ConfigError(f"timeout_seconds is {timeout_seconds!r}", "give seconds above zero")
+    check_declaration(command[0], fidelities, objectives)
+    engine = f"{Path(command[0]).name} {version}"
+    return ExternalOracle(
+        tuple(command),
+        tuple(fidelities),
+        tuple(objectives),
+        engines(fidelities, engine),
+        timeout_seconds,
+        deterministic,
+    )
+
+
+class CommandError(MfalError):
+    """A program that gave no usable answer at all."""
+
+
+class ExternalOracle:
+    """Runs a program for its answers; see `external`."""
+
+    def __init__(
+        self,
+        command: tuple[str, ...],
+        fidelities: tuple[Fidelity, ...],
+        objectives: tuple[Objective, ...],
+        backends: Mapping[str, str],
+        timeout_seconds: float,
+        deterministic: bool,
+    ) -> None:
+        self._command = command
+        self._timeout = timeout_seconds
+        self.fidelities = fidelities
+        self.objectives = objectives
+        self.backends = backends
+        self.deterministic = deterministic
+
+    def evaluate(self, keys: Sequence[str], fidelity: Fidelity) -> list[Outcome]:
+        """One outcome per key, in order."""
+        if fidelity.name not in self.backends:
+            raise UnknownNameError(
+                f"fidelity {fidelity.name!r} is not one of the program's",
+                f"choose from {', '.join(self.backends)}",
+            )
+        return self._answer(keys, fidelity.name)
+
+    def _answer(self, keys: Sequence[str], fidelity: str) -> list[Outcome]:
+        if not keys:
+            return []
+        started = time.perf_counter()
+        try:
+            sheet = self._ask(keys, fidelity)
+        except CommandError as error:
+            if len(keys) > 1:
+                return one_by_one(lambda one: self._answer(one, fidelity), keys)
+            return [failure(str(error), time.perf_counter() - started)]
+        seconds = (time.perf_counter() - started) / len(keys)
+        return [self._outcome(key, sheet, seconds) for key in keys]
+
+    def _ask(self, keys: Sequence[str], fidelity: str) -> Sheet:
+        """The table that the program wrote, with all the columns that it has to have."""
+        with TemporaryDirectory(prefix="mfal-") as folder:
+            given, wanted = Path(folder) / "input.csv", Path(folder) / "output.csv"
+            try:
+                with given.open("w", newline="", encoding="utf-8") as file:
+                    rows = csv.writer(file)
+                    rows.writerow(("candidate", "fidelity"))
+                    rows.writerows((key, fidelity) for key in dict.fromkeys(keys))
+            except ValueError as error:  # half a surrogate pair, say
+                raise CommandError(f"the candidate cannot be written as UTF-8: {error}") from error
+            places = {"{input}": str(given), "{output}": str(wanted), "{fidelity}": fidelity}
+            run([_filled(argument, places) for argument in self._command], self._timeout)
+            try:
+                sheet = read_sheet(wanted)
+            except MfalError as error:
+                raise CommandError(f"the program's output: {error.message}") from error
+        missing = {"candidate", *(o.name for o in self.objectives)} - {*sheet.columns}
+        if missing:
+            raise CommandError(
+                f"the program's output has no column {', '.join(sorted(missing))}; "
+                f"it has {', '.join(sheet.columns) or 'none'}"
+            )
+        return sheet
+
+    def _outcome(self, key: str, sheet: Sheet, seconds: float) -> Outcome:
+        rows = [cells for _, cells in sheet.rows if cells["candidate"] == key]
+        if len(rows) != 1:
+            return failure(f"the program wrote {len(rows) or 'no'} rows for it", seconds)
+        if rows[0].get("error") is not None:
+            return failure(str(rows[0]["error"]), seconds)
+        values = []
+        for o in self.objectives:
+            value = finite_number(rows[0][o.name])
+            if value is None:
+                return failure(f"{o.name}: {rows[0][o.name] or ''!r} is no finite number", seconds)
+            values.append(value)
+        return Outcome(tuple(values), None, seconds)
+
+
+def run(command: Sequence[str], timeout: float) -> None:
+    """Run a program to its end; raise CommandError unless that comes in time, with code 0."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that what it starts ends with it
+        )
+    except OSError as error:
+        raise CommandError(f"{command[0]} cannot be run: {error}") from error
+    with process:
+        try:
+            stderr = process.communicate(timeout=timeout)[1]
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                message = f"{command[0]} had not ended after {timeout:g} s"
+                raise CommandError(message) from error
+            raise
+    if process.returncode != 0:
+        lines = stderr.decode(errors="replace").strip().splitlines()[-_STDERR_LINES:]
+        said = "\n".join(lines)[-_STDERR_LETTERS:]
+        ended = f"{command[0]} ended with exit code {process.returncode}"
+        raise CommandError(f"{ended}: {said}" if said else ended)
+
+
+def _filled(argument: str, places: Mapping[str, str]) -> str:
+    for name, value in places.items():
+        argument = argument.replace(name, value)
+    return argument

@@ -1,0 +1,245 @@
+"""The laws that every problem's oracle obeys, as a class of tests to inherit."""
+
+import math
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from mfal.config import Component, ScoringConfig
+from mfal.errors import InvalidKeyError, MfalError
+from mfal.propose import random_candidates
+from mfal.registry import build
+from mfal.scoring import DIED, LATE, scorer
+from mfal.types import Fidelity, Oracle, Outcome, Problem, Query, check_ladder
+
+COLUMNS = {"candidate", "fidelity", "error", "cost"}
+
+HOSTILE = (
+    "",
+    " ",
+    "\N{SNOWMAN} is no candidate",
+    "\x00",
+    "\ud800",
+    'a,"b\nc',
+    "../../etc/passwd",
+    "$(exit 1)",
+    "nan",
+    "-1",
+    "A" * 100_000,
+)
+
+
+class OracleChecks:
+    """Checks a problem's oracle on random candidates of its environment; each law is one test.
+
+    In a test module::
+
+        class TestMine(OracleChecks):
+            problem = "./my_problem.py:problem"
+
+    The oracle is called in this process and in a worker process, as a campaign calls it.
+    Fidelities that are measured by hand are not asked. An oracle whose attribute
+    ``deterministic`` is False may answer differently every time; one without it may not.
+    Override `options` to give the problem some, `hostile_keys` to add to those.
+    """
+
+    problem: str
+    options: Mapping[str, Any] = {}
+    n = 8
+    seed = 0
+    timeout_seconds = 60.0
+
+    def hostile_keys(self) -> Sequence[str]:
+        """Texts that are no candidates, to be refused without harm."""
+        return HOSTILE
+
+    @property
+    def component(self) -> Component:
+        """The problem as a configuration names it."""
+        if not hasattr(self, "problem"):
+            raise NotImplementedError("set `problem` in your subclass of OracleChecks")
+        return Component(name=self.problem, options=dict(self.options))
+
+    @cached_property
+    def built(self) -> Problem:
+        """The problem."""
+        built = build("problem", self.component)
+        assert isinstance(built, Problem), f"{self.problem} gives a {type(built).__name__}"
+        return built
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """Random candidates, at most n: as many as there are."""
+        return random_candidates(
+            self.built.environment(), self.built.oracle.fidelities, self.n, self.seed
+        )
+
+    @cached_property
+    def asked(self) -> list[Fidelity]:
+        """The fidelities that can be asked."""
+        return [f for f in self.built.oracle.fidelities if not f.manual]
+
+    @cached_property
+    def answers(self) -> dict[str, list[Outcome]]:
+        """Name of a fidelity -> what the oracle says of `keys` there."""
+        return {f.name: self.built.oracle.evaluate(self.keys, f) for f in self.asked}
+
+    def test_satisfies_the_protocol(self) -> None:
+        """Every method and attribute of `Oracle` is there."""
+        assert isinstance(self.built.oracle, Oracle), "a method or attribute is missing"
+
+    def test_the_ladder_rises_to_the_target(self) -> None:
+        """Names and levels are unique, levels rise, the last is 1.0."""
+        try:
+            check_ladder(self.built.oracle.fidelities)
+        except MfalError as error:
+            raise AssertionError(error.message) from error
+
+    def test_objectives_are_named_and_have_a_goal(self) -> None:
+        """Names are unique and leave the columns of a table alone; the goal is min or max."""
+        objectives = self.built.oracle.objectives
+        names = [o.name for o in objectives]
+        assert names and all(names), "there is no objective, or one without a name"
+        assert len({*names}) == len(names), f"objectives {names} are not unique"
+        taken = sorted(COLUMNS & {*names})
+        assert not taken, f"objective {taken} has the name of a column that every table has"
+        for o in objectives:
+            assert o.goal in ("min", "max"), f"{o.name}: the goal is {o.goal!r}"
+
+    def test_backends_name_every_fidelity(self) -> None:
+        """`backends` has a text for each fidelity, and the same one when built again."""
+        oracle = self.built.oracle
+        backends, names = dict(oracle.backends), {f.name for f in oracle.fidelities}
+        assert {*backends} == names, f"backends of {sorted(backends)}, fidelities {sorted(names)}"
+        assert all(isinstance(b, str) and b for b in backends.values()), backends
+        again = dict(build("problem", self.component).oracle.backends)
+        assert again == backends, f"backends {backends} at first, {again} when built again"
+
+    def test_there_is_an_outcome_for_every_key(self) -> None:
+        """`evaluate` gives an `Outcome` a key, with finite numbers or a reason."""
+        for name, answers in self.answers.items():
+            assert isinstance(answers, Sequence), f"{name}: a {type(answers).__name__}, no list"
+            n = len(self.keys)
+            assert len(answers) == n, f"{name}: {len(answers)} outcomes for {n} keys"
+            for key, answer in zip(self.keys, answers, strict=True):
+                _check_outcome(f"{name}, {key!r}", answer, len(self.built.oracle.objectives))
+
+    def test_some_candidate_has_a_value(self) -> None:
+        """Not all random candidates fail at a fidelity."""
+        for name, answers in self.answers.items():
+            first = next(iter(answers), None)
+            found = any(a.values is not None for a in answers)
+            assert found, f"{name}: all failed, the first of {first.error if first else 'none'}"
+
+    def test_no_keys_have_no_outcomes(self) -> None:
+        """An empty list of keys is an empty list of outcomes."""
+        for f in self.asked:
+            none = list(self.built.oracle.evaluate([], f))
+            assert none == [], f"{f.name}: {none} for no keys"
+
+    def test_keys_are_not_changed(self) -> None:
+        """`evaluate` leaves the list that it is given alone."""
+        for f in self.asked:
+            given = list(self.keys)
+            self.built.oracle.evaluate(given, f)
+            assert given == self.keys, f"{f.name}: the list of keys was changed"
+
+    def test_the_same_is_answered_twice(self) -> None:
+        """The same question has the same answer, also from an oracle that is built anew."""
+        if self._deterministic:
+            again = build("problem", self.component).oracle
+            for f in self.asked:
+                self._same(f, self.keys, self.built.oracle.evaluate(self.keys, f), "asked again")
+                self._same(f, self.keys, again.evaluate(self.keys, f), "of an oracle built again")
+
+    def test_order_and_company_change_nothing(self) -> None:
+        """A candidate's answer depends on no other: alone, backwards, and twice in a batch."""
+        if self._deterministic:
+            backwards, twice = self.keys[::-1], [*self.keys[:3], *self.keys[:3]]
+            for f in self.asked:
+                evaluate = self.built.oracle.evaluate
+                self._same(f, backwards, evaluate(backwards, f), "in reverse order")
+                self._same(f, twice, evaluate(twice, f), "twice in a batch")
+                for key in self.keys[:3]:
+                    self._same(f, [key], evaluate([key], f), "asked alone")
+
+    def test_a_worker_process_answers_alike(self) -> None:
+        """The problem can be built by its name in a process of its own, as campaigns do."""
+        for f, answers in self._in_a_worker(self.keys):
+            if self._deterministic:
+                self._same(f, self.keys, answers, "in a worker process")
+
+    def test_hostile_keys_do_no_harm(self) -> None:
+        """What is no candidate has a value, fails with a reason, or raises InvalidKeyError."""
+        hostile = list(self.hostile_keys())
+        for f, _ in self._in_a_worker(hostile):
+            for key in hostile:  # which is known by now to end no process
+                try:
+                    answer = self.built.oracle.evaluate([key], f)[0]
+                except InvalidKeyError:
+                    continue
+                except (Exception, SystemExit) as error:
+                    raise AssertionError(
+                        f"{f.name}: {key[:40]!r} raises {type(error).__name__}: {error}; give a "
+                        "failed outcome, or raise InvalidKeyError"
+                    ) from error
+                _check_outcome(f"{f.name}, {key[:40]!r}", answer, len(self.built.oracle.objectives))
+
+    def test_describe_gives_a_text(self) -> None:
+        """`describe`, where there is one, gives every candidate a text, always the same."""
+        describe = self.built.describe
+        for key in self.keys if describe else ():
+            assert describe is not None
+            text = describe(key)
+            assert isinstance(text, str), f"{key!r} is described by a {type(text).__name__}"
+            assert describe(key) == text, f"{key!r} is described differently the second time"
+
+    def test_draw_gives_a_picture(self) -> None:
+        """`draw`, where there is one, gives every candidate an SVG file."""
+        draw = self.built.draw
+        for key in self.keys if draw else ():
+            assert draw is not None
+            try:
+                root = ET.fromstring(draw(key))
+            except (ET.ParseError, TypeError) as error:
+                raise AssertionError(f"{key!r}: the picture is no XML: {error}") from error
+            assert root.tag == "{http://www.w3.org/2000/svg}svg", f"{key!r}: {root.tag} is no SVG"
+
+    @property
+    def _deterministic(self) -> bool:
+        return bool(getattr(self.built.oracle, "deterministic", True))
+
+    def _in_a_worker(self, keys: Sequence[str]) -> Iterator[tuple[Fidelity, list[Outcome]]]:
+        """Each fidelity that can be asked, with its answers to `keys`, asked one at a time."""
+        config = ScoringConfig(timeout_seconds=self.timeout_seconds)
+        oracle = self.built.oracle
+        with scorer(self.component, oracle.fidelities, len(oracle.objectives), config) as asker:
+            for f in self.asked:
+                answers = [asker.score([Query(key, f.name)])[0] for key in keys]
+                for key, answer in zip(keys, answers, strict=True):
+                    reason = answer.error or ""
+                    harmed = reason.startswith((DIED, LATE))
+                    assert not harmed, f"{f.name}: {key[:40]!r}: {reason}"
+                yield f, answers
+
+    def _same(
+        self, fidelity: Fidelity, keys: Sequence[str], answers: Sequence[Outcome], when: str
+    ) -> None:
+        at_first = dict(zip(self.keys, self.answers[fidelity.name], strict=True))
+        for key, answer in zip(keys, answers, strict=True):
+            before, now = at_first[key].values, answer.values
+            assert before == now, f"{fidelity.name}: {key!r} had {before}, {when} {now}"
+
+
+def _check_outcome(what: str, answer: object, n_objectives: int) -> None:
+    assert isinstance(answer, Outcome), f"{what}: a {type(answer).__name__}, not an Outcome"
+    seconds = answer.seconds
+    assert math.isfinite(seconds) and seconds >= 0, f"{what}: took {seconds} seconds"
+    if answer.values is None:
+        assert isinstance(answer.error, str) and answer.error, f"{what}: failed for no reason"
+        return
+    n = len(answer.values)
+    assert n == n_objectives, f"{what}: {n} values for {n_objectives} objectives"
+    finite = all(isinstance(v, int | float) and math.isfinite(v) for v in answer.values)
+    assert finite, f"{what}: {answer.values} are not finite numbers"

@@ -1,0 +1,231 @@
+"""`mfal check` and `mfal new problem`, and the laws of oracles on oracles that break one each."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mfal.check import check_problem
+from mfal.cli import app
+from mfal.config import Component
+from mfal.errors import ConfigError, UnknownNameError
+from mfal.new_problem import new_problem
+from mfal.registry import resolve
+from mfal.testing import OracleChecks
+from tests.support import ROOT
+
+# One oracle; `flaw` says what is wrong with it.
+FLAWED = """
+import os, random, time
+from mfal import Fidelity, Objective, Outcome, Problem
+
+class Flawed:
+    def __init__(self, flaw):
+        self.flaw, self.calls = flaw, 0
+        low = Fidelity("low", 1, 0.5, manual=flaw == "manual")
+        self.fidelities = (low, Fidelity("high", 2, 1.0))
+        name = "cost" if flaw == "objective" else "value"
+        self.objectives = (Objective(name, "", "up" if flaw == "goal" else "max"),)
+        self.backends = {"low": "x", "high": f"{random.random()}" if flaw == "backends" else "y"}
+        if flaw == "no backend":
+            del self.backends["low"]
+        if flaw == "noisy":
+            self.deterministic = False
+
+    def evaluate(self, keys, fidelity):
+        if self.flaw == "manual" and fidelity.name == "low":
+            os._exit(1)
+        self.calls += 1
+        if self.flaw == "changes keys":
+            keys.sort()
+        answers = [self.answer(key, len(keys)) for key in keys]
+        if self.flaw == "order":
+            answers.reverse()
+        return answers[:-1] if self.flaw == "short" else answers
+
+    def answer(self, key, n):
+        flaw, hostile = self.flaw, not (key and set(key) <= set("ABC"))
+        if hostile and flaw == "crash":
+            os._exit(3)
+        if hostile and flaw == "hang":
+            time.sleep(60)
+        if hostile and flaw == "exit":
+            raise SystemExit(4)
+        if hostile and flaw == "raise":
+            raise KeyError(key)
+        if flaw == "fails":
+            return Outcome(None, "always", 0.0)
+        value = float(sum(ord(c) * i for i, c in enumerate(key, 1)))
+        if flaw in ("random", "noisy"):
+            value = random.random()
+        if flaw == "company":
+            value += n
+        if flaw == "counts calls":
+            value += self.calls
+        if flaw == "process":
+            value += os.getpid()
+        if flaw == "nan":
+            value = float("nan")
+        if flaw == "two values":
+            return Outcome((value, value), None, 0.0)
+        if flaw == "bare":
+            return value
+        return Outcome((value,), None, -1.0 if flaw == "seconds" else 0.0)
+
+def problem(flaw: str = "") -> Problem:
+    from mfal.envs.sequence import SequenceEnvironment
+    shapes = {"picture": "<b/>", "broken picture": "<svg", "text": "x"}
+    draw = (lambda key: shapes[flaw]) if flaw in shapes else None
+    describe = (lambda key: 3) if flaw == "description" else None
+    class Mine(SequenceEnvironment):
+        def undo(self, states, actions):
+            return states if flaw == "undo" else super().undo(states, actions)
+    def environment():
+        return Mine(alphabet="ABC", length=8)
+    return Problem("flawed", Flawed(flaw), environment, describe, draw)
+"""
+
+OUTCOMES = "there_is_an_outcome_for_every_key"
+FLAWS: list[tuple[str, str, str]] = [
+    ("no backend", "backends_name_every_fidelity", "backends of ['high']"),
+    ("backends", "backends_name_every_fidelity", "when built again"),
+    ("objective", "objectives_are_named_and_have_a_goal", "'cost'"),
+    ("goal", "objectives_are_named_and_have_a_goal", "the goal is 'up'"),
+    ("short", OUTCOMES, "3 outcomes for 4 keys"),
+    ("nan", OUTCOMES, "nan"),
+    ("two values", OUTCOMES, "2 values for 1 objectives"),
+    ("bare", OUTCOMES, "a float, not an Outcome"),
+    ("seconds", OUTCOMES, "took -1.0 seconds"),
+    ("fails", "some_candidate_has_a_value", "the first of always"),
+    ("changes keys", "keys_are_not_changed", "was changed"),
+    ("random", "the_same_is_answered_twice", "asked again"),
+    ("counts calls", "the_same_is_answered_twice", "asked again"),
+    ("order", "order_and_company_change_nothing", "twice in a batch"),
+    ("company", "order_and_company_change_nothing", "twice in a batch"),
+    ("process", "a_worker_process_answers_alike", "in a worker process"),
+    ("crash", "hostile_keys_do_no_harm", "the oracle's process died (exit code 3)"),
+    ("hang", "hostile_keys_do_no_harm", "no answer within 1 s"),
+    ("exit", "hostile_keys_do_no_harm", "raises SystemExit: 4"),
+    ("raise", "hostile_keys_do_no_harm", "raises KeyError"),
+    ("description", "describe_gives_a_text", "int"),
+    ("picture", "draw_gives_a_picture", "b is no SVG"),
+    ("broken picture", "draw_gives_a_picture", "is no XML"),
+]
+
+
+class TestSigns(OracleChecks):
+    problem = f"{ROOT}/tests/problems/signs.py:problem"
+
+
+@pytest.fixture(scope="module")
+def flawed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("flawed") / "flawed.py"
+    path.write_text(FLAWED)
+    return f"{path}:problem"
+
+
+def checks(name: str, flaw: str) -> OracleChecks:
+    made = OracleChecks()
+    made.problem, made.options, made.n, made.timeout_seconds = name, {"flaw": flaw}, 4, 1.0
+    return made
+
+
+@pytest.mark.parametrize(("flaw", "law", "message"), FLAWS)
+def test_a_flaw_breaks_its_law(flawed: str, flaw: str, law: str, message: str) -> None:
+    made = checks(flawed, flaw)
+    if flaw in ("crash", "hang", "exit"):
+        made.hostile_keys = lambda: ["\N{SNOWMAN}"]  # type: ignore[method-assign]
+    with pytest.raises(AssertionError) as raised:
+        getattr(made, f"test_{law}")()
+    assert message in str(raised.value)
+
+
+LAWS = [name for name in dir(OracleChecks) if name.startswith("test_")]
+
+
+@pytest.mark.parametrize("flaw", ["noisy", "manual"])
+@pytest.mark.parametrize("law", LAWS)
+def test_noise_that_is_declared_and_people_break_no_law(flawed: str, flaw: str, law: str) -> None:
+    getattr(checks(flawed, flaw), law)()
+
+
+def test_the_command_names_what_is_broken(flawed: str) -> None:
+    done = CliRunner().invoke(app, ["check", flawed, "-n", "4", "-s", "flaw=undo"])
+    assert done.exit_code == 1, done.output
+    lines = done.output.splitlines()
+    broken = lines.index("BROKEN  environment: undo inverts step")
+    assert "undo after step" in lines[broken + 1]
+    assert not [line for line in lines if line.startswith("BROKEN  oracle")]
+    assert "ok      oracle: the same is answered twice" in lines
+    assert re.fullmatch(r"broken: \d+ laws of the environment", lines[-1])
+
+
+def test_what_is_no_problem_is_an_error_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "none.py"
+    path.write_text("def problem(): return 3\n")
+    with pytest.raises(ConfigError, match="gives a int"):
+        check_problem(Component(name=f"{path}:problem"))
+
+
+def test_a_new_problem_passes_its_check_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["new", "problem", "my_words"])
+    assert done.exit_code == 0, done.output
+    assert {p.name for p in tmp_path.iterdir()} == {"my_words.py", "my_words.yaml"}
+    done = CliRunner().invoke(app, ["check", "./my_words.py:problem", "--json"])
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert report["passed"] and all(law["broken"] is None for law in report["laws"])
+    figures = [(r["fidelity"]["name"], r["fidelity"]["cost"], r["failed"]) for r in report["rungs"]]
+    assert figures == [("rough", 1.0, 0), ("exact", 5.0, 0)]
+    assert all(rung["seconds"] > 0 for rung in report["rungs"])
+    few = "sampler={name: gflownet, options: {train: {steps: 10, batch_size: 16}}}"
+    done = CliRunner().invoke(app, ["round", "my_words.yaml", "--no-prefect", "-s", few])
+    assert done.exit_code == 0, done.output
+    # 20 x 1 + 10 x 5 for the design, 30 for the batch.
+    assert "spent 100 of 200" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["My", "2x", "a-b", "a.b", "../a", "", "class", "a_", "json"])
+def test_a_bad_name_writes_nothing(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        new_problem(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", ["mine.py", "mine.yaml"])
+def test_nothing_is_written_over(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).write_text("kept")
+    with pytest.raises(ConfigError, match=f"{there}: exists"):
+        new_problem("mine", tmp_path)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(there, "kept")]
+
+
+def offer(folder: Path, package: str, line: str) -> None:
+    info = folder / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[mfal.problems]\n{line}\n")
+
+
+def test_installed_packages_offer_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mfal_test_offer.py").write_text("def make(): return 'made'\n")
+    offer(tmp_path, "one", "crystals = mfal_test_offer:make")
+    monkeypatch.syspath_prepend(tmp_path)
+    found: Any = resolve("problem", "crystals")
+    assert found() == "made"
+    with pytest.raises(UnknownNameError) as raised:
+        resolve("problem", "crystal")
+    assert "built in: " in raised.value.hint and "installed: crystals; " in raised.value.hint
+    with pytest.raises(UnknownNameError, match="not known"):
+        resolve("sampler", "crystals")
+    offer(tmp_path, "two", "crystals = other:make")
+    with pytest.raises(ConfigError, match="'crystals' is offered twice"):
+        resolve("problem", "crystals")
+    sys.modules.pop("mfal_test_offer")

@@ -1,0 +1,114 @@
+"""`mfal ladder`: figures of a ladder whose correlations are known."""
+
+import json
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mfal.campaign import open_campaign
+from mfal.cli import app
+from mfal.config import parse_config
+from mfal.errors import ConfigError
+from mfal.ladder import examine_ladder
+from mfal.ladder_session import draw_ladder
+from mfal.round import run_rounds
+from mfal.worth import best_rungs
+from tests.integration.test_cli import write
+from tests.support import ROOT, motif_settings
+
+
+def settings(folder: Path, **changes: Any) -> dict[str, Any]:
+    return motif_settings(
+        folder,
+        name="signs",
+        problem={"name": f"{ROOT}/tests/problems/signs.py:problem"},
+        initial={"queries": {"three": 6, "all": 3}},
+        features=[{"name": "kmers", "options": {"alphabet": "PM", "k": 2}}],
+        sampler="random",
+        **changes,
+    )
+
+
+def test_correlations_and_errors_are_those_that_are_known(tmp_path: Path) -> None:
+    report = examine_ladder(parse_config(settings(tmp_path)), n=1000)
+    three, nine, top = report.rungs
+    assert [r.name for r in report.rungs] == ["three", "nine", "all"]
+    assert (report.random, report.best, len(set(report.keys))) == (1000, 0, 1000)
+    assert three.overall is not None and three.overall.n == 1000 and three.failed == 0
+    # Standard errors: (1 - r^2) / sqrt(n) of a correlation, 1 / sqrt(2 n) of an RMSE's relative.
+    r = math.sqrt(3 / 12)
+    assert three.overall.pearson == pytest.approx(r, abs=4 * (1 - r**2) / math.sqrt(1000))
+    assert three.overall.rmse == pytest.approx(3.0, rel=4 / math.sqrt(2000))
+    assert nine.overall is not None
+    failures = sum(key.startswith("PPP") for key in report.keys)
+    assert nine.failed == failures > 80 and nine.overall.n == 1000 - failures
+    assert nine.overall.rmse == pytest.approx(math.sqrt(3), rel=4 / math.sqrt(2 * nine.overall.n))
+    # The objective is minimised: the best tenth are the words with the fewest plus signs.
+    assert three.top is not None and three.top.n == 100
+    values = sorted(v for v in report.values["all"] if v is not None)
+    rows = [k for k, v in zip(report.keys, report.values["all"], strict=True) if v < values[99]]  # type: ignore[operator]
+    assert max(key.count("P") for key in rows) < 6
+    assert top.overall is None and top.used
+
+    r2 = nine.overall.pearson
+    assert r2 is not None and three.overall.pearson is not None
+    assert report.variance_ratio == best_rungs([20, 1, 2], [three.overall.pearson, r2])[1]
+    expected = (math.sqrt(1 - r2**2) + math.sqrt(0.1 * r2**2)) ** 2
+    assert nine.variance_ratio == pytest.approx(expected, rel=1e-12)
+    assert nine.used
+
+
+def test_the_command_spends_nothing_and_asks_about_the_best(tmp_path: Path) -> None:
+    changed = settings(tmp_path)
+    changed["problem"]["options"] = {"calls": str(tmp_path / "calls.txt")}
+    config, parsed = write(tmp_path, changed), parse_config(changed)
+    with open_campaign(parsed) as campaign:
+        run_rounds(campaign, 1)
+        before = campaign.store.observations()
+    (tmp_path / "calls.txt").unlink()
+    picture = tmp_path / "ladder.svg"
+    arguments = ["ladder", config, "-n", "30", "--json", "--plot", str(picture)]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    at_target = {o.query.key for o in before if o.query.fidelity == "all"}
+    assert report["best"] == len(at_target) >= 3
+    assert at_target == set(report["keys"][30:])
+    calls = Counter((tmp_path / "calls.txt").read_text().splitlines())
+    first = report["keys"][0]
+    # Every fidelity about every candidate, and the first once more to warm up.
+    assert calls == Counter(
+        [f"{name} {key}" for name in ("three", "nine", "all") for key in [*report["keys"], first]]
+    )
+    with open_campaign(parsed) as campaign:
+        assert campaign.store.observations() == before
+    assert "<svg" in picture.read_text()
+
+
+def test_a_look_at_a_ladder_leaves_no_campaign_behind(tmp_path: Path) -> None:
+    report = examine_ladder(parse_config(settings(tmp_path)), n=20)
+    assert not (tmp_path / "data").exists()
+    again = examine_ladder(parse_config(settings(tmp_path)), n=20)
+    assert again.keys == report.keys and again.values == report.values
+    draw_ladder(report, tmp_path / "ladder.png")
+    assert (tmp_path / "ladder.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_ladder_whose_target_is_measured_by_hand_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hand.py"
+    path.write_text(
+        "from mfal import *\n"
+        "def problem():\n"
+        "    @oracle(fidelities=[Fidelity('a', 1, .5), Fidelity('b', 2, 1, manual=True)],\n"
+        "            objectives=[Objective('v', '', 'max')])\n"
+        "    def f(key: str): return 1.0\n"
+        "    from mfal.envs.sequence import SequenceEnvironment\n"
+        "    return Problem('hand', f, lambda: SequenceEnvironment(alphabet='AB', length=5))\n"
+    )
+    changed = settings(tmp_path) | {"problem": f"{path}:problem", "initial": {"share": 0.5}}
+    with pytest.raises(ConfigError, match="hand's fidelities, a can be asked"):
+        examine_ladder(parse_config(changed))

@@ -1,0 +1,92 @@
+"""What docs/own-problem.md shows, run."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mfal.cli import app
+from mfal.config import Component
+from mfal.registry import build
+from mfal.testing import OracleChecks
+from tests.support import ROOT
+
+PAGE = (ROOT / "docs" / "own-problem.md").read_text()
+BLOCKS = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files of the page, to run in."""
+    for name, text in BLOCKS.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_page_shows_a_file_for_each_kind() -> None:
+    assert {*BLOCKS} == {
+        "words.py",
+        "test_words.py",
+        "program.py",
+        "score.py",
+        "bench.py",
+        "bench.yaml",
+    }
+
+
+def test_a_function_and_its_tests() -> None:
+    oracle = build("problem", Component(name="./words.py:problem")).oracle
+    low, high = oracle.fidelities
+    answers = oracle.evaluate(["ABCDABDCBADA", "DDDAAAAAAAAA"], high)
+    # Of the six pairs from the outside in, A-A, B-D, C-A, D-B, A-C and B-D, one agrees.
+    assert answers[0].values == (1.0,)
+    assert answers[1].error == "ValueError: this one cannot be measured"
+    assert oracle.evaluate(["AAAABBBBAAAA"], low)[0].values == (4.0,)
+
+    found: dict[str, Any] = {}
+    exec(compile(BLOCKS["test_words.py"], "test_words.py", "exec"), found)
+    checks = found["TestWords"]()
+    assert isinstance(checks, OracleChecks)
+    for name in dir(checks):
+        if name.startswith("test_"):
+            getattr(checks, name)()
+
+
+def test_a_program() -> None:
+    assert "all 57 laws hold" in run("check", "./program.py:problem", "-n", "4")
+    oracle = build("problem", Component(name="./program.py:problem")).oracle
+    low, high = oracle.fidelities
+    answers = oracle.evaluate(["ABCDABDCBADA", "DDDAAAAAAAAA"], high)
+    assert answers[0].values == (1.0,)
+    assert answers[1].error == "this one cannot be measured"
+    assert oracle.evaluate(["AAAABBBBAAAA"], low)[0].values == (4.0,)
+
+
+def test_people(folder: Path) -> None:
+    said = run("round", "bench.yaml", "--no-prefect")
+    (path,) = re.findall(r"data/bench/batches/\S+\.csv", PAGE.partition("says so and ends")[0])
+    path = path.rstrip("`,")
+    assert f"waits for 6 measurements:\n  {path}\n" in said
+    with Path(path).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for i, row in enumerate(rows):
+        row["binding"] = f"{50 + i}"
+    with Path(path).open("w", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    commands = re.findall(r"^    mfal (import bench.*|round bench.*)$", PAGE, re.MULTILINE)
+    assert len(commands) == 2
+    assert "imported into round 0: 6 assay (0 failed), cost 60" in run(*commands[0].split())
+    said = run(*commands[1].split(), "--no-prefect", "-s", "sampler=random")
+    assert "Round 1 waits for" in said and "spent" in said

@@ -1,0 +1,178 @@
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mfal import Fidelity, Objective, external
+from mfal.errors import ConfigError, MissingDependencyError, UnknownNameError
+from mfal.own.command import ExternalOracle
+from mfal.types import Oracle
+
+LADDER = (Fidelity("low", 1, 0.5), Fidelity("high", 3, 1.0))
+OBJECTIVES = (Objective("length", "letters", "max"), Objective("level", "", "max"))
+
+# What the program says to a candidate depends on the candidate.
+PROGRAM = """
+import csv, sys, time
+source, target, level, log = sys.argv[1:]
+with open(source, newline="", encoding="utf-8") as file:
+    rows = list(csv.DictReader(file))
+with open(log, "a") as file:
+    file.write(f"{len(rows)}\\n")
+out = [["level", "error", "candidate", "length"]]
+for row in rows:
+    word, rung = row["candidate"], int(row["fidelity"] == "high")
+    assert level == f"--{row['fidelity']}=" + "{it}"
+    if word == "exit":
+        print("about to end", file=sys.stderr)
+        sys.exit("no licence")
+    if word == "hang":
+        time.sleep(60)
+    if word == "nothing":
+        sys.exit(0)
+    if word == "columns":
+        out = [["candidate", "value"]]
+    elif word == "error":
+        out.append([rung, "too hot", word, ""])
+    elif word == "text":
+        out.append([rung, "", word, "many"])
+    elif word == "empty":
+        out.append([rung, "", word, ""])
+    elif word == "infinite":
+        out.append([rung, "", word, "inf"])
+    elif word == "twice":
+        out += [[rung, "", word, 1], [rung, "", word, 2]]
+    elif word != "missing":
+        out.insert(1, [rung, "", word, len(word)])
+with open(target, "w", newline="", encoding="utf-8") as file:
+    csv.writer(file).writerows(out)
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log.txt"
+
+
+@pytest.fixture
+def program(tmp_path: Path, log: Path) -> ExternalOracle:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    command = [sys.executable, str(path), "{input}", "{output}", "--{fidelity}={it}", str(log)]
+    return external(
+        command=command,
+        fidelities=LADDER,
+        objectives=OBJECTIVES,
+        version="2",
+        timeout_seconds=2,
+    )
+
+
+def runs(log: Path) -> list[int]:
+    return [int(line) for line in log.read_text().split()]
+
+
+def test_values_come_back_in_order(program: ExternalOracle, log: Path) -> None:
+    assert isinstance(program, Oracle)
+    odd = ['a,"b\nc', " d ", "日本", "$(exit 1)", "a"]
+    found = program.evaluate(odd, LADDER[1])
+    assert [o.values for o in found] == [(float(len(key)), 1.0) for key in odd]
+    assert [o.values for o in program.evaluate(["a"], LADDER[0])] == [(1.0, 0.0)]
+    assert runs(log) == [5, 1]
+    assert all(0 < o.seconds < 60 for o in found)
+    assert program.evaluate([], LADDER[0]) == [] and runs(log) == [5, 1]
+    assert program.backends["low"] == f"{Path(sys.executable).name} 2"
+
+
+def test_a_bad_row_fails_its_candidate_only(program: ExternalOracle, log: Path) -> None:
+    keys = ["error", "text", "empty", "infinite", "twice", "missing", "fine"]
+    found = program.evaluate(keys, LADDER[0])
+    assert [o.values or o.error for o in found] == [
+        "too hot",
+        "length: 'many' is no finite number",
+        "length: '' is no finite number",
+        "length: 'inf' is no finite number",
+        "the program wrote 2 rows for it",
+        "the program wrote no rows for it",
+        (4.0, 0.0),
+    ]
+    assert runs(log) == [7]
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("exit", "ended with exit code 1: about to end\nno licence"),
+        ("nothing", "there is no such file"),
+        ("columns", "the program's output has no column length, level; it has candidate, value"),
+        ("\ud800", "cannot be written as UTF-8"),
+    ],
+)
+def test_a_program_that_gives_up_is_asked_one_by_one(
+    program: ExternalOracle, word: str, reason: str
+) -> None:
+    found = program.evaluate(["before", word, "after"], LADDER[0])
+    assert [o.values for o in found] == [(6.0, 0.0), None, (5.0, 0.0)]
+    assert found[1].error is not None and reason in found[1].error
+
+
+def test_a_program_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    script = tmp_path / "start.sh"
+    script.write_text(f"#!/bin/sh\nsleep 300 &\necho $! > {pid}\nwait\n")
+    script.chmod(0o755)
+    made = external(
+        command=[str(script), "{input}", "{output}"],
+        fidelities=LADDER,
+        objectives=OBJECTIVES,
+        timeout_seconds=0.5,
+    )
+    (found,) = made.evaluate(["a"], LADDER[0])
+    assert found.error == f"{script} had not ended after 0.5 s"
+    child = int(pid.read_text())
+    deadline = time.monotonic() + 10
+    while is_running(child):
+        assert time.monotonic() < deadline, "what the program started is still running"
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat")
+        return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
+    except ProcessLookupError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"command": ["true", "{input}"]}, ConfigError, "no argument with {output}"),
+        ({"command": ["{input}", "{output}"]}, ConfigError, "no argument with {input}"),
+        (
+            {"command": ["no-such-program", "{input}", "{output}"]},
+            MissingDependencyError,
+            "there is no program 'no-such-program'",
+        ),
+        ({"timeout_seconds": 0.0}, ConfigError, "seconds above zero"),
+        ({"fidelities": LADDER[:1]}, ConfigError, "levels"),
+        ({"objectives": ()}, ConfigError, "objectives"),
+    ],
+)
+def test_what_cannot_work_is_refused(options: Any, error: Any, message: str) -> None:
+    given = {
+        "command": ["true", "{input}", "{output}"],
+        "fidelities": LADDER,
+        "objectives": OBJECTIVES,
+    }
+    with pytest.raises(error, match=message):
+        external(**given | options)
+
+
+def test_an_unknown_fidelity_is_refused(program: ExternalOracle) -> None:
+    with pytest.raises(UnknownNameError, match="low, high"):
+        program.evaluate(["a"], Fidelity("middle", 1, 0.7))
