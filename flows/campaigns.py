@@ -6,7 +6,6 @@ from Prefect's API.
 
 import logging
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 from prefect import flow
@@ -19,12 +18,11 @@ from flows.live import LivePage
 from flows.names import run_name
 from flows.tasks import STEPS
 from mfal.campaign import open_campaign
-from mfal.config import NAME_PATTERN, CampaignConfig, load_config
-from mfal.errors import ConfigError
+from mfal.config import NAME_PATTERN, CampaignConfig
+from mfal.folder import find_campaign, named_campaigns
 from mfal.round import run_rounds
 from mfal.stopping import stop_reason
-
-CONFIGS = Path("configs")
+from mfal.waiting import waiting, waiting_text
 
 log = logging.getLogger("mfal.flows")
 
@@ -53,35 +51,18 @@ def campaign_flow(
     Raises:
         ConfigError: if there is no campaign of this name, or its configuration is wrong.
     """
-    config = named_campaigns().get(campaign)
-    if config is None:
-        raise ConfigError(
-            f"there is no campaign {campaign!r} in {CONFIGS}/",
-            f"there are {', '.join(sorted(named_campaigns()))}",
-        )
+    config = find_campaign(campaign)  # a name: the pattern above lets no path through
     if budget is not None:
         limited = config.budget.model_copy(update={"total": budget})
         config = config.model_copy(update={"budget": limited})
     with open_campaign(config, campaign) as opened:
         ended = run_rounds(opened, rounds, steps=STEPS, progress=LivePage(opened))
         log.info("%s: ran rounds %s, spent %g", campaign, ended, opened.store.spent())
-        if rounds is None or len(ended) < rounds:
+        if awaited := waiting(opened):
+            log.info(waiting_text(awaited, campaign))
+        elif rounds is None or len(ended) < rounds:
             log.info("%s: no further round: %s", campaign, stop_reason(opened))
     return ended
-
-
-def named_campaigns(folder: Path = CONFIGS) -> dict[str, CampaignConfig]:
-    """Every campaign configured in a folder, by name."""
-    found: dict[str, CampaignConfig] = {}
-    for path in sorted(folder.glob("*.yaml")):
-        config = load_config(path)
-        if config.name in found:
-            raise ConfigError(
-                f"{path}: the name {config.name!r} is taken by another file in {folder}/",
-                "give every campaign a name of its own",
-            )
-        found[config.name] = config
-    return found
 
 
 def deployment(config: CampaignConfig) -> RunnerDeployment:

@@ -1,8 +1,8 @@
 """What a flow run is called on Prefect's page."""
 
 from mfal.config import CampaignConfig
-from mfal.store import Store
-from mfal.tables import sqlite_url
+from mfal.errors import NoLedgerError
+from mfal.ledger import read_ledger
 
 
 def run_name(config: CampaignConfig, rounds: int | None) -> str:
@@ -15,11 +15,9 @@ def run_name(config: CampaignConfig, rounds: int | None) -> str:
 
 def next_number(config: CampaignConfig) -> int:
     """Number of the round that comes next: an unfinished one, or the one after the last."""
-    if not (config.folder / "ledger.db").is_file():
-        return 1
-    store = Store(sqlite_url(config.folder), config.name, config.identity())
     try:
-        known = store.rounds()
-    finally:
-        store.close()
+        with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
+            known = ledger.rounds()
+    except NoLedgerError:
+        return 1
     return next((r.number for r in known if not r.finished and r.number > 0), max(1, len(known)))

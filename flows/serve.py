@@ -14,7 +14,8 @@ def main() -> None:
     from prefect import serve
 
     from flows.automations import ensure
-    from flows.campaigns import deployment, named_campaigns
+    from flows.campaigns import deployment
+    from mfal.folder import named_campaigns
 
     ensure()
     serve(*(deployment(config) for config in named_campaigns().values()))

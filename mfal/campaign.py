@@ -3,13 +3,11 @@
 import hashlib
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from mfal import registry
 from mfal.budget import fits, minus, total_cost
@@ -18,8 +16,8 @@ from mfal.design import initial_counts
 from mfal.envs.base import Environment
 from mfal.errors import BudgetError, ConfigError, LedgerError
 from mfal.features.base import Features, FeatureSet
+from mfal.ledger import Ledger, read_ledger
 from mfal.store import IMPORTED, Store
-from mfal.tables import sqlite_url
 from mfal.types import Fidelity, Objective, Problem
 
 PACKAGES = ("mfal", "torch", "botorch", "gpytorch", "numpy", "ViennaRNA", "nupack", "prefect")
@@ -34,7 +32,17 @@ class Campaign:
     ladder: tuple[Fidelity, ...]
     environment: Environment
     features: FeatureSet
-    store: Store
+    store: Ledger
+
+    @property
+    def writer(self) -> Store:
+        """The store, where the campaign was opened to work on it."""
+        if not isinstance(self.store, Store):
+            raise LedgerError(
+                f"{self.store.url}: campaign {self.config.name!r} was opened to be looked at",
+                "open it without to_read",
+            )
+        return self.store
 
     @property
     def objective(self) -> Objective:
@@ -71,12 +79,14 @@ def open_campaign(
 
     Args:
         source: Name of the configuration in errors, usually its file.
-        to_read: Only to look at a campaign that exists, beside whoever works on it.
+        to_read: Only to look at a campaign that exists, beside whoever works on it, and on
+            whatever machine: nothing is asked, so nothing is checked of its engines.
 
     Raises:
         MfalError: for whatever would go wrong later, before anything is spent.
     """
-    torch.set_num_threads(config.threads)
+    if not to_read:
+        torch.set_num_threads(config.threads)
     problem: Problem = registry.build("problem", config.problem)
     ladder = campaign_ladder(problem, config, source)
     check_money(config, ladder, source)
@@ -91,18 +101,16 @@ def open_campaign(
         ("sampler", config.sampler, ("environment", "fidelities")),
     ):
         registry.check(kind, component, given)
-    if to_read and not (config.folder / "ledger.db").is_file():
-        raise LedgerError(
-            f"{config.folder}: there is no ledger of campaign {config.name!r}",
-            "run a round first: make round",
-        )
-    with nullcontext() if to_read else locked(config.folder):
-        store = Store(sqlite_url(config.folder), config.name, config.identity())
-        try:
+    url, identity = config.ledger_url, config.identity()
+    store: Ledger
+    if to_read:
+        store = read_ledger(url, config.name, identity)
+    else:
+        store = Store(url, config.name, identity, config.lock)
+    with store:
+        if not to_read:
             check_backends(store, problem, config)
-            yield Campaign(config, problem, ladder, problem.environment(), features, store)
-        finally:
-            store.close()
+        yield Campaign(config, problem, ladder, problem.environment(), features, store)
 
 
 def campaign_ladder(problem: Problem, config: CampaignConfig, source: str) -> tuple[Fidelity, ...]:
@@ -145,7 +153,7 @@ def build_features(config: CampaignConfig, i: int) -> Features:
     return part
 
 
-def check_backends(store: Store, problem: Problem, config: CampaignConfig) -> None:
+def check_backends(store: Ledger, problem: Problem, config: CampaignConfig) -> None:
     """Raise LedgerError where the ledger's answers came from other engines than today's.
 
     Imported answers are left out: whoever brings them vouches for them.
@@ -164,29 +172,6 @@ def check_backends(store: Store, problem: Problem, config: CampaignConfig) -> No
                 "numbers of two engines do not compare; begin a new campaign under another name, "
                 "bring the engine back, or set mix_backends: true",
             )
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes off a campaign; the system frees the lock when a process dies."""
-    sqlite_url(folder)
-    path = folder / "writer.lock"
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise LedgerError(
-            f"{folder}: another process is working on this campaign",
-            "wait until it ends, or stop it; nothing was spent here",
-        ) from error
-    except OSError as error:
-        raise LedgerError(
-            f"{path}: cannot be written: {error}", "set data_dir to a folder that may be written"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def derive_seed(seed: int, *what: object) -> int:

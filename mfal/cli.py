@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from mfal import cli_problem
+from mfal.commands import register
 from mfal.config import CampaignConfig, config_schema, load_config
 from mfal.errors import MfalError
 
@@ -128,6 +129,7 @@ def verify(
 app.command()(cli_problem.check)
 app.command()(cli_problem.ladder)
 app.add_typer(cli_problem.new, name="new")
+register(app)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The configuration of a campaign: one YAML file, checked before anything is spent."""
 
 import json
+import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,12 +14,16 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from mfal.errors import ConfigError
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
+_LEDGER = re.compile(
+    r"postgresql\+psycopg://([^:@/?]*(:\$\{\w+\})?@)?[^@?]+(\?(?!.*password).*)?", re.IGNORECASE
+)
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -126,6 +131,21 @@ class ScoringConfig(_Frozen):
     )
 
 
+class LockConfig(_Frozen):
+    """What happens while another process works on the campaign."""
+
+    wait_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long to wait for it to end; 0 to give up as soon as it is seen to live.",
+    )
+    stale_seconds: PositiveFloat = Field(
+        default=60.0,
+        description="How long a process on another machine must be silent to count as dead. Its "
+        "heart beats six times in this time; the same for all who work on the campaign.",
+    )
+
+
 class ScheduleConfig(_Frozen):
     """When a served campaign runs by itself."""
 
@@ -210,15 +230,37 @@ class CampaignConfig(_Frozen):
     data_dir: Path = Field(
         default=Path("data"), description="The ledger lies in <data_dir>/<name>/ledger.db."
     )
+    ledger: str | None = Field(
+        default=None,
+        description="URL of a PostgreSQL database that holds the ledger instead, as in "
+        "postgresql+psycopg://user:${PASSWORD}@host/database; ${NAME} comes from the environment.",
+    )
+    lock: LockConfig = LockConfig()
     mix_backends: bool = Field(
         default=False,
         description="Allow answers of different engines at one fidelity in one ledger.",
     )
 
+    @field_validator("ledger")
+    @classmethod
+    def _without_password(cls, value: str | None) -> str | None:
+        # It is copied into every round's record, and so holds no secret.
+        if value is not None and not _LEDGER.fullmatch(value):
+            raise ValueError(
+                "not a URL postgresql+psycopg://user:${PASSWORD}@host:port/database; a password "
+                "stands in ~/.pgpass, in PGPASSWORD or in another variable, never here"
+            )
+        return value
+
     def identity(self) -> dict[str, Any]:
         """The part that gives a ledger's numbers their meaning, and so may never change."""
         fixed = self.model_dump(mode="json", include={"problem", "costs", "seed"})
         return fixed | {"initial": self.initial.model_dump(mode="json", exclude_none=True)}
+
+    @property
+    def ledger_url(self) -> str:
+        """Where the ledger lies, as an SQLAlchemy URL in which ``${NAME}`` is not filled in."""
+        return self.ledger or f"sqlite:///{self.folder / 'ledger.db'}"
 
     @property
     def folder(self) -> Path:
@@ -327,7 +369,8 @@ def _config_error(error: ValidationError, source: str) -> ConfigError:
             lines.append(f"{source}: {field}: is missing")
             hints.append(_description(e["loc"]) or f"add {field}")
         else:
-            lines.append(f"{source}: {field}: {e['msg']}, got {e['input']!r}")
+            got = "" if field == "ledger" else f", got {e['input']!r}"  # it may hold a password
+            lines.append(f"{source}: {field}: {e['msg']}{got}")
             hints.append(_description(e["loc"]))
     return ConfigError("\n".join(lines), "; ".join(dict.fromkeys(h for h in hints if h)))
 

@@ -42,6 +42,10 @@ class LedgerError(MfalError):
     """A ledger that cannot be opened, belongs to another configuration, or is in use."""
 
 
+class NoLedgerError(LedgerError):
+    """A campaign that is to be looked at and has not begun."""
+
+
 class BudgetError(MfalError):
     """A budget that does not pay for a single query."""
 

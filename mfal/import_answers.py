@@ -48,7 +48,7 @@ def import_answers(campaign: Campaign, sheet: Sheet, awaited: Waiting) -> Import
             f"fill in what round {awaited.round} waits for: {', '.join(map(str, awaited.files))}",
         )
     before = campaign.store.spent()
-    campaign.store.record(
+    campaign.writer.record(
         [(o.query, o.outcome, o.backend) for o in kept],
         charge_failures=campaign.config.budget.charge_failures,
     )

@@ -78,7 +78,7 @@ def import_sheet(campaign: Campaign, sheet: Sheet) -> Imported:
         cost=total_cost(o.cost for o in kept),
         unused=tuple(c for c in sheet.columns if c not in known_columns(campaign)),
     )
-    campaign.store.import_round(
+    campaign.writer.import_round(
         done.round,
         [replace(o, round=done.round) for o in kept],
         config=campaign.config.model_dump(mode="json"),

@@ -43,7 +43,7 @@ def score(campaign: Campaign, asker: Scorer, chunk: Sequence[Query]) -> list[Ans
 def append(campaign: Campaign, answers: Sequence[Answer]) -> None:
     """Put a chunk of answers into the ledger, in one commit."""
     charge = campaign.config.budget.charge_failures
-    campaign.store.record(answers, charge_failures=charge)
+    campaign.writer.record(answers, charge_failures=charge)
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, 
     asked = [(q, campaign.cost(q.fidelity)) for q in queries]
     _check_affordable(campaign, asked)
     campaign.environment.states([q.key for q in queries])  # refuses what is no candidate
-    campaign.store.begin_round(
+    campaign.writer.begin_round(
         number,
         asked,
         kind=kind,
@@ -169,7 +169,7 @@ def finish_round(
         log.info("round %d waits for %d measurements: %s", number, len(by_hand), paths)
         return False
     watch.stage("append")
-    campaign.store.finish_round(number)
+    campaign.writer.finish_round(number)
     return True
 
 

@@ -1,80 +1,64 @@
-"""The ledger: what was asked, what was answered, what it cost. The only state of a campaign.
+"""The ledger's writer: what was asked, what was answered, what it cost.
 
-Append-only. A round's queries are written before the first of them is asked, and every chunk
-of answers is one commit, so that a process killed at any point loses at most the chunk that
-was being answered.
+The only state of a campaign, and append-only. A round's queries are written before the first
+of them is asked, and every chunk of answers is one commit, so that a process killed at any
+point loses at most the chunk that was being answered.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
-from mfal.budget import total_cost
+from mfal.config import LockConfig
+from mfal.database import Database
 from mfal.errors import LedgerError
-from mfal.tables import (
-    SCHEMA_VERSION,
-    campaigns,
-    metadata,
-    open_database,
-    outcomes,
-    queries,
-    rounds,
-    upgrade,
-)
+from mfal.ledger import Ledger, find_campaign
+from mfal.lock import Lock
+from mfal.tables import SCHEMA_VERSION, campaigns, locks, outcomes, queries, rounds
 from mfal.types import Observation, Outcome, Query
 
 IMPORTED = "imported from "  # begins the backend of an answer that no oracle of ours gave
+_NO_WAIT = LockConfig()
 
 
-@dataclass(frozen=True, slots=True)
-class RoundInfo:
-    """What the ledger says of a round: its settings, and the record of how it was proposed."""
-
-    number: int
-    kind: str
-    seed: int
-    config: dict[str, Any]
-    versions: dict[str, str]
-    record: dict[str, Any]
-    finished: bool
-
-
-class Store:
-    """The ledger of one campaign in an SQL database.
+class Store(Ledger):
+    """The ledger of one campaign, for the one process that may write to it until it is closed.
 
     Args:
         url: SQLAlchemy URL, e.g. ``sqlite:///data/dna/ledger.db``.
         campaign: Name of the campaign.
         identity: What the ledger's numbers mean (problem, costs, seed, initial design).
+        lock: What to do while another process writes to it.
 
     Raises:
-        LedgerError: if the database cannot be opened or written, is of a later schema, or the
-            campaign in it was begun with another identity.
+        LedgerError: if the database cannot be opened or written, is of a later schema, the
+            campaign in it was begun with another identity, or another process writes to it.
+            Every method raises it, too, once another process has taken the campaign over.
     """
 
-    def __init__(self, url: str, campaign: str, identity: dict[str, Any]) -> None:
-        self.url = url
-        self._engine = open_database(url)
-        with self._write() as c:
-            metadata.create_all(c)
-            upgrade(c, url)
-            self._campaign_id = _enrol(c, campaign, identity, url)
-
-    @property
-    def location(self) -> str:
-        """Where the ledger lies, without a password."""
-        url = self._engine.url
-        return url.database or "" if url.drivername == "sqlite" else url.render_as_string()
+    def __init__(
+        self, url: str, campaign: str, identity: dict[str, Any], lock: LockConfig = _NO_WAIT
+    ) -> None:
+        database = Database(url)
+        try:
+            with database.write() as c:
+                campaign_id = _enrol(c, campaign, identity, database.name)
+            super().__init__(database, campaign, campaign_id)
+            self._lock = Lock(database, campaign_id, campaign, lock)
+            self._lock.acquire()
+        except BaseException:
+            database.close()
+            raise
 
     def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
+        """Let the next writer in, and let go of the database."""
+        self._lock.release()
+        super().close()
 
     def begin_round(
         self,
@@ -179,139 +163,6 @@ class Store:
                 .values(finished_at=_now())
             )
 
-    def rounds(self) -> list[RoundInfo]:
-        """All rounds by number, imported data and the initial design first."""
-        # Without the weights, which are large where there are some.
-        columns = [column for column in rounds.c if column is not rounds.c.weights]
-        with self._engine.connect() as c:
-            found = c.execute(
-                select(*columns)
-                .where(rounds.c.campaign_id == self._campaign_id)
-                .order_by(rounds.c.number)
-            ).all()
-        return [
-            RoundInfo(
-                number=r.number,
-                kind=r.kind,
-                seed=int(r.seed),
-                config=json.loads(r.config),
-                versions=json.loads(r.versions),
-                record=json.loads(r.record),
-                finished=r.finished_at is not None,
-            )
-            for r in found
-        ]
-
-    def weights(self, before_round: int | None = None) -> bytes | None:
-        """What the last round left for the next one's sampler; None where that starts anew.
-
-        The last is the one below `before_round` if given.
-        """
-        statement = (
-            select(rounds.c.weights)
-            .where(rounds.c.campaign_id == self._campaign_id)
-            .order_by(rounds.c.number.desc())
-            .limit(1)
-        )
-        if before_round is not None:
-            statement = statement.where(rounds.c.number < before_round)
-        with self._engine.connect() as c:
-            return c.execute(statement).scalar_one_or_none()
-
-    def pending(self, number: int) -> list[Query]:
-        """Queries of a round that have no outcome yet, in the order they were chosen."""
-        with self._engine.connect() as c:
-            found = c.execute(
-                select(queries.c.key, queries.c.fidelity)
-                .join(rounds, rounds.c.id == queries.c.round_id)
-                .outerjoin(outcomes, outcomes.c.query_id == queries.c.id)
-                .where(rounds.c.campaign_id == self._campaign_id, rounds.c.number == number)
-                .where(outcomes.c.query_id.is_(None))
-                .order_by(queries.c.position)
-            ).all()
-        return [Query(r.key, r.fidelity) for r in found]
-
-    def count(self, number: int) -> int:
-        """How many queries a round has."""
-        statement = (
-            select(func.count(queries.c.id))
-            .join(rounds, rounds.c.id == queries.c.round_id)
-            .where(rounds.c.campaign_id == self._campaign_id, rounds.c.number == number)
-        )
-        with self._engine.connect() as c:
-            return c.execute(statement).scalar_one()
-
-    def asked(self) -> set[Query]:
-        """Every query that was ever begun, answered or not."""
-        with self._engine.connect() as c:
-            found = c.execute(
-                select(queries.c.key, queries.c.fidelity).where(
-                    queries.c.campaign_id == self._campaign_id
-                )
-            ).all()
-        return {Query(r.key, r.fidelity) for r in found}
-
-    def observations(self, before_round: int | None = None) -> list[Observation]:
-        """Every answered query by round and position, of rounds below `before_round` if given."""
-        statement = (
-            select(
-                queries.c.key,
-                queries.c.fidelity,
-                rounds.c.number,
-                outcomes.c["values"].label("answer"),  # Row.values is a method
-                outcomes.c.error,
-                outcomes.c.seconds,
-                outcomes.c.cost,
-                outcomes.c.backend,
-            )
-            .join(rounds, rounds.c.id == queries.c.round_id)
-            .join(outcomes, outcomes.c.query_id == queries.c.id)
-            .where(rounds.c.campaign_id == self._campaign_id)
-            .order_by(rounds.c.number, queries.c.position)
-        )
-        if before_round is not None:
-            statement = statement.where(rounds.c.number < before_round)
-        with self._engine.connect() as c:
-            found = c.execute(statement).all()
-        # One text for all is parsed faster than a text for each.
-        answers = json.loads(f"[{','.join(row[3] or 'null' for row in found)}]")
-        return [
-            Observation(
-                query=Query(key, fidelity),
-                outcome=Outcome(None if values is None else tuple(values), error, seconds),
-                round=number,
-                cost=cost,
-                backend=backend,
-            )
-            for (key, fidelity, number, _, error, seconds, cost, backend), values in zip(
-                found, answers, strict=True
-            )
-        ]
-
-    def spent(self) -> float:
-        """Sum of the cost column."""
-        with self._engine.connect() as c:
-            costs = c.execute(
-                select(outcomes.c.cost)
-                .join(queries, queries.c.id == outcomes.c.query_id)
-                .where(queries.c.campaign_id == self._campaign_id)
-            ).scalars()
-            return total_cost(costs)
-
-    def backends(self) -> dict[str, set[str]]:
-        """Fidelity -> the engines that answered at it so far."""
-        with self._engine.connect() as c:
-            found = c.execute(
-                select(queries.c.fidelity, outcomes.c.backend)
-                .join(queries, queries.c.id == outcomes.c.query_id)
-                .where(queries.c.campaign_id == self._campaign_id)
-                .distinct()
-            ).all()
-        engines: dict[str, set[str]] = {}
-        for row in found:
-            engines.setdefault(row.fidelity, set()).add(row.backend)
-        return engines
-
     def _insert_round(
         self, c: Connection, head: dict[str, Any], asked: Sequence[tuple[Query, float]]
     ) -> int:
@@ -335,22 +186,14 @@ class Store:
 
     @contextmanager
     def _write(self) -> Iterator[Connection]:
-        try:
-            with self._engine.execution_options(mfal_write=True).begin() as connection:
-                yield connection
-        except IntegrityError:
-            raise
-        except DBAPIError as error:
-            raise LedgerError(
-                f"{self.url}: the ledger cannot be written: {error.orig}",
-                "check that the folder exists, may be written and has space, or set data_dir to "
-                "one that does; what was recorded before is safe, and the same command goes on",
-            ) from error
+        with self._database.write() as connection:
+            self._lock.check(connection)
+            yield connection
 
 
 def _enrol(c: Connection, name: str, identity: dict[str, Any], url: str) -> int:
-    """Id of the campaign, entered on first use; refuses one begun with another identity."""
-    found = c.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
+    """Number of the campaign, entered on first use."""
+    found = find_campaign(c, name, identity, url)
     if found is None:
         values = {
             "name": name,
@@ -359,16 +202,10 @@ def _enrol(c: Connection, name: str, identity: dict[str, Any], url: str) -> int:
             "created_at": _now(),
         }
         entered = insert(campaigns).values(values).returning(campaigns.c.id)
-        return int(c.execute(entered).scalar_one())
-    before = json.loads(found.identity)
-    if before != identity:
-        changed = [k for k in sorted(before | identity) if before.get(k) != identity.get(k)]
-        raise LedgerError(
-            f"{url}: campaign {name!r} was begun with another configuration: "
-            + "; ".join(f"{k} was {before.get(k)}, is now {identity.get(k)}" for k in changed),
-            "its numbers would not mean the same; change `name` to begin a new campaign",
-        )
-    return int(found.id)
+        found = int(c.execute(entered).scalar_one())
+    if not c.execute(select(locks.c.campaign_id).where(locks.c.campaign_id == found)).first():
+        c.execute(insert(locks).values(campaign_id=found))
+    return found
 
 
 def _head(

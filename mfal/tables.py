@@ -1,16 +1,12 @@
-"""The tables of a ledger, and how its database is opened.
+"""The tables of a ledger, and how those of an older one are brought to this schema.
 
 Append-only: triggers refuse to change or delete a query or an outcome.
 """
-
-from pathlib import Path
-from typing import Any
 
 from sqlalchemy import (
     DDL,
     Column,
     Connection,
-    Engine,
     Float,
     ForeignKey,
     Integer,
@@ -20,19 +16,17 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
     event,
     func,
     inspect,
     select,
     update,
 )
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from mfal.errors import LedgerError
 
-# 2: rounds.weights
-SCHEMA_VERSION = 2
+# 2: rounds.weights; 3: locks
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -87,70 +81,62 @@ outcomes = Table(
     Column("recorded_at", String(32), nullable=False),
 )
 
+# One row for each campaign: who writes to it. All but the campaign is empty while nobody does.
+locks = Table(
+    "locks",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id"), primary_key=True),
+    Column("token", String(32)),  # of one writer, checked by every one of its commits
+    Column("beat", Integer),  # goes up while the writer lives
+    Column("host", Text),
+    Column("system", Text),  # whose process numbers these are
+    Column("pid", Integer),
+    Column("started", Text),  # tells the process from a later one of its number
+    Column("since", String(32)),
+)
+
+_REFUSAL = "the ledger is append-only"
+_REFUSE = DDL(  # type: ignore[no-untyped-call]
+    "CREATE OR REPLACE FUNCTION mfal_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+    f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$"
+)
+event.listen(metadata, "before_create", _REFUSE.execute_if(dialect="postgresql"))
+
 for table, change in [(t, c) for t in (queries, outcomes) for c in ("UPDATE", "DELETE")]:
-    trigger = DDL(  # type: ignore[no-untyped-call]
-        f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_{change.lower()} BEFORE {change} ON "
-        f"{table.name} BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-    )
-    event.listen(table, "after_create", trigger.execute_if(dialect="sqlite"))
+    name, when = f"{table.name}_no_{change.lower()}", f"BEFORE {change} ON {table.name}"
+    for dialect, statement in (
+        (
+            "sqlite",
+            f"CREATE TRIGGER IF NOT EXISTS {name} {when} "
+            f"BEGIN SELECT RAISE(ABORT, '{_REFUSAL}'); END",
+        ),
+        (
+            "postgresql",
+            f"CREATE TRIGGER {name} {when} FOR EACH ROW EXECUTE FUNCTION mfal_append_only()",
+        ),
+    ):
+        trigger = DDL(statement)  # type: ignore[no-untyped-call]
+        event.listen(table, "after_create", trigger.execute_if(dialect=dialect))
 
 
-def upgrade(c: Connection, url: str) -> None:
-    """Bring the tables of an older ledger to this schema; all that they hold stays as it is.
-
-    Raises:
-        LedgerError: if the ledger is of a later schema than this.
-    """
-    found = c.execute(select(func.max(campaigns.c.schema_version))).scalar_one()
-    if found is None or found == SCHEMA_VERSION:
+def check_schema(c: Connection, name: str) -> None:
+    """Raise LedgerError if the ledger called `name` is of a later schema than this."""
+    if not inspect(c).has_table(campaigns.name):
         return
-    if found > SCHEMA_VERSION:
+    found = c.execute(select(func.max(campaigns.c.schema_version))).scalar_one()
+    if found is not None and found > SCHEMA_VERSION:
         raise LedgerError(
-            f"{url}: the ledger is of schema {found}, and this mfal knows up to {SCHEMA_VERSION}",
+            f"{name}: the ledger is of schema {found}, and this mfal knows up to {SCHEMA_VERSION}",
             "a later mfal has worked on it: use that one",
         )
+
+
+def make_tables(c: Connection) -> None:
+    """Make what tables are missing; all that an older ledger holds stays as it is."""
+    metadata.create_all(c)
     weights = rounds.c.weights
     if weights.name not in {column["name"] for column in inspect(c).get_columns(rounds.name)}:
         kind = weights.type.compile(c.dialect)
         c.exec_driver_sql(f"ALTER TABLE {rounds.name} ADD COLUMN {weights.name} {kind}")
-    c.execute(update(campaigns).values(schema_version=SCHEMA_VERSION))
-
-
-def sqlite_url(folder: Path) -> str:
-    """URL of the ledger in a campaign's folder, which is made if need be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LedgerError(
-            f"{folder}: the campaign's folder cannot be made: {error}",
-            "set data_dir to a folder that may be written",
-        ) from error
-    return f"sqlite:///{folder / 'ledger.db'}"
-
-
-def open_database(url: str) -> Engine:
-    """An engine on the database at an SQLAlchemy URL; SQLite in WAL mode, with full syncs."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _configure_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _configure_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401
-    # SQLAlchemy's documented recipe: take transaction control away from the driver, so that
-    # a writer can lock at its start rather than fail half-way.
-    connection.isolation_level = None
-    for pragma in (
-        "busy_timeout=30000",
-        "journal_mode=WAL",
-        "synchronous=FULL",  # answers are paid for: a commit survives a power cut
-        "foreign_keys=ON",
-        "recursive_triggers=ON",  # REPLACE is a deletion, too
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    write = connection.get_execution_options().get("mfal_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    older = campaigns.c.schema_version < SCHEMA_VERSION
+    c.execute(update(campaigns).where(older).values(schema_version=SCHEMA_VERSION))

@@ -124,7 +124,7 @@ def show_state(console: Console, campaign: Campaign) -> None:
     config, objective = campaign.config, campaign.objective
     leaders = best(observations, campaign.target.name, objective, config.top_k)
     points = curve(observations, campaign.target.name, objective, config.top_k)
-    console.print(best_table(campaign, leaders))
+    console.print(best_table(campaign, leaders[:BEST_ROWS]))
     rounds = campaign.store.rounds()
     console.print(curve_table(campaign, points, {r.number: r.kind for r in rounds}))
     diagnosed = last_diagnosed(rounds)
@@ -172,14 +172,14 @@ def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Table:
     """The best candidates measured at the target, each with its drawing in text."""
     objective = campaign.objective
     table = Table(
-        title=f"Best {min(BEST_ROWS, len(leaders))} measured at {campaign.target.name}",
+        title=f"Best {len(leaders)} measured at {campaign.target.name}",
         title_justify="left",
     )
     table.add_column("candidate", no_wrap=True)
     table.add_column(f"{objective.name} ({objective.unit})", justify="right")
     table.add_column("round", justify="right")
     describe = campaign.problem.describe
-    for o in leaders[:BEST_ROWS]:
+    for o in leaders:
         drawing = f"\n{describe(o.query.key)}" if describe else ""
         table.add_row(Text(f"{o.query.key}{drawing}"), Text(_answer(o)), str(o.round))
     return table

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mfal.campaign import Campaign
-from mfal.store import RoundInfo
+from mfal.ledger import RoundInfo
 
 
 def last_diagnosed(rounds: Sequence[RoundInfo]) -> RoundInfo | None:

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mfal.config import CampaignConfig, parse_config
+from tests import postgres
 from tests.support import motif_settings
 
 
@@ -34,3 +35,18 @@ def calls(tmp_path: Path) -> Callable[[], list[str]]:
         return path.read_text().splitlines() if path.exists() else []
 
     return read
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    with postgres.server() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of a ledger that is not there yet, in each kind of database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger.db'}"
+    server: postgres.Server = request.getfixturevalue("postgres_server")
+    return server.new_database()

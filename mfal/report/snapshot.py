@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from mfal.campaign import Campaign
+from mfal.ledger import RoundInfo
 from mfal.metrics import CurvePoint, best, curve
-from mfal.store import RoundInfo
 from mfal.types import Fidelity, Objective, Observation, Problem
 
 

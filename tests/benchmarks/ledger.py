@@ -2,7 +2,8 @@
 
 DNA sequences at two fidelities, written round by round into a new SQLite ledger, and read
 back in a process of its own for each size. Features are left out of the first figure, which
-is that of the ledger alone; the second has the features of the DNA configuration.
+is that of the ledger alone; the second has the features of the DNA configuration. Then answers
+appended in small chunks, each a durable commit, to SQLite and to PostgreSQL.
 """
 
 import json
@@ -18,27 +19,72 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mfal.ledger import read_ledger
 from mfal.store import Store
-from mfal.tables import sqlite_url
 from mfal.types import Fidelity, Objective, Outcome, Query
+from tests import postgres
 from tests.benchmarks import machine, report
 
 SIZES = (1_000, 10_000, 100_000)
 ROUND = 5_000  # queries of one round
 LADDER = (Fidelity("low", 1.0, 0.5), Fidelity("high", 3.0, 1.0))
+CHUNK = 100
 HEADER = ["rows", "observations (s)", "dataset (s)", "with features (s)"]
 
 
+APPENDS = ["database", "outcomes", "chunk", "seconds", "per second", "CPU (s)"]
+
+
 def main() -> None:
-    """Measure every size, print the table and write it down."""
+    """Measure both, print the tables and write them down."""
+    dataset_section()
+    appends_section()
+
+
+def appends_section() -> None:
+    """How fast answers are appended, each chunk durable before the next."""
+    described = machine.describe()
+    n = SIZES[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        found = {"SQLite": append(sqlite_url(Path(folder)), n)}
+    with postgres.server(durable=True) as server:
+        found["PostgreSQL"] = append(server.new_database(), n)
+    cells = [
+        [name, f"{n:,}", f"{CHUNK}", f"{wall:.1f}", f"{n / wall:,.0f}", f"{cpu:.1f}"]
+        for name, (wall, cpu) in found.items()
+    ]
+    show("Appending outcomes", APPENDS, cells)
+    text = (
+        "Outcomes appended through the store, every chunk a commit that is on the disk before the "
+        "next begins: SQLite with full syncs, PostgreSQL on a socket of the same machine with "
+        "its own default. CPU is that of mfal's process."
+    )
+    parts = ["## Appending to the ledger", text, machine.sentence(described)]
+    markdown = "\n\n".join([*parts, report.table(APPENDS, cells)])
+    report.section("appends", markdown, {"machine": described, "seconds": found})
+
+
+def append(url: str, n: int) -> tuple[float, float]:
+    """Seconds, by the clock and of this process, for n answers in chunks of `CHUNK`."""
+    asked = [Query(f"{i:030}", "low") for i in range(n)]
+    with Store(url, "benchmark", {}) as store:
+        for number, first in enumerate(range(0, n, ROUND)):
+            begin(store, number, asked[first : first + ROUND])
+        started, cpu = time.perf_counter(), time.process_time()
+        for i in range(0, n, CHUNK):
+            store.record([(q, Outcome((1.5,), None, 0.01), "engine") for q in asked[i : i + CHUNK]])
+        spent = time.perf_counter() - started, time.process_time() - cpu
+    with read_ledger(url, "benchmark", {}) as ledger:
+        if len(ledger.observations()) != n:
+            raise RuntimeError("the ledger lost answers")
+    return spent
+
+
+def dataset_section() -> None:
+    """From ledger to dataset, for every size."""
     rows = [(n, measure(n)) for n in SIZES]
     cells = [[f"{n:,}", *(f"{seconds:.2f}" for seconds in found)] for n, found in rows]
-    shown = Table(title="From ledger to dataset", title_justify="left")
-    for column in HEADER:
-        shown.add_column(column, justify="right")
-    for row in cells:
-        shown.add_row(*row)
-    Console().print(shown)
+    show("From ledger to dataset", HEADER, cells)
     described = machine.describe()
     text = (
         "A ledger of 30-mers at two fidelities. Seconds from the open ledger to its observations, "
@@ -48,6 +94,34 @@ def main() -> None:
     markdown = "\n\n".join([*parts, report.table(HEADER, cells)])
     data: dict[str, Any] = {"machine": described, "seconds": rows}
     report.section("ledger", markdown, data)
+
+
+def show(title: str, header: list[str], cells: list[list[str]]) -> None:
+    """Print a table."""
+    shown = Table(title=title, title_justify="left")
+    for column in header:
+        shown.add_column(column, justify="right")
+    for row in cells:
+        shown.add_row(*row)
+    Console().print(shown)
+
+
+def sqlite_url(folder: Path) -> str:
+    """URL of the ledger in a folder."""
+    return f"sqlite:///{folder / 'ledger.db'}"
+
+
+def begin(store: Store, number: int, asked: list[Query]) -> None:
+    """Begin a round."""
+    store.begin_round(
+        number,
+        [(q, 1.0) for q in asked],
+        kind="batch",
+        seed=0,
+        config={},
+        versions={},
+        record={},
+    )
 
 
 def measure(n: int) -> list[float]:
@@ -67,15 +141,7 @@ def fill(folder: Path, n: int) -> None:
     for number, first in enumerate(range(0, n, ROUND)):
         keys = ["".join(rng.choices("ACGT", k=30)) for _ in range(min(ROUND, n - first) // 2)]
         asked = [Query(key, f.name) for key in keys for f in LADDER]
-        store.begin_round(
-            number,
-            [(q, 1.0) for q in asked],
-            kind="batch",
-            seed=0,
-            config={},
-            versions={},
-            record={},
-        )
+        begin(store, number, asked)
         for i in range(0, len(asked), 500):
             answers = [
                 (q, Outcome((rng.gauss(-5, 3),), None, 0.01), "engine") for q in asked[i : i + 500]

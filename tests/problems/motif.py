@@ -22,8 +22,10 @@ class MotifOracle:
     fidelities = (Fidelity("half", 1.0, 0.5), Fidelity("whole", 3.0, 1.0))
     objectives = (Objective("agreement", "places", "max"),)
 
-    def __init__(self, calls: Path | None, slow: float, trouble: str, backend: str) -> None:
-        self.calls, self.slow, self.trouble = calls, slow, trouble
+    def __init__(
+        self, calls: Path | None, slow: float, trouble: str, backend: str, gate: Path | None
+    ) -> None:
+        self.calls, self.slow, self.trouble, self.gate = calls, slow, trouble, gate
         self.backends = {"half": f"{backend} half", "whole": f"{backend} whole"}
 
     def evaluate(self, keys: Sequence[str], fidelity: Fidelity) -> list[Outcome]:
@@ -31,6 +33,8 @@ class MotifOracle:
             with self.calls.open("a") as file:
                 file.writelines(f"{fidelity.name} {key}\n" for key in keys)
         time.sleep(self.slow)
+        while self.gate is not None and not self.gate.exists():
+            time.sleep(0.05)
         if self.trouble == "shorter":
             keys = [key for key in keys if key[0] != "A"]
         return [self._answer(key, fidelity) for key in keys]
@@ -73,15 +77,21 @@ _TROUBLE: dict[str, Callable[[], None]] = {
 
 
 def problem(
-    calls: str | None = None, slow: float = 0.0, trouble: str = "", backend: str = "motif"
+    calls: str | None = None,
+    slow: float = 0.0,
+    trouble: str = "",
+    backend: str = "motif",
+    gate: str | None = None,
 ) -> Problem:
+    """The problem; its oracle answers nothing before there is a file `gate`."""
+
     def environment() -> "Environment":
         from mfal.envs.sequence import SequenceEnvironment
 
         return SequenceEnvironment(alphabet="ACGT", length=len(MOTIF))
 
-    path = Path(calls) if calls else None
-    oracle = MotifOracle(path, slow, trouble, backend)
+    written, opened = (Path(name) if name else None for name in (calls, gate))
+    oracle = MotifOracle(written, slow, trouble, backend, opened)
     return Problem("motif", oracle, environment, draw=draw)
 
 

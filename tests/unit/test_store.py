@@ -1,17 +1,16 @@
-import sqlite3
-import subprocess
-import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from mfal.errors import LedgerError
-from mfal.store import RoundInfo, Store
-from mfal.tables import SCHEMA_VERSION, sqlite_url
+from mfal.errors import LedgerError, NoLedgerError
+from mfal.ledger import Entry, Ledger, RoundInfo, read_ledger
+from mfal.store import Store
+from mfal.tables import SCHEMA_VERSION
 from mfal.types import Observation, Outcome, Query
 
 IDENTITY = {"problem": {"name": "motif", "options": {}}, "costs": {"low": 1.0}, "seed": 1}
@@ -19,12 +18,12 @@ A, B, C = Query("AA", "low"), Query("AA", "high"), Query("CC", "low")
 
 
 @pytest.fixture
-def open_store(tmp_path: Path) -> Iterator[Callable[..., Store]]:
-    """Opens the ledger of this test, as often as wanted."""
+def open_store(ledger_url: str) -> Iterator[Callable[..., Store]]:
+    """Opens the ledger of this test, for one campaign or several."""
     opened: list[Store] = []
 
     def make(campaign: str = "test", identity: dict[str, Any] = IDENTITY) -> Store:
-        opened.append(Store(sqlite_url(tmp_path), campaign, identity))
+        opened.append(Store(ledger_url, campaign, identity))
         return opened[-1]
 
     yield make
@@ -35,6 +34,13 @@ def open_store(tmp_path: Path) -> Iterator[Callable[..., Store]]:
 @pytest.fixture
 def store(open_store: Callable[..., Store]) -> Store:
     return open_store()
+
+
+@pytest.fixture
+def beside(store: Store, ledger_url: str) -> Iterator[Ledger]:
+    """The same ledger, for somebody who only looks."""
+    with read_ledger(ledger_url, "test", IDENTITY) as opened:
+        yield opened
 
 
 def begin(store: Store, number: int, *asked: Query, cost: float = 1.0, **changes: Any) -> None:
@@ -52,9 +58,15 @@ def failed(error: str = "it broke") -> Outcome:
     return Outcome(None, error, 0.25)
 
 
-def rows(tmp_path: Path, statement: str) -> list[Any]:
-    with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        return connection.execute(statement).fetchall()
+def rows(url: str, statement: str) -> list[Any]:
+    """What a statement of somebody else's finds, past the ledger's own code."""
+    engine = create_engine(url)
+    try:
+        with engine.begin() as c:
+            found = c.exec_driver_sql(statement)
+            return [tuple(row) for row in found] if found.returns_rows else []
+    finally:
+        engine.dispose()
 
 
 def test_what_is_written_comes_back(store: Store) -> None:
@@ -145,7 +157,7 @@ def test_a_refused_round_leaves_no_weights(store: Store) -> None:
 
 def test_a_ledger_grows_by_weights_and_only_where_there_are_some(tmp_path: Path) -> None:
     def size(name: str, weights: bytes | None) -> int:
-        store = Store(sqlite_url(tmp_path / name), "test", IDENTITY)
+        store = Store(f"sqlite:///{tmp_path / name / 'ledger.db'}", "test", IDENTITY)
         for number in range(10):
             begin(store, number, Query(f"{number}", "low"), weights=weights)
             store.finish_round(number)
@@ -164,13 +176,13 @@ def test_seeds_keep_every_digit(store: Store, seed: int) -> None:
     assert store.rounds()[0].seed == seed
 
 
-def test_a_round_is_finished_once(store: Store, tmp_path: Path) -> None:
+def test_a_round_is_finished_once(store: Store, ledger_url: str) -> None:
     begin(store, 0)
     begin(store, 1)
     store.finish_round(0)
-    first = rows(tmp_path, "SELECT finished_at FROM rounds ORDER BY number")
+    first = rows(ledger_url, "SELECT finished_at FROM rounds ORDER BY number")
     store.finish_round(0)
-    assert rows(tmp_path, "SELECT finished_at FROM rounds ORDER BY number") == first
+    assert rows(ledger_url, "SELECT finished_at FROM rounds ORDER BY number") == first
     assert [r.finished for r in store.rounds()] == [True, False]
 
 
@@ -200,13 +212,24 @@ def test_a_chunk_with_a_bad_answer_is_refused_as_a_whole(store: Store, bad: floa
     assert store.observations() == [] and store.pending(0) == [A, B, C]
 
 
-def test_a_chunk_that_the_database_breaks_off_leaves_nothing(store: Store, tmp_path: Path) -> None:
+NO_ROOM = {
+    "sqlite": [
+        "CREATE TRIGGER full_disk BEFORE INSERT ON outcomes WHEN NEW.backend = 'no room' "
+        "BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    ],
+    "postgresql+psycopg": [
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'no room'; END $$",
+        "CREATE TRIGGER full_disk BEFORE INSERT ON outcomes FOR EACH ROW "
+        "WHEN (NEW.backend = 'no room') EXECUTE FUNCTION no_room()",
+    ],
+}
+
+
+def test_a_chunk_that_the_database_breaks_off_leaves_nothing(store: Store, ledger_url: str) -> None:
     begin(store, 0, A, B, C)
-    rows(
-        tmp_path,
-        "CREATE TRIGGER full BEFORE INSERT ON outcomes WHEN NEW.backend = 'no room' "
-        "BEGIN SELECT RAISE(ABORT, 'no room'); END",
-    )
+    for statement in NO_ROOM[ledger_url.partition(":")[0]]:
+        rows(ledger_url, statement)
     chunk = [(A, answered(), "engine"), (B, answered(), "no room"), (C, answered(), "engine")]
     with pytest.raises((DBAPIError, LedgerError), match="no room"):
         store.record(chunk)
@@ -221,21 +244,21 @@ def test_a_chunk_is_one_commit(store: Store, n: int) -> None:
     asked = [Query(f"{i}", "low") for i in range(n)]
     begin(store, 0, *asked)
     commits: list[object] = []
-    event.listen(store._engine, "commit", commits.append)
+    event.listen(store._database._engine, "commit", commits.append)
     store.record([(query, answered(), "engine") for query in asked])
     assert len(commits) == 1 and store.pending(0) == []
 
 
 @pytest.mark.parametrize("table", ["queries", "outcomes"])
-def test_rows_are_neither_changed_nor_deleted(store: Store, tmp_path: Path, table: str) -> None:
+def test_rows_are_neither_changed_nor_deleted(store: Store, ledger_url: str, table: str) -> None:
     begin(store, 0, A)
     store.record([(A, answered(), "engine")])
-    before = rows(tmp_path, f"SELECT * FROM {table}")
+    before = rows(ledger_url, f"SELECT * FROM {table}")
     assert len(before) == 1
     for statement in (f"UPDATE {table} SET cost = 0", f"DELETE FROM {table}"):
-        with pytest.raises(sqlite3.IntegrityError, match="the ledger is append-only"):
-            rows(tmp_path, statement)
-    assert rows(tmp_path, f"SELECT * FROM {table}") == before
+        with pytest.raises(DBAPIError, match="the ledger is append-only"):
+            rows(ledger_url, statement)
+    assert rows(ledger_url, f"SELECT * FROM {table}") == before
 
 
 @pytest.mark.parametrize(
@@ -279,19 +302,52 @@ def test_ten_times_a_tenth_is_one(store: Store) -> None:
     assert store.spent() == 1.0 != sum([0.1] * 10)
 
 
-def test_two_stores_on_one_file_see_each_others_commits(open_store: Callable[..., Store]) -> None:
-    one, other = open_store(), open_store()
-    begin(one, 0, A, B)
-    assert other.pending(0) == [A, B]
-    other.record([(A, answered(3), "engine")])
-    assert one.pending(0) == [B]
-    one.record([(A, answered(4), "late"), (B, answered(5), "engine")])
-    assert one.observations() == other.observations()
-    assert [o.outcome.values for o in other.observations()] == [(3.0,), (5.0,)]
-    other.finish_round(0)
-    assert one.rounds()[0].finished
-    with pytest.raises(LedgerError, match="round 0 was begun before"):
-        begin(other, 0, C)
+def test_who_looks_sees_every_commit_at_once(store: Store, beside: Ledger) -> None:
+    begin(store, 0, A, B)
+    assert beside.pending(0) == [A, B] and beside.asked() == {A, B} and beside.count(0) == 2
+    store.record([(A, answered(3), "engine")])
+    assert beside.pending(0) == [B] and beside.spent() == 1
+    assert beside.observations() == store.observations()
+    store.finish_round(0)
+    assert beside.rounds() == store.rounds() and beside.rounds()[0].finished
+    assert beside.location == store.location and beside.url == store.url
+
+
+def test_a_reader_half_way_keeps_no_writer_waiting(store: Store, beside: Ledger) -> None:
+    begin(store, 0, A, B)
+    with beside._database.read() as c:
+        before = c.exec_driver_sql("SELECT count(*) FROM outcomes").scalar_one()
+        started = time.monotonic()
+        store.record([(A, answered(), "engine")])
+        assert time.monotonic() - started < 5  # a locked database is waited for for 30 s
+    assert before == 0 and beside.pending(0) == [B]
+
+
+def test_who_looks_cannot_write(beside: Ledger) -> None:
+    with pytest.raises(LedgerError, match=r"read-?only"), beside._database.write() as c:
+        c.exec_driver_sql("UPDATE rounds SET seed = 3")
+
+
+def test_there_is_nothing_to_look_at_before_the_first_round(
+    open_store: Callable[..., Store], ledger_url: str
+) -> None:
+    with pytest.raises(NoLedgerError, match="there is no ledger"):
+        read_ledger(ledger_url, "test", IDENTITY)
+    open_store("other")
+    with pytest.raises(NoLedgerError, match="there is no ledger of campaign 'test'"):
+        read_ledger(ledger_url, "test", IDENTITY)
+
+
+def test_entries_are_all_that_does_not_differ_from_run_to_run(store: Store) -> None:
+    begin(store, 0, A, kind="initial", seed=2**63 - 1)
+    begin(store, 1, B, C, cost=3.0, seed=5)
+    store.record([(A, answered(0.5), "low 1"), (C, failed(), "low 1")])
+    start, batch = ("initial", str(2**63 - 1)), ("batch", "5")
+    assert store.entries() == [
+        Entry(0, *start, 0, "AA", "low", 1.0, "[0.5]", None, 1.0, "low 1"),
+        Entry(1, *batch, 0, "AA", "high", 3.0, None, None, None, None),
+        Entry(1, *batch, 1, "CC", "low", 3.0, None, "it broke", 3.0, "low 1"),
+    ]
 
 
 def test_campaigns_in_one_database_do_not_mix(open_store: Callable[..., Store]) -> None:
@@ -317,132 +373,63 @@ def test_a_ledger_is_opened_again_by_the_same_identity(open_store: Callable[...,
 
 def test_another_identity_is_refused_and_what_changed_is_named(
     open_store: Callable[..., Store],
+    ledger_url: str,
 ) -> None:
-    open_store()
+    open_store().close()
     changed = IDENTITY | {"seed": 2, "costs": {"low": 2.0}, "initial": {"queries": 3}}
     with pytest.raises(LedgerError) as raised:
         open_store(identity=changed)
     message = raised.value.message
-    assert "campaign 'test'" in message and "ledger.db" in message
+    assert "campaign 'test'" in message and message.startswith(ledger_url.partition("?")[0])
     assert "seed was 1, is now 2" in message
     assert "costs was {'low': 1.0}, is now {'low': 2.0}" in message
     assert "initial was None, is now {'queries': 3}" in message
     assert "problem" not in message
     assert "name" in raised.value.hint
+    with pytest.raises(LedgerError, match="seed was 1, is now 2"):
+        read_ledger(ledger_url, "test", changed)
     open_store()  # the refusal changed nothing
 
 
-def test_a_ledger_from_before_there_were_weights_goes_on(
-    open_store: Callable[..., Store], tmp_path: Path
+def test_a_ledger_from_before_there_were_weights_and_locks_goes_on(
+    open_store: Callable[..., Store], ledger_url: str
 ) -> None:
     first = open_store()
     begin(first, 0, A, B, record={"training": []})
     first.record([(A, answered(3), "engine")])
     first.close()
-    rows(tmp_path, "ALTER TABLE rounds DROP COLUMN weights")
-    rows(tmp_path, "UPDATE campaigns SET schema_version = 1")
+    rows(ledger_url, "ALTER TABLE rounds DROP COLUMN weights")
+    rows(ledger_url, "DROP TABLE locks")
+    rows(ledger_url, "UPDATE campaigns SET schema_version = 1")
 
+    with read_ledger(ledger_url, "test", IDENTITY) as looked_at:
+        assert looked_at.pending(0) == [B] and looked_at.holder() is None
+    assert rows(ledger_url, "SELECT schema_version FROM campaigns") == [(1,)]
     again = open_store()
     assert [o.outcome.values for o in again.observations()] == [(3.0,)]
     assert again.rounds() == [RoundInfo(0, "batch", 0, {}, {}, {"training": []}, finished=False)]
     assert again.pending(0) == [B] and again.weights() is None
     begin(again, 1, C, weights=b"new")
     assert again.weights() == b"new"
-    assert rows(tmp_path, "SELECT schema_version FROM campaigns") == [(SCHEMA_VERSION,)]
+    assert rows(ledger_url, "SELECT schema_version FROM campaigns") == [(SCHEMA_VERSION,)]
+    again.close()
     open_store()  # and a second time there is nothing left to do
 
 
 def test_a_ledger_of_a_later_schema_is_refused(
-    open_store: Callable[..., Store], tmp_path: Path
+    open_store: Callable[..., Store], ledger_url: str
 ) -> None:
-    open_store()
-    rows(tmp_path, f"UPDATE campaigns SET schema_version = {SCHEMA_VERSION + 1}")
-    with pytest.raises(LedgerError, match=f"ledger is of schema {SCHEMA_VERSION + 1}, and"):
+    open_store().close()
+    rows(ledger_url, f"UPDATE campaigns SET schema_version = {SCHEMA_VERSION + 1}")
+    rows(ledger_url, "DROP TABLE locks")
+    refusal = pytest.raises(LedgerError, match=f"ledger is of schema {SCHEMA_VERSION + 1}, and")
+    with refusal as raised:
         open_store()
-
-
-def test_commits_survive_a_power_cut(store: Store, tmp_path: Path) -> None:
-    with store._engine.connect() as connection:
-        found = {
-            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
-        }
-    full = 2
-    assert found == {
-        "journal_mode": "wal", "synchronous": full, "foreign_keys": 1, "busy_timeout": 30000
-    }  # fmt: skip
-    assert rows(tmp_path, "PRAGMA journal_mode") == [("wal",)]
-
-
-def test_a_killed_writer_leaves_whole_chunks(store: Store, tmp_path: Path) -> None:
-    begin(store, 0, A, B)
-    # The child writes, does not commit, and is gone without a word.
-    code = """
-import os, sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
-connection.execute("BEGIN IMMEDIATE")
-connection.execute("INSERT INTO outcomes VALUES (1, '[1.0]', NULL, 0, 1.0, 'x', 'now')")
-os._exit(9)
-"""
-    child = subprocess.run([sys.executable, "-c", code, str(tmp_path / "ledger.db")])
-    assert child.returncode == 9
-    assert store.observations() == [] and store.pending(0) == [A, B]
-    store.record([(A, answered(), "engine")])
-    assert store.pending(0) == [B]
-
-
-def test_a_ledger_in_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("not a folder")
-    with pytest.raises(LedgerError, match="taken/here: the campaign's folder cannot be made"):
-        sqlite_url(tmp_path / "taken" / "here")
-
-
-def test_a_folder_is_made_with_its_parents(tmp_path: Path) -> None:
-    url = sqlite_url(tmp_path / "data" / "dna")
-    store = Store(url, "test", {})
-    assert store.location == str(tmp_path / "data" / "dna" / "ledger.db")
-    assert Path(store.location).is_file()
-    store.close()
-
-
-def corrupt(folder: Path) -> str:
-    (folder / "ledger.db").write_bytes(b"These are random bytes \x00\xff\x17" * 400)
-    return sqlite_url(folder)
-
-
-def directory(folder: Path) -> str:
-    (folder / "ledger.db").mkdir()
-    return sqlite_url(folder)
-
-
-def missing(folder: Path) -> str:
-    return f"sqlite:///{folder}/nowhere/ledger.db"
-
-
-def torn(folder: Path) -> str:
-    """A good ledger of which a page was overwritten."""
-    url = sqlite_url(folder)
-    Store(url, "test", {}).close()
-    with (folder / "ledger.db").open("r+b") as file:
-        file.seek(100)
-        file.write(b"\xff" * 3996)
-    return url
-
-
-@pytest.mark.parametrize("ledger", [corrupt, directory, missing, torn])
-def test_a_ledger_that_cannot_be_used_is_named(
-    tmp_path: Path, ledger: Callable[[Path], str]
-) -> None:
-    url = ledger(tmp_path)
-    with pytest.raises(LedgerError) as raised:
-        Store(url, "test", {})
-    assert raised.value.message.startswith(f"{url}: ")
-    assert "data_dir" in raised.value.hint
-
-
-def test_a_folder_that_cannot_be_made_is_named() -> None:
-    with pytest.raises(LedgerError, match="cannot be made"):
-        sqlite_url(Path("/proc/mfal"))  # not even by root
+    assert "later mfal" in raised.value.hint
+    with refusal:
+        read_ledger(ledger_url, "test", IDENTITY)
+    with pytest.raises(DBAPIError):  # it was left as it is
+        rows(ledger_url, "SELECT * FROM locks")
 
 
 def test_a_large_chunk_goes_in_at_once(store: Store) -> None:

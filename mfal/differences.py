@@ -1,0 +1,115 @@
+"""How two campaigns differ: their configurations field by field, their ledgers row by row."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from mfal.budget import total_cost
+from mfal.config import CampaignConfig
+from mfal.errors import NoLedgerError
+from mfal.ledger import Entry, read_ledger
+
+PLACE = {"name", "data_dir", "ledger"}  # where a campaign lies, not what it is
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A ledger in figures.
+
+    Attributes:
+        rounds: Rounds that have queries, the initial design among them.
+        sha256: Of all queries and answers, without the times and durations of that run.
+    """
+
+    rounds: int
+    queries: int
+    answered: int
+    spent: float
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Something of which two campaigns say different things; None where one has nothing."""
+
+    where: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How two campaigns differ.
+
+    Attributes:
+        fields: Fields of the configurations that differ, as paths such as ``batch.cost``.
+        first: The first query on which the ledgers differ, and what each has there.
+    """
+
+    fields: tuple[Pair, ...]
+    contents: tuple[Contents, Contents]
+    first: Pair | None
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing differs."""
+        return not self.fields and self.first is None
+
+
+def compare(a: CampaignConfig, b: CampaignConfig) -> Comparison:
+    """How two campaigns differ, whatever they are called and wherever they lie.
+
+    A campaign that has not begun is compared as an empty ledger.
+
+    Raises:
+        LedgerError: if a ledger cannot be read.
+    """
+    fields = _leaves(a.model_dump(mode="json", exclude=PLACE))
+    others = _leaves(b.model_dump(mode="json", exclude=PLACE))
+    pairs = (Pair(path, fields.get(path), others.get(path)) for path in sorted({*fields, *others}))
+    entries, other_entries = _entries(a), _entries(b)
+    return Comparison(
+        tuple(pair for pair in pairs if pair.first != pair.second),
+        (_contents(entries), _contents(other_entries)),
+        _first(entries, other_entries),
+    )
+
+
+def _entries(config: CampaignConfig) -> list[Entry]:
+    try:
+        with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
+            return ledger.entries()
+    except NoLedgerError:
+        return []
+
+
+def _contents(entries: list[Entry]) -> Contents:
+    return Contents(
+        rounds=len({e.round for e in entries}),
+        queries=len(entries),
+        answered=sum(e.backend is not None for e in entries),
+        spent=total_cost(e.cost for e in entries if e.cost is not None),
+        sha256=hashlib.sha256(json.dumps(entries).encode()).hexdigest(),
+    )
+
+
+def _first(a: list[Entry], b: list[Entry]) -> Pair | None:
+    for one, other in zip_longest(a, b):
+        if one != other:
+            present = one or other
+            where = f"round {present.round}, query {present.position}"
+            return Pair(where, one and one._asdict(), other and other._asdict())
+    return None
+
+
+def _leaves(value: Any, path: str = "") -> dict[str, Any]:  # noqa: ANN401
+    """Path of each value in nested mappings and lists -> the value."""
+    inner = dict(enumerate(value)) if isinstance(value, list) else value
+    if not isinstance(inner, dict) or not inner:
+        return {path: value}
+    found: dict[str, Any] = {}
+    for name, part in inner.items():
+        found |= _leaves(part, f"{path}.{name}" if path else str(name))
+    return found

@@ -1,0 +1,47 @@
+"""Finishing what an earlier process began: the same queries, only the missing answers bought."""
+
+from dataclasses import dataclass
+
+from mfal.budget import minus
+from mfal.campaign import Campaign
+from mfal.progress import Progress
+from mfal.round import Steps, finish_round
+from mfal.scoring import scorer
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What was done to a round.
+
+    Attributes:
+        queries: How many it has.
+        asked: How many of them had no answer, and have one now; those that people measure may
+            still have none.
+        cost: Campaign units charged for those.
+    """
+
+    round: int
+    queries: int
+    asked: int
+    cost: float
+
+
+def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -> Resumed | None:
+    """Finish the round that was begun and not finished; None if there is none."""
+    store = campaign.store
+    found = next((r for r in store.rounds() if not r.finished), None)
+    if found is None:
+        return None
+    before, pending = store.spent(), store.pending(found.number)
+    config = campaign.config
+    progress.begin_round(found.number, found.kind)
+    progress.spent(before, config.budget.total)
+    n_objectives = len(campaign.problem.oracle.objectives)
+    with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
+        finish_round(campaign, found.number, asker, steps or Steps(), progress)
+    return Resumed(
+        round=found.number,
+        queries=store.count(found.number),
+        asked=len(pending) - len(store.pending(found.number)),
+        cost=minus(store.spent(), before),
+    )

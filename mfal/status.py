@@ -1,0 +1,137 @@
+"""Where campaigns stand: rounds, money, the best so far, what is unanswered, who is at work."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mfal.campaign import Campaign, open_campaign
+from mfal.config import CampaignConfig
+from mfal.errors import MfalError, NoLedgerError
+from mfal.lock import Holder
+from mfal.metrics import best, utility
+from mfal.types import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best answer at the target, in the objective's unit."""
+
+    candidate: str
+    value: float
+    objective: str
+    unit: str
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Who works on a campaign; alive is None where only its heartbeat would tell."""
+
+    pid: int
+    host: str
+    since: str
+    alive: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where a campaign stands.
+
+    Attributes:
+        ledger: Where the ledger lies; None if the campaign has not begun.
+        rounds: Finished batches, so without the initial design and imported data.
+        open_round: Number of the round that was begun and is not finished.
+        pending: Queries of that round without an answer.
+        observations: Queries with an answer, and failed of them with an error.
+        spent: Campaign units charged so far.
+        left: Of the budget, after what is spent and what the open round has yet to ask.
+    """
+
+    campaign: str
+    problem: str
+    ledger: str | None
+    rounds: int
+    open_round: int | None
+    pending: int
+    observations: int
+    failed: int
+    budget: float
+    spent: float
+    left: float
+    best: Best | None
+    writer: Writer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A campaign that cannot be looked at, and why not."""
+
+    campaign: str
+    error: str
+    hint: str
+
+
+def look(configs: Sequence[CampaignConfig]) -> list[Status | Unknown]:
+    """Where each of these campaigns stands."""
+    return [_look(config) for config in configs]
+
+
+def status(campaign: Campaign) -> Status:
+    """Where an open campaign stands."""
+    rounds = campaign.store.rounds()
+    open_round = next((r.number for r in rounds if not r.finished), None)
+    observations = campaign.store.observations()
+    return Status(
+        campaign=campaign.config.name,
+        problem=campaign.problem.name,
+        ledger=campaign.store.location,
+        rounds=sum(r.finished and r.kind == "batch" for r in rounds),
+        open_round=open_round,
+        pending=0 if open_round is None else len(campaign.store.pending(open_round)),
+        observations=len(observations),
+        failed=sum(o.outcome.values is None for o in observations),
+        budget=campaign.config.budget.total,
+        spent=campaign.store.spent(),
+        left=campaign.left,
+        best=_best(campaign, observations),
+        writer=_writer(campaign.store.holder()),
+    )
+
+
+def _look(config: CampaignConfig) -> Status | Unknown:
+    try:
+        with open_campaign(config, config.name, to_read=True) as campaign:
+            return status(campaign)
+    except NoLedgerError:
+        return _not_begun(config)
+    except MfalError as error:
+        return Unknown(config.name, error.message, error.hint)
+
+
+def _not_begun(config: CampaignConfig) -> Status:
+    return Status(
+        campaign=config.name,
+        problem=config.problem.name,
+        ledger=None,
+        rounds=0,
+        open_round=None,
+        pending=0,
+        observations=0,
+        failed=0,
+        budget=config.budget.total,
+        spent=0.0,
+        left=config.budget.total,
+        best=None,
+        writer=None,
+    )
+
+
+def _best(campaign: Campaign, observations: Sequence[Observation]) -> Best | None:
+    objective = campaign.objective
+    for o in best(observations, campaign.target.name, objective, 1):
+        value = utility(o, objective) * objective.sign
+        return Best(o.query.key, value, objective.name, objective.unit, o.round)
+    return None
+
+
+def _writer(found: Holder | None) -> Writer | None:
+    return None if found is None else Writer(found.pid, found.host, found.since, found.alive)

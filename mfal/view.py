@@ -1,0 +1,111 @@
+"""A campaign to look at from a notebook or a script, beside whoever works on it."""
+
+import math
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfal.campaign import Campaign, open_campaign
+from mfal.config import CampaignConfig
+from mfal.errors import DataError, MissingDependencyError
+from mfal.metrics import best, varied
+from mfal.status import Status, status
+from mfal.types import Observation
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class View:
+    """What a campaign has asked, found and spent; every call reads its ledger anew.
+
+    Raises:
+        MfalError: every method, if the ledger cannot be read; NoLedgerError if it has not begun.
+    """
+
+    def __init__(self, config: CampaignConfig) -> None:
+        self.config = config
+
+    def observations(self) -> "DataFrame":
+        """Every answered query by round and position; see `frame` for the columns."""
+        with open_campaign(self.config, self.config.name, to_read=True) as campaign:
+            return frame(campaign, campaign.store.observations())
+
+    def best(self, n: int = 10, diverse: float | None = None) -> "DataFrame":
+        """The n best candidates measured at the target, best first; see `leaders`."""
+        with open_campaign(self.config, self.config.name, to_read=True) as campaign:
+            return frame(campaign, leaders(campaign, n, diverse))
+
+    def status(self) -> Status:
+        """Where the campaign stands."""
+        with open_campaign(self.config, self.config.name, to_read=True) as campaign:
+            return status(campaign)
+
+
+def leaders(campaign: Campaign, n: int, diverse: float | None = None) -> list[Observation]:
+    """The n best answers at the target, best first.
+
+    Args:
+        diverse: Leave out whoever is more similar than this to a better one that is in; see
+            `mfal.metrics.similarity`.
+    """
+    observations = campaign.store.observations()
+    found = best(observations, campaign.target.name, campaign.objective, len(observations))
+    return found[:n] if diverse is None else varied(found, n, diverse)
+
+
+def frame(campaign: Campaign, observations: Sequence[Observation]) -> "DataFrame":
+    """Observations as a table that `mfal import` understands.
+
+    Columns: round, candidate (the key), fidelity, one of each objective's name in its unit (NaN
+    for a failure), cost (campaign units), seconds, backend, error (None for an answer).
+    """
+    import pandas as pd
+
+    objectives = [o.name for o in campaign.problem.oracle.objectives]
+    rows = [_row(o, len(objectives)) for o in observations]
+    columns = ["round", "candidate", "fidelity", *objectives, "cost", "seconds", "backend", "error"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(objectives, float))
+
+
+def _row(o: Observation, n_objectives: int) -> tuple[object, ...]:
+    values = o.outcome.values  # noqa: PD011
+    answer = (math.nan,) * n_objectives if values is None else values
+    tail = (o.cost, o.outcome.seconds, o.backend, o.outcome.error)
+    return o.round, o.query.key, o.query.fidelity, *answer, *tail
+
+
+def export(campaign: Campaign, path: Path) -> int:
+    """Write every observation to a CSV or parquet file, whole or not at all; how many there are.
+
+    A file that is there already is replaced.
+
+    Raises:
+        DataError: if the file is of another kind or cannot be written.
+        MissingDependencyError: for parquet without pyarrow.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise DataError(f"{path}: is neither .csv nor .parquet", "name a file of these two kinds")
+    if kind == ".parquet" and find_spec("pyarrow") is None:
+        raise MissingDependencyError(
+            f"{path}: writing parquet needs the package pyarrow, which is not installed",
+            "pip install pyarrow, or export to a CSV file",
+        )
+    table = frame(campaign, campaign.store.observations())
+    part = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        if kind == ".csv":
+            table.to_csv(part, index=False)
+        else:
+            table.to_parquet(part, index=False)
+        part.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written: {error}", "export to a folder that may be written"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return len(table)
