@@ -16,6 +16,7 @@ from pydantic import Field
 
 from flows.live import LivePage
 from flows.names import run_name
+from flows.stale import settle
 from flows.tasks import STEPS
 from mfal.campaign import open_campaign
 from mfal.config import NAME_PATTERN, CampaignConfig
@@ -51,6 +52,7 @@ def campaign_flow(
     Raises:
         ConfigError: if there is no campaign of this name, or its configuration is wrong.
     """
+    settle()
     config = find_campaign(campaign)  # a name: the pattern above lets no path through
     if budget is not None:
         limited = config.budget.model_copy(update={"total": budget})

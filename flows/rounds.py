@@ -7,6 +7,7 @@ from prefect.runtime import flow_run
 
 from flows.live import LivePage
 from flows.names import run_name
+from flows.stale import settle
 from flows.tasks import STEPS
 from mfal.campaign import Campaign
 from mfal.progress import Both, Progress
@@ -21,6 +22,7 @@ def rounds_flow(campaign: Campaign, progress: Progress) -> Callable[[str, int | 
 
     @flow(name="rounds", flow_run_name=name_of_run, persist_result=False)
     def rounds(name: str, rounds: int | None) -> list[int]:
+        settle()
         watch = Both(progress, LivePage(campaign))
         return run_rounds(campaign, rounds, steps=STEPS, progress=watch)
 
