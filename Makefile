@@ -68,6 +68,7 @@ bench: $(READY) ## Run all benchmarks (half an hour and more) and write them int
 	$(BIN)/python -m tests.benchmarks.ledger
 	$(BIN)/python -m tests.benchmarks.ablation
 	$(BIN)/python -m tests.benchmarks.campaign
+	$(BIN)/python -m tests.benchmarks.pool
 
 clean: ## Remove .venv and caches (campaigns in data/ stay)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +16,7 @@ from mfal.design import initial_counts
 from mfal.envs.base import Environment
 from mfal.errors import BudgetError, ConfigError, LedgerError
 from mfal.features.base import Features, FeatureSet
+from mfal.gfn.base import HasPool, Sampler
 from mfal.ledger import Ledger, read_ledger
 from mfal.store import IMPORTED, Store
 from mfal.types import Fidelity, Objective, Problem
@@ -25,7 +26,11 @@ PACKAGES = ("mfal", "torch", "botorch", "gpytorch", "numpy", "ViennaRNA", "nupac
 
 @dataclass(frozen=True)
 class Campaign:
-    """A checked configuration with all that its rounds work with."""
+    """A checked configuration with all that its rounds work with.
+
+    Attributes:
+        pool: The only candidates that it may ask about; None where it searches freely.
+    """
 
     config: CampaignConfig
     problem: Problem
@@ -33,6 +38,7 @@ class Campaign:
     environment: Environment
     features: FeatureSet
     store: Ledger
+    pool: tuple[str, ...] | None
 
     @property
     def writer(self) -> Store:
@@ -96,11 +102,15 @@ def open_campaign(
         (
             "acquisition",
             config.acquisition,
-            ("surrogate", "reference_features", "reference_candidate", "seed"),
+            ("surrogate", "reference_features", "reference_candidate", "rank", "seed"),
         ),
-        ("sampler", config.sampler, ("environment", "fidelities")),
     ):
         registry.check(kind, component, given)
+    environment = problem.environment()
+    sampler: Sampler = registry.build(
+        "sampler", config.sampler, environment=environment, fidelities=ladder
+    )
+    pool = tuple(sampler.pool) if isinstance(sampler, HasPool) else None
     url, identity = config.ledger_url, config.identity()
     store: Ledger
     if to_read:
@@ -110,21 +120,34 @@ def open_campaign(
     with store:
         if not to_read:
             check_backends(store, problem, config)
-        yield Campaign(config, problem, ladder, problem.environment(), features, store)
+        yield Campaign(config, problem, ladder, environment, features, store, pool)
 
 
 def campaign_ladder(problem: Problem, config: CampaignConfig, source: str) -> tuple[Fidelity, ...]:
-    """The problem's fidelities at the campaign's costs."""
+    """Those of the problem's fidelities that the campaign works with, at its costs."""
     fidelities = problem.oracle.fidelities
     names = [f.name for f in fidelities]
-    for field, used in (("costs", config.costs), ("initial.queries", config.initial.queries or {})):
-        unknown = sorted(set(used) - set(names))
-        if unknown:
-            raise ConfigError(
-                f"{source}: {field}: {problem.name} has no fidelity {', '.join(unknown)}",
-                f"its fidelities are {', '.join(names)}",
-            )
-    return tuple(replace(f, cost=config.costs.get(f.name, f.cost)) for f in fidelities)
+    used = names if config.fidelities is None else config.fidelities
+    _check_known(f"{source}: fidelities: {problem.name}", used, names)
+    _check_known(f"{source}: costs: {problem.name}", config.costs, names)
+    if names[-1] not in used:
+        raise ConfigError(
+            f"{source}: fidelities: {', '.join(used)} leaves out the target",
+            f"name {names[-1]}, too: it is what the campaign is about",
+        )
+    _check_known(f"{source}: initial.queries: the campaign", config.initial.queries or {}, used)
+    return tuple(
+        replace(f, cost=config.costs.get(f.name, f.cost)) for f in fidelities if f.name in used
+    )
+
+
+def _check_known(where: str, named: Iterable[str], known: Sequence[str]) -> None:
+    unknown = sorted(set(named) - set(known))
+    if unknown:
+        raise ConfigError(
+            f"{where} has no fidelity {', '.join(unknown)}",
+            f"its fidelities are {', '.join(known)}",
+        )
 
 
 def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: str) -> None:

@@ -108,7 +108,8 @@ class BatchConfig(_Frozen):
     repulsion: float | None = Field(
         default=None,
         ge=0,
-        description="Weight of the diversity term; null for one over the size of the batch.",
+        description="Weight of the diversity term, which counts in nats, or in spreads of the "
+        "acquisition where that is no information; null for one over the size of the batch.",
     )
 
     @model_validator(mode="after")
@@ -191,6 +192,12 @@ class CampaignConfig(_Frozen):
         default_factory=dict,
         description="Cost per query of each fidelity, where it differs from the problem's own.",
     )
+    fidelities: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Names of the problem's fidelities to work with, the target among them; "
+        "null for all. The target alone makes a single-fidelity campaign.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random draw.")
     budget: BudgetConfig
     initial: InitialConfig
@@ -222,7 +229,11 @@ class CampaignConfig(_Frozen):
         default=None, description="When the campaign runs by itself under `make serve`."
     )
     stop: StopConfig = StopConfig()
-    top_k: PositiveInt = Field(default=10, description="K of the top-K mean that is reported.")
+    top_k: PositiveInt = Field(
+        default=10,
+        description="K of the top-K mean that is reported. It is also what gibbon and mes seek: "
+        "information about the K-th best value.",
+    )
     threads: PositiveInt = Field(
         default=1,
         description="Threads of one torch operation. Results to the last digit depend on it.",
@@ -255,6 +266,8 @@ class CampaignConfig(_Frozen):
     def identity(self) -> dict[str, Any]:
         """The part that gives a ledger's numbers their meaning, and so may never change."""
         fixed = self.model_dump(mode="json", include={"problem", "costs", "seed"})
+        if self.fidelities is not None:
+            fixed |= {"fidelities": sorted(self.fidelities)}
         return fixed | {"initial": self.initial.model_dump(mode="json", exclude_none=True)}
 
     @property

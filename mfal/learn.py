@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from mfal import registry
 from mfal.acquisition.base import Acquisition
+from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.campaign import Campaign, derive_seed
 from mfal.config import Component
@@ -116,7 +117,8 @@ def choose_reward(
     train its sampler on nothing. Where the fallbacks have stalled, too, the last is followed.
     """
     configured = campaign.config.acquisition
-    reward = make_reward(campaign, configured, surrogate, data, reference, seed)
+    asked = RemembersReference(surrogate, campaign.features(reference), places(data, reference))
+    reward = make_reward(campaign, configured, asked, data, reference, seed)
     stalled, name = [], configured.name
     for other in FALLBACKS:
         if not reward.is_flat:
@@ -124,7 +126,7 @@ def choose_reward(
         if other.name != configured.name:
             stalled.append(name)
             name = other.name
-            reward = make_reward(campaign, other, surrogate, data, reference, seed)
+            reward = make_reward(campaign, other, asked, data, reference, seed)
     if not stalled:
         return reward, ""
     why = f"{name}: {' and '.join(stalled)} did not tell candidates apart"
@@ -137,7 +139,7 @@ def choose_reward(
 def make_reward(
     campaign: Campaign,
     component: Component,
-    surrogate: Surrogate,
+    surrogate: Surrogate | RemembersReference,
     data: Dataset,
     reference: Sequence[str],
     seed: int,
@@ -149,6 +151,7 @@ def make_reward(
         surrogate=surrogate,
         reference_features=campaign.features(reference),
         reference_candidate=places(data, reference),
+        rank=campaign.config.top_k,
         seed=derive_seed(seed, "acquisition"),
     )
     return AcquisitionReward(
@@ -166,8 +169,11 @@ def reference_keys(campaign: Campaign, surrogate: Surrogate, data: Dataset, seed
 
     They are the ledger's, what the sampler proposed in the last round, and a pool evolved from
     the best of both. Max-values sampled over the ledger alone stay below what the search
-    finds, and then every good candidate is worth the same.
+    finds, and then every good candidate is worth the same. A campaign that chooses from a
+    fixed list reaches that far and no farther.
     """
+    if campaign.pool is not None:
+        return list(dict.fromkeys([*data.keys, *campaign.pool]))
     environment = campaign.environment
     generator = Generator().manual_seed(seed)
     known = list(dict.fromkeys([*data.keys, *last_proposed(campaign)]))
@@ -200,14 +206,15 @@ def train(
     """Train the sampler on the reward and draw proposals from it.
 
     The sampler is given the weights that the last round's proposals came with, and decides
-    whether to start from them. The random fallback ignores them, and hands them on.
+    whether to start from them. The random fallback ignores them, and hands them on; a sampler
+    that only has a fixed list needs no reward, and no fallback.
     """
     weights = campaign.store.weights()
     n = campaign.config.proposals
-    if fitted.reward is None:
-        sampler: Sampler = RandomSampler(campaign.environment, campaign.ladder)
-        return replace(sampler.sample(no_reward, n, seed=seed), weights=weights)
-    sampler = registry.build(
+    if fitted.reward is None and campaign.pool is None:
+        random = RandomSampler(campaign.environment, campaign.ladder)
+        return replace(random.sample(no_reward, n, seed=seed), weights=weights)
+    sampler: Sampler = registry.build(
         "sampler",
         campaign.config.sampler,
         environment=campaign.environment,
@@ -219,7 +226,7 @@ def train(
         on_step(metrics)
 
     return sampler.sample(
-        fitted.reward,
+        fitted.reward or no_reward,
         n,
         seed=seed,
         start=best_known(campaign, START),

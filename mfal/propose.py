@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor
 
+from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed
@@ -46,7 +47,14 @@ def random_keys(
     without: Collection[str] = frozenset(),
     tries: int = 20,
 ) -> list[str]:
-    """At most n different candidates of a campaign; see `random_candidates`."""
+    """At most n different candidates of a campaign; see `random_candidates`.
+
+    Where the campaign chooses from a fixed list, they are drawn from that.
+    """
+    if campaign.pool is not None:
+        rest = [key for key in campaign.pool if key not in without]
+        order = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))
+        return [rest[i] for i in order[:n].tolist()]
     return random_candidates(
         campaign.environment, campaign.ladder, n, seed, without=without, tries=tries
     )
@@ -133,13 +141,16 @@ def make_pool(
         at = row[rows]
         return surrogate.covariance(features[at], candidate[at], fidelity[rows])
 
+    value = reward.value(keys)[row, fidelity]
+    is_information = isinstance(reward.acquisition, MaxValueAcquisition)
     return Pool(
         queries=tuple(queries),
-        value=reward.value(keys)[row, fidelity],
+        value=value,
         cost=tuple(campaign.cost(q.fidelity) for q in queries),
         is_target=fidelity == len(campaign.ladder) - 1,
         covariance=covariance,
         noise=surrogate.joint(features[:1], candidate[:1]).noise[fidelity],
+        nat=1.0 if is_information else float(value.std(correction=0)),
     )
 
 

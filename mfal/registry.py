@@ -57,6 +57,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     "sampler": {
         "gflownet": "mfal.gfn.sampler:GFlowNetSampler",
         "random": "mfal.gfn.baselines:RandomSampler",
+        "pool": "mfal.gfn.pool:PoolSampler",
     },
 }
 

@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 Covariance = Callable[[Tensor], Tensor]
 """Rows of the pool -> posterior covariance among them, ``n x n``."""
 
-SHORTLIST = 1500  # how many queries of each kind the greedy choice looks at
+# How many queries of each kind the greedy choice looks at: twice as many as it may choose, but
+# within these bounds. The covariance among them is what a choice costs.
+SHORTLIST = (500, 1000)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Pool:
         is_target: Which are at the target fidelity, bool ``n``.
         covariance: Posterior covariance among rows, for the diversity term.
         noise: Noise variance of each row's observation, ``n``.
+        nat: What a nat of diversity is worth, in the unit of `value`: 1 where that is
+            information.
     """
 
     queries: tuple[Query, ...]
@@ -40,6 +44,7 @@ class Pool:
     is_target: Tensor
     covariance: Covariance
     noise: Tensor
+    nat: float = 1.0
 
 
 def candidate_queries(
@@ -72,7 +77,8 @@ def select_batch(pool: Pool, config: BatchConfig, left: float) -> list[Query]:
 
     The diversity term is the gain of log determinant of the batch's posterior covariance,
     by a Cholesky factor that grows a row per pick (the batch form of GIBBON, Moss et al.
-    2021, arXiv 2102.03324, with a weight). A query below the target is only taken if the
+    2021, arXiv 2102.03324, with a weight), in nats; where the value is no information, a nat
+    counts as much as the spread of the values. A query below the target is only taken if the
     target can still get its share of the cost, `config.target_share`, as long as queries at
     the target are to be had and affordable; and a candidate is taken at one fidelity only.
     No query is taken that would leave more of the limit unspent than another choice would, as
@@ -84,20 +90,21 @@ def select_batch(pool: Pool, config: BatchConfig, left: float) -> list[Query]:
     if not pool.queries:
         return []
     limit = left if config.cost is None else min(left, config.cost)
-    most = config.queries or len(pool.queries)
-    rows = _shortlist(pool)
+    most = min(config.queries or len(pool.queries), int(limit // min(pool.cost)) + 1)
+    rows = _shortlist(pool, most)
     chosen = _greedy(pool, rows, limit, most, config)
     return [pool.queries[int(rows[i])] for i in chosen]
 
 
-def _shortlist(pool: Pool) -> Tensor:
+def _shortlist(pool: Pool, most: int) -> Tensor:
     """Rows with the best value per cost, at the target and overall, in the pool's order."""
+    n = min(max(2 * most, SHORTLIST[0]), SHORTLIST[1])
     rate = pool.value / torch.tensor(pool.cost, dtype=pool.value.dtype)
     target = pool.is_target.nonzero()[:, 0]
     best = torch.cat(
         [
-            rate.argsort(descending=True, stable=True)[:SHORTLIST],
-            target[rate[target].argsort(descending=True, stable=True)[:SHORTLIST]],
+            rate.argsort(descending=True, stable=True)[:n],
+            target[rate[target].argsort(descending=True, stable=True)[:n]],
         ]
     )
     rows: Tensor = torch.unique(best)
@@ -113,13 +120,14 @@ def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConf
     filling = Filling(prices, limit)
     if not filling.is_exact:
         log.info("the costs have no common unit: the batch may leave more unspent than it must")
-    most = min(most, len(rows), int(limit // prices[0]) + 1)
+    most = min(most, len(rows))
     variety = Variety(pool.covariance(rows), noise, most)
     same_key = _same_key([pool.queries[i].key for i in rows.tolist()])
     alive = torch.ones(len(rows), dtype=torch.bool)
     weight = config.repulsion
     if weight is None:
         weight = 1.0 / max(1.0, min(most, limit / float(price.mean())))
+    weight *= pool.nat
     chosen: list[int] = []
     spent = target_spent = 0.0
     while len(chosen) < most:

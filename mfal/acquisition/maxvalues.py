@@ -26,6 +26,9 @@ class MaxValueAcquisition:
         reference_features: Candidates among which the maximum is sought, ``r x p``.
         reference_candidate: Their places in the training data, or -1, ``r``.
         n_max_values: How many values of f* are averaged over.
+        rank: Take the rank-th highest value for f* instead of the highest. Once the best
+            candidate stands out and is known, nothing is left to learn about the maximum,
+            while the ones after it are still unknown.
         seed: Seed of their draw.
     """
 
@@ -36,11 +39,12 @@ class MaxValueAcquisition:
         reference_candidate: Tensor,
         *,
         n_max_values: Annotated[int, Field(gt=0)] = 16,
+        rank: Annotated[int, Field(gt=0)] = 1,
         seed: int,
     ) -> None:
         self.surrogate = surrogate
         self.max_values = sample_max_values(
-            surrogate, reference_features, reference_candidate, n_max_values, seed=seed
+            surrogate, reference_features, reference_candidate, n_max_values, rank=rank, seed=seed
         )
 
 
@@ -50,12 +54,14 @@ def sample_max_values(
     candidate: Tensor,
     n: int,
     *,
+    rank: int = 1,
     seed: int,
 ) -> Tensor:
-    """Joint draws of the target's maximum over the reference, ``n``.
+    """Joint draws of the target's maximum over the reference, or of its rank-th value, ``n``.
 
     Only the candidates with the highest mean plus three standard deviations are drawn, which
-    are those that can hold the maximum. No draw lies below the highest posterior mean.
+    are those that can hold the maximum. No draw lies below the highest posterior mean, or the
+    rank-th; of a reference of fewer, the lowest counts.
     """
     if len(features) == 0:
         raise SurrogateError(
@@ -71,5 +77,6 @@ def sample_max_values(
     factor, _ = factorise(covariance + pad * torch.eye(len(best), dtype=covariance.dtype))
     generator = torch.Generator().manual_seed(seed)
     draws = torch.randn(len(best), n, generator=generator, dtype=torch.float64)
-    values = (mean[best, None] + factor @ draws).max(dim=0).values
-    return values.clamp(min=float(mean.max()))
+    rank = min(rank, len(best))
+    values = (mean[best, None] + factor @ draws).topk(rank, dim=0).values[-1]
+    return values.clamp(min=float(mean.topk(rank).values[-1]))

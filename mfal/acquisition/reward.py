@@ -83,13 +83,14 @@ class AcquisitionReward:
         self.featurise = featurise
         self.index = index
         self.log_costs = torch.tensor(costs, dtype=torch.float64).log()
-        worth = self.log_worth(reference)
+        worth = self._ask(reference)
         if not bool(worth.isfinite().all()):
             raise SurrogateError(
                 f"{type(acquisition).__name__}: the logarithm of the worth of some of the "
                 f"{len(reference)} reference candidates is not a finite number",
                 "an acquisition's log() is finite wherever the surrogate's moments are",
             )
+        self._reference, self._reference_row = worth, {key: i for i, key in enumerate(reference)}
         best = (worth - self.log_costs).max(dim=1).values
         maximum, median = float(best.max()), float(best.quantile(0.5))
         self.scale = RewardScale(
@@ -114,7 +115,18 @@ class AcquisitionReward:
         return self.log_worth(keys).exp()
 
     def log_worth(self, keys: Sequence[str]) -> Tensor:
-        """Logarithm of `value`, ``n x M``, finite where the worth underflows."""
+        """Logarithm of `value`, ``n x M``, finite where the worth underflows.
+
+        That of the reference is known already: a fixed pool is asked about once a round.
+        """
+        row = [self._reference_row.get(key, -1) for key in keys]
+        worth = self._reference[row]
+        new = [i for i, at in enumerate(row) if at < 0]
+        if new:
+            worth[new] = self._ask([keys[i] for i in new])
+        return worth
+
+    def _ask(self, keys: Sequence[str]) -> Tensor:
         place = torch.tensor([self.index.get(key, -1) for key in keys], dtype=torch.long)
         return self.acquisition.log(self.featurise(keys), place)
 

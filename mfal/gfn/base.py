@@ -51,6 +51,16 @@ class Proposals:
 
 
 @runtime_checkable
+class HasPool(Protocol):
+    """A sampler that proposes candidates of a fixed list only."""
+
+    @property
+    def pool(self) -> Sequence[str]:
+        """Keys of the list, distinct."""
+        ...
+
+
+@runtime_checkable
 class Sampler(Protocol):
     """Proposes queries in proportion to (or in view of) a reward."""
 

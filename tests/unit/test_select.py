@@ -356,7 +356,7 @@ def test_an_empty_pool_gives_an_empty_batch() -> None:
 
 
 def test_a_choice_among_very_many_finds_the_best_of_each_kind() -> None:
-    n = SHORTLIST + 200
+    n = SHORTLIST[0] + 200
     rows = [(f"low {i}", LOW, float(i), 1.0) for i in range(n)]
     rows += [(f"high {i}", HIGH, float(i) / n, 7.0) for i in range(n)]  # far behind, per cost
     everyone = pool(rows)
@@ -374,7 +374,7 @@ def test_a_choice_among_very_many_finds_the_best_of_each_kind() -> None:
     batch = select_batch(source, limits(cost=14.0, target_share=0.5), 1000.0)
     assert [q.key for q in batch if q.fidelity == HIGH] == [f"high {n - 1}"]
     assert [q.key for q in batch if q.fidelity == LOW] == [f"low {n - 1 - i}" for i in range(7)]
-    assert asked == [2 * SHORTLIST]
+    assert asked == [2 * SHORTLIST[0]]
 
 
 def test_the_default_weight_counts_the_queries_that_a_limit_pays_for() -> None:

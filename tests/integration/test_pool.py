@@ -1,0 +1,136 @@
+"""Campaigns over a fixed pool, and campaigns on some of a problem's fidelities."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mfal.campaign import open_campaign
+from mfal.config import CampaignConfig, parse_config
+from mfal.errors import ConfigError, LedgerError
+from mfal.learn import fit, reference_keys
+from mfal.propose import make_pool
+from mfal.round import run_rounds
+from mfal.types import Query
+from tests.support import motif_settings
+
+POOL = ["".join(word) + "ACGT" for word in itertools.product("ACT", repeat=4)][:60]
+
+
+@pytest.fixture
+def pooled(tmp_path: Path) -> Callable[..., CampaignConfig]:
+    """The motif campaign over sixty words."""
+    (tmp_path / "pool.txt").write_text("\n".join(POOL))
+
+    def make(**changes: Any) -> CampaignConfig:
+        settings = motif_settings(tmp_path, **changes)
+        settings["sampler"] = {"name": "pool", "options": {"file": str(tmp_path / "pool.txt")}}
+        return parse_config(settings)
+
+    return make
+
+
+def asked(config: CampaignConfig) -> list[Query]:
+    with open_campaign(config) as campaign:
+        return [o.query for o in campaign.store.observations()]
+
+
+def run(config: CampaignConfig, n: int | None) -> None:
+    with open_campaign(config) as campaign:
+        run_rounds(campaign, n)
+
+
+def test_a_campaign_asks_about_its_pool_and_nothing_else(
+    pooled: Callable[..., CampaignConfig],
+) -> None:
+    config = pooled()
+    run(config, 2)
+    queries = asked(config)
+    assert len(queries) > 18  # beyond the initial design
+    assert {q.key for q in queries} <= set(POOL)
+
+
+def test_a_pool_is_asked_to_the_end_and_then_the_campaign_is_over(
+    pooled: Callable[..., CampaignConfig],
+) -> None:
+    # Sixty words at 1 and 3 cost 240; the budget would pay for more.
+    config = pooled(budget__total=500, batch={"cost": 60})
+    run(config, None)
+    everything = {Query(key, at) for key in POOL for at in ("half", "whole")}
+    queries = asked(config)
+    assert set(queries) == everything and len(queries) == len(everything)
+
+
+def test_the_maximum_is_sought_in_the_pool(pooled: Callable[..., CampaignConfig]) -> None:
+    config = pooled()
+    run(config, 1)
+    with open_campaign(config) as campaign:
+        fitted = fit(campaign, 0)
+        assert fitted.surrogate is not None
+        keys = reference_keys(campaign, fitted.surrogate, fitted.data, 0)
+    assert sorted(keys) == sorted(POOL)
+
+
+def test_without_a_surrogate_the_batch_is_random_from_the_pool(
+    pooled: Callable[..., CampaignConfig],
+) -> None:
+    config = pooled(initial__queries={"half": 1, "whole": 1})
+    run(config, 1)
+    with open_campaign(config) as campaign:
+        assert "random batch" in campaign.store.rounds()[1].record["fallback"]
+    assert {q.key for q in asked(config)} <= set(POOL)
+
+
+@pytest.mark.parametrize("acquisition", ["gibbon", "mes", "ucb", "ei", "thompson"])
+def test_a_nat_counts_one_beside_information_and_a_spread_beside_the_rest(
+    pooled: Callable[..., CampaignConfig], acquisition: str
+) -> None:
+    config = pooled(acquisition=acquisition)
+    run(config, 0)
+    with open_campaign(config) as campaign:
+        run_rounds(campaign, 1)
+        fitted = fit(campaign, 0)
+        assert fitted.surrogate is not None and fitted.reward is not None
+        queries = [Query(key, "whole") for key in POOL]
+        pool = make_pool(campaign, fitted, fitted.surrogate, fitted.reward, queries)
+    spread = float(torch.std(pool.value, correction=0))
+    assert pool.nat == (1.0 if acquisition in ("gibbon", "mes") else pytest.approx(spread))
+    assert pool.nat > 0
+
+
+def test_a_campaign_on_the_target_alone_asks_at_the_target_alone(
+    motif: Callable[..., CampaignConfig],
+) -> None:
+    config = motif(fidelities=["whole"], initial={"queries": {"whole": 6}})
+    run(config, 1)
+    queries = asked(config)
+    assert {q.fidelity for q in queries} == {"whole"}
+    assert len(queries) == 6 + 12 // 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "hinted"),
+    [
+        ({"fidelities": ["half"]}, "fidelities: half leaves out the target", "name whole"),
+        ({"fidelities": ["third", "whole"]}, "motif has no fidelity third", "half, whole"),
+        ({"fidelities": ["whole"]}, "initial.queries: the campaign has no fidelity half", "whole"),
+    ],
+)
+def test_fidelities_that_do_not_fit_are_refused(
+    motif: Callable[..., CampaignConfig], changes: dict[str, Any], said: str, hinted: str
+) -> None:
+    with pytest.raises(ConfigError) as raised, open_campaign(motif(**changes)):
+        pass
+    assert said in raised.value.message and hinted in raised.value.hint
+
+
+def test_a_ledger_keeps_to_its_fidelities(motif: Callable[..., CampaignConfig]) -> None:
+    initial = {"queries": {"whole": 6}}
+    run(motif(initial=initial), 1)
+    with pytest.raises(LedgerError, match="fidelities was None"):
+        run(motif(initial=initial, fidelities=["whole"]), 1)
+    # Ledgers from before there was a choice go on as they are.
+    assert "fidelities" not in motif().identity()
