@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -122,14 +122,53 @@ class BatchConfig(_Frozen):
 class ScoringConfig(_Frozen):
     """How oracles are called."""
 
+    runner: Literal["processes", "threads", "dask"] = Field(
+        default="processes",
+        description="Who calls the oracle: processes of this machine; threads of this process, "
+        "for oracles that wait rather than compute, without protection from crashes; or dask, a "
+        "Dask cluster.",
+    )
+    address: str | None = Field(
+        default=None,
+        description="Address of a running Dask scheduler, e.g. tcp://host:8786; null for a "
+        "cluster of processes on this machine.",
+    )
+    workers: PositiveInt | None = Field(
+        default=None,
+        description="Most calls of the oracle at the same time; null for one per core that this "
+        "process may use, or per thread of a running Dask cluster. A worker is started when "
+        "there is work that is worth it.",
+    )
+    chunk_seconds: PositiveFloat = Field(
+        default=2.0,
+        description="How long one call of an oracle should take. As many queries are asked in a "
+        "call, and committed to the ledger together, as were measured to take that long.",
+    )
     chunk_size: PositiveInt = Field(
-        default=64, description="Queries per oracle call and per commit to the ledger."
+        default=1000, description="Most queries of one call, however fast they are."
     )
     timeout_seconds: PositiveFloat = Field(
         default=60.0,
-        description="Longest that one call of an oracle may take. A chunk that takes longer is "
-        "asked again one candidate at a time; a candidate that does so alone has failed.",
+        description="Longest that one candidate may take. A call for several that takes longer "
+        "is given up and they are asked one at a time; one that does so alone has failed.",
     )
+    retries: int = Field(
+        default=3,
+        ge=0,
+        description="How often a query is asked again whose failure is a TransientError.",
+    )
+    backoff_seconds: PositiveFloat = Field(
+        default=1.0, description="Wait before the first of these retries; each next is twice it."
+    )
+    retry_timeouts: bool = Field(
+        default=False, description="Whether a candidate that took too long counts as transient."
+    )
+
+    @model_validator(mode="after")
+    def _address_of_dask(self) -> "ScoringConfig":
+        if self.address is not None and self.runner != "dask":
+            raise ValueError("scoring.address is that of a Dask scheduler: set runner: dask")
+        return self
 
 
 class LockConfig(_Frozen):

@@ -56,3 +56,10 @@ class SurrogateError(MfalError):
 
 class DataError(MfalError):
     """Data of a user that cannot be imported as they are."""
+
+
+class TransientError(MfalError):
+    """Something that may well succeed a little later: a network, a licence, a queue that is full.
+
+    For oracles to raise. The query is asked again after a while, see `scoring.retries`.
+    """

@@ -12,10 +12,10 @@ from mfal import registry
 from mfal.campaign import campaign_ladder, derive_seed, open_campaign
 from mfal.config import CampaignConfig
 from mfal.diagnostics import spearman
-from mfal.errors import ConfigError
+from mfal.errors import ConfigError, NoLedgerError
 from mfal.metrics import best
 from mfal.propose import random_candidates
-from mfal.scoring import Scorer, scorer
+from mfal.scoring.scorer import Scorer, scorer
 from mfal.types import Fidelity, Objective, Outcome, Problem, Query
 from mfal.worth import best_rungs, variance_ratio
 
@@ -116,7 +116,8 @@ def examine_ladder(
     fresh = random_candidates(problem.environment(), ladder, n, seed, without={*known})
     keys = [*fresh, *known]
     n_objectives = len(problem.oracle.objectives)
-    with scorer(config.problem, ladder, n_objectives, config.scoring) as asker:
+    one = config.scoring.model_copy(update={"workers": 1})  # seconds are those of one worker
+    with scorer(config.problem, ladder, n_objectives, one) as asker:
         answers = {f.name: _ask(asker, keys, f) for f in asked}
     objective = problem.oracle.objectives[0]
     rungs, ratio = _rungs(asked, answers, objective, problem.oracle.backends)
@@ -144,19 +145,21 @@ def agreement(values: Tensor, target: Tensor) -> Agreement:
 
 
 def _best_known(config: CampaignConfig, source: str, n: int) -> list[str]:
-    if n == 0 or not (config.folder / "ledger.db").is_file():
+    try:
+        with open_campaign(config, source, to_read=True) as campaign:
+            seen = campaign.store.observations()
+            leaders = best(seen, campaign.target.name, campaign.objective, n)
+            return [o.query.key for o in leaders]
+    except NoLedgerError:
         return []
-    with open_campaign(config, source, to_read=True) as campaign:
-        leaders = best(campaign.store.observations(), campaign.target.name, campaign.objective, n)
-        return [o.query.key for o in leaders]
 
 
 def _ask(asker: Scorer, keys: Sequence[str], fidelity: Fidelity) -> tuple[list[Outcome], float]:
     """Outcomes, and wall seconds a call; the first call of all warms the worker up."""
     queries = [Query(key, fidelity.name) for key in keys]
-    asker.score(queries[:1])
+    asker.outcomes(queries[:1])
     started = time.perf_counter()
-    outcomes = [outcome for chunk in asker.chunks(queries) for outcome in asker.score(chunk)]
+    outcomes = asker.outcomes(queries)
     return outcomes, (time.perf_counter() - started) / len(keys)
 
 

@@ -6,7 +6,7 @@ from mfal.budget import minus
 from mfal.campaign import Campaign
 from mfal.progress import Progress
 from mfal.round import Steps, finish_round
-from mfal.scoring import scorer
+from mfal.scoring.scorer import scorer
 
 
 @dataclass(frozen=True, slots=True)

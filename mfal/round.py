@@ -20,7 +20,7 @@ from mfal.gfn.base import Proposals, TrainMetrics
 from mfal.learn import Fitted, fit, train
 from mfal.progress import Progress, Silent, Stage
 from mfal.propose import initial_design, propose
-from mfal.scoring import Scorer, scorer
+from mfal.scoring.scorer import Scorer, scorer
 from mfal.stopping import stop_reason
 from mfal.types import Outcome, Query
 from mfal.waiting import split_pending, write_out
@@ -32,16 +32,14 @@ Answer = tuple[Query, Outcome, str]
 REMEMBERED = 500  # proposed candidates that a round's record keeps for the next one's reference
 
 
-def score(campaign: Campaign, asker: Scorer, chunk: Sequence[Query]) -> list[Answer]:
-    """The answers to a chunk, each with the engine that gave it."""
-    backend = campaign.problem.oracle.backends[chunk[0].fidelity]
-    return [
-        (query, outcome, backend) for query, outcome in zip(chunk, asker.score(chunk), strict=True)
-    ]
+def score(campaign: Campaign, asker: Scorer) -> list[Answer]:
+    """The next answers that come in, each with the engine that gave it."""
+    backends = campaign.problem.oracle.backends
+    return [(query, outcome, backends[query.fidelity]) for query, outcome in asker.answers()]
 
 
 def append(campaign: Campaign, answers: Sequence[Answer]) -> None:
-    """Put a chunk of answers into the ledger, in one commit."""
+    """Put answers into the ledger, in one commit."""
     charge = campaign.config.budget.charge_failures
     campaign.writer.record(answers, charge_failures=charge)
 
@@ -53,7 +51,7 @@ class Steps:
     fit: Callable[[Campaign, int], Fitted] = fit
     train: Callable[[Campaign, Fitted, int, Callable[[TrainMetrics], None]], Proposals] = train
     propose: Callable[[Campaign, Fitted, Proposals, int], list[Query]] = propose
-    score: Callable[[Campaign, Scorer, Sequence[Query]], list[Answer]] = score
+    score: Callable[[Campaign, Scorer], list[Answer]] = score
     append: Callable[[Campaign, Sequence[Answer]], None] = append
 
 
@@ -149,7 +147,7 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, 
 def finish_round(
     campaign: Campaign, number: int, asker: Scorer, steps: Steps, watch: Progress
 ) -> bool:
-    """Ask what a round still has to ask, a chunk and a commit at a time.
+    """Ask what a round still has to ask, with a commit whenever answers come in.
 
     What people have to measure is written out for them; False while that is not answered.
     """
@@ -158,10 +156,11 @@ def finish_round(
     done = total - len(pending) - len(by_hand)
     watch.stage("score")
     watch.scored(done, total)
-    for chunk in asker.chunks(pending):
-        answers = steps.score(campaign, asker, chunk)
+    asker.ask(pending)
+    while asker.waiting:
+        answers = steps.score(campaign, asker)
         steps.append(campaign, answers)
-        done += len(chunk)
+        done += len(answers)
         watch.scored(done, total)
         watch.spent(campaign.store.spent(), campaign.config.budget.total)
     if by_hand:

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import torch
 
 from mfal.config import CampaignConfig, parse_config
 from tests import postgres
+from tests.reliability import page
 from tests.support import motif_settings
 
 
@@ -50,3 +52,11 @@ def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'ledger.db'}"
     server: postgres.Server = request.getfixturevalue("postgres_server")
     return server.new_database()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    # Cells of the kill matrix say in their properties which they are.
+    cell = dict(report.user_properties).get("cell")
+    if cell and report.when == "call" and "PYTEST_XDIST_WORKER" not in os.environ:
+        way, target, stage, repetition, how = cell  # type: ignore[misc]
+        page.note(way, target, stage, repetition, how if report.passed else "failed", page.DOCS)

@@ -1,7 +1,13 @@
 """What several tests share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
+
+from mfal.scoring.scorer import Scorer
+from mfal.types import Outcome, Query
 
 ROOT = Path(__file__).resolve().parent.parent
 MOTIF = f"{ROOT}/tests/problems/motif.py:problem"
@@ -29,3 +35,23 @@ def motif_settings(folder: Path, **changes: Any) -> dict[str, Any]:
             here = here.setdefault(parent, {})
         here[leaf] = value
     return settings
+
+
+def score(scorer: Scorer, queries: Sequence[Query]) -> list[Outcome]:
+    """Outcomes in the order of the queries, however they come in."""
+    scorer.ask(queries)
+    found: list[tuple[Query, Outcome]] = []
+    while scorer.waiting:
+        found += scorer.answers()
+    assert sorted(query for query, _ in found) == sorted(queries)
+    by_query = dict(found)
+    return [by_query[query] for query in queries]
+
+
+def worker_processes() -> set[int]:
+    """Processes that this one has started to ask oracles."""
+    return {
+        child.pid
+        for child in psutil.Process().children()
+        if any("mfal.scoring.worker" in word for word in child.cmdline())
+    }

@@ -10,7 +10,8 @@ from mfal.config import Component, ScoringConfig
 from mfal.errors import InvalidKeyError, MfalError
 from mfal.propose import random_candidates
 from mfal.registry import build
-from mfal.scoring import DIED, LATE, scorer
+from mfal.scoring.calls import DIED, LATE
+from mfal.scoring.scorer import scorer
 from mfal.types import Fidelity, Oracle, Outcome, Problem, Query, check_ladder
 
 COLUMNS = {"candidate", "fidelity", "error", "cost"}
@@ -216,7 +217,7 @@ class OracleChecks:
         oracle = self.built.oracle
         with scorer(self.component, oracle.fidelities, len(oracle.objectives), config) as asker:
             for f in self.asked:
-                answers = [asker.score([Query(key, f.name)])[0] for key in keys]
+                answers = [asker.outcomes([Query(key, f.name)])[0] for key in keys]
                 for key, answer in zip(keys, answers, strict=True):
                     reason = answer.error or ""
                     harmed = reason.startswith((DIED, LATE))

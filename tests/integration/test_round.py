@@ -1,8 +1,6 @@
 """Whole rounds on a small problem, through the library."""
 
 import logging
-import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -437,44 +435,21 @@ def _open_in_another_process(config: CampaignConfig) -> None:
         raise LedgerError(done.stderr.strip())
 
 
-@pytest.mark.parametrize(
-    ("after", "how"),
-    [
-        (7, ["--no-prefect"]),  # in the initial design
-        (25, ["--no-prefect"]),  # in the batch
-        pytest.param(7, [], marks=pytest.mark.slow),  # the same under Prefect
-        pytest.param(25, [], marks=pytest.mark.slow),
-    ],
-)
-def test_kill_9_while_scoring_loses_nothing_and_pays_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int, how: list[str]
-) -> None:
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    monkeypatch.setenv("MFAL_UI_PORT", "1")  # where no server runs
-    undisturbed = parse_config(motif_settings(tmp_path / "undisturbed", problem__options={}))
-    run(undisturbed)
-
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    options = {"calls": str(folder / "calls.txt"), "slow": 0.25}
-    settings = motif_settings(folder, problem__options=options, scoring__chunk_size=2)
-    path = folder / "killed.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    process = _start_round(path, how)
-    _wait_for_calls(folder / "calls.txt", after)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    config = parse_config(settings)
-    recorded = [f"{row[5]} {row[4]}" for row in ledger(config) if row[7] is not None]
-    assert len(recorded) < len(ledger(undisturbed))
-    before = _read(folder / "calls.txt")
-
-    assert _start_round(path, how).wait(timeout=240) == 0
-    # The problem's options differ, and so its name in the ledger; all that was asked,
-    # answered and paid for does not.
-    assert ledger(config) == ledger(undisturbed)
-    asked_again = Counter(_read(folder / "calls.txt")[len(before) :])
-    assert not set(recorded) & set(asked_again)
+@pytest.mark.parametrize("trouble", ["", "raise"])
+def test_the_ledger_does_not_depend_on_who_asks_or_how_many(tmp_path: Path, trouble: str) -> None:
+    ledgers = []
+    options = {"trouble": trouble, "slow": 0.3}
+    for name, scoring in {
+        "one": {"workers": 1, "chunk_size": 1000},
+        "two": {"workers": 2, "chunk_size": 1},
+        "threads": {"workers": 4, "chunk_size": 2, "runner": "threads"},
+    }.items():
+        settings = motif_settings(tmp_path / name, problem__options=options, scoring=scoring)
+        config = parse_config(settings)
+        run(config)
+        ledgers.append(ledger(config))
+    assert ledgers[0] == ledgers[1] == ledgers[2]
+    assert any(row[8] for row in ledgers[0]) == bool(trouble)
 
 
 def test_a_hanging_worker_ends_with_its_campaign(tmp_path: Path) -> None:

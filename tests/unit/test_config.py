@@ -116,3 +116,11 @@ def test_every_field_is_described() -> None:
     ]
     assert bare == []
     json.dumps(schema)
+
+
+def test_an_address_is_for_dask(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, scoring={"address": "tcp://127.0.0.1:8786"})
+    with pytest.raises(
+        ConfigError, match=r"scoring: .*scoring.address is that of a Dask scheduler"
+    ):
+        parse_config(settings)

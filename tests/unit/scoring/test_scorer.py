@@ -1,8 +1,8 @@
 import math
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,25 +10,24 @@ from typing import Any
 import pytest
 
 from mfal.config import Component, ScoringConfig
-from mfal.scoring import Scorer, scorer
+from mfal.errors import MfalError
+from mfal.scoring.calls import Answered, Call, Reply
+from mfal.scoring.scorer import Scorer, scorer
 from mfal.types import Fidelity, Objective, Outcome, Query
 from tests.problems.motif import MotifOracle
-from tests.support import MOTIF
+from tests.support import MOTIF, score, worker_processes
 
 LADDER = MotifOracle.fidelities
+ONLY = [Fidelity("only", 1.0, 1.0)]
 GOOD = [Query(key, "whole") for key in ("CCGTACGT", "CAGTACGA", "TTTTTTTT")]
 VALUES: list[tuple[float, ...] | None] = [(7.0,), (5.0,), (2.0,)]
 BAD = Query("ACGTACGT", "whole")
 
 
-def motif(folder: Path, *, timeout: float = 30.0, chunk_size: int = 64, **options: Any) -> Scorer:
-    options["calls"] = str(folder / "calls.txt")
-    return Scorer(
-        Component(name=MOTIF, options=options),
-        LADDER,
-        1,
-        ScoringConfig(timeout_seconds=timeout, chunk_size=chunk_size),
-    )
+def motif(folder: Path, *, trouble: str = "", **scoring: Any) -> Scorer:
+    options = {"calls": str(folder / "calls.txt"), "trouble": trouble}
+    config = ScoringConfig(**{"workers": 1, "timeout_seconds": 30.0} | scoring)
+    return Scorer(Component(name=MOTIF, options=options), LADDER, 1, config)
 
 
 def values(outcomes: list[Outcome]) -> list[tuple[float, ...] | None]:
@@ -39,15 +38,11 @@ def asked(folder: Path) -> list[str]:
     return (folder / "calls.txt").read_text().split()[1::2]
 
 
-def workers() -> set[int]:
-    return {process.pid for process in multiprocessing.active_children() if process.pid}
-
-
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scorer, Path]]:
     """A scorer that is in order, and the folder in which its calls are written down."""
     folder = tmp_path_factory.mktemp("shared")
-    made = motif(folder, chunk_size=3)
+    made = motif(folder)
     yield made, folder
     made.close()
 
@@ -59,54 +54,85 @@ def test_answers_come_in_the_order_of_the_queries(shared: tuple[Scorer, Path]) -
         (6.0 + (q.key[0] == "A") + (q.key[1] == "C"),) for q in chunk
     ]
     for order in (1, -1):
-        outcomes = made.score(chunk[::order])
+        outcomes = score(made, chunk[::order])
         assert values(outcomes) == expected[::order]
         assert all(outcome.error is None for outcome in outcomes)
         assert asked(folder)[-16:] == [query.key for query in chunk[::order]]
 
 
+def test_fidelities_are_not_mixed_and_calls_no_larger_than_allowed(tmp_path: Path) -> None:
+    made = motif(tmp_path, runner="threads", chunk_size=3)
+    keys = ["".join(letters) for letters in product("ACGT", repeat=8)][:8]
+    queries = [Query(key, rung) for key in keys for rung in ("half", "whole")]
+    sizes: list[tuple[str, int]] = []
+    start = made._pace.learn
+    made._pace.learn = lambda fidelity, n, seconds: (  # type: ignore[method-assign]
+        sizes.append((fidelity, n)),
+        start(fidelity, n, seconds),
+    )[1]
+    score(made, queries)
+    assert sizes == [(rung, n) for rung in ("half", "whole") for n in (1, 3, 3, 1)]
+    made.close()
+
+
+def test_answers_are_handed_out_before_all_are_there(tmp_path: Path) -> None:
+    component = Component(name=MOTIF, options={"slow": 0.7})
+    config = ScoringConfig(workers=1, chunk_size=1, runner="threads")
+    made = Scorer(component, LADDER, 1, config)
+    made.ask(GOOD)
+    arrived = []
+    while made.waiting:
+        arrived.append(len(made.answers()))
+    assert sum(arrived) == 3 and arrived[0] < 3
+    made.close()
+
+
+def test_an_error_loses_no_answer_that_came_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Half:
+        """Answers every other call, and has nobody for the others."""
+
+        slots = 2
+        calls = 0
+
+        def submit(self, call: Call) -> "Future[Reply]":
+            reply: Future[Reply] = Future()
+            self.calls += 1
+            if self.calls % 2:
+                reply.set_exception(MfalError("nobody is there"))
+            else:
+                reply.set_result(Answered([Outcome((1.0,), None, 0.0)], 10.0))
+            return reply
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("mfal.scoring.scorer.start", lambda asked, config: Half())
+    made = Scorer(Component(name=MOTIF), LADDER, 1, ScoringConfig())
+    made._pace.learn("whole", 1, 10.0)  # slow: both are asked at once
+    made.ask(GOOD[:2])
+    assert made.answers() == [(GOOD[1], Outcome((1.0,), None, 0.0))]
+    assert made.waiting
+    with pytest.raises(MfalError, match="nobody is there"):
+        made.answers()
+    made.close()
+    assert not made.waiting
+
+
 def test_a_chunk_is_asked_at_its_fidelity(shared: tuple[Scorer, Path]) -> None:
     made, folder = shared
-    whole = made.score([Query("ACGTCCCC", "whole")])
-    half = made.score([Query("ACGTCCCC", "half")])
+    whole = score(made, [Query("ACGTCCCC", "whole")])
+    half = score(made, [Query("ACGTCCCC", "half")])
     assert (values(whole), values(half)) == ([(5.0,)], [(4.0,)])
     assert (folder / "calls.txt").read_text().splitlines()[-1] == "half ACGTCCCC"
 
 
 def test_one_worker_answers_all_chunks(shared: tuple[Scorer, Path]) -> None:
     made, _ = shared
-    made.score(GOOD)
-    before = workers()
-    made.score(GOOD)
-    assert workers() == before
+    score(made, GOOD)
+    before = worker_processes()
+    score(made, GOOD)
+    assert worker_processes() == before
     assert os.getpid() not in before
-
-
-@pytest.mark.parametrize(
-    ("rungs", "expected"),
-    [
-        ("", []),
-        ("l", ["l"]),
-        ("lll", ["lll"]),
-        ("llll", ["lll", "l"]),
-        ("lllllll", ["lll", "lll", "l"]),
-        ("llhl", ["lll", "h"]),
-        ("hlhlhlhl", ["hhh", "h", "lll", "l"]),
-        ("hhhhlllll", ["hhh", "h", "lll", "ll"]),
-    ],
-)
-def test_chunks_are_of_one_fidelity_and_no_larger_than_allowed(
-    shared: tuple[Scorer, Path], rungs: str, expected: list[str]
-) -> None:
-    queries = [Query(f"{i}", rung) for i, rung in enumerate(rungs)]
-    chunks = list(shared[0].chunks(queries))
-    asked = [query for chunk in chunks for query in chunk]
-    assert sorted(asked) == queries  # each once; and in order at each fidelity:
-    assert all(
-        [q for q in asked if q.fidelity == rung] == [q for q in queries if q.fidelity == rung]
-        for rung in "lh"
-    )
-    assert ["".join(query.fidelity for query in chunk) for chunk in chunks] == expected
 
 
 ERRORS = {
@@ -121,22 +147,22 @@ ERRORS = {
 @pytest.mark.parametrize("trouble", ERRORS)
 def test_a_bad_candidate_costs_only_itself(tmp_path: Path, trouble: str) -> None:
     chunk = [*GOOD[:1], BAD, *GOOD[1:]]
-    made = motif(tmp_path, timeout=2.0, trouble=trouble)
+    made = motif(tmp_path, timeout_seconds=2.0, trouble=trouble)
     try:
-        assert values(made.score(GOOD)) == VALUES
-        first = workers()
-        outcomes = made.score(chunk)
+        assert values(score(made, GOOD)) == VALUES
+        first = worker_processes()
+        outcomes = score(made, chunk)
         assert values(outcomes) == [*VALUES[:1], None, *VALUES[1:]]
         assert outcomes[1].error == ERRORS[trouble]
         if trouble == "hang":
             assert 2 <= outcomes[1].seconds < 10
         # Whoever crashed or hung has been replaced, and things go on.
-        assert values(made.score(GOOD)) == VALUES
-        assert (workers() == first) == (trouble not in ("crash", "hang"))
-        assert len(workers()) == len(first)
+        assert values(score(made, GOOD)) == VALUES
+        assert (worker_processes() == first) == (trouble not in ("crash", "hang"))
+        assert len(worker_processes()) == len(first)
         # A word that is bad by itself is not asked twice.
         before = len(asked(tmp_path))
-        assert made.score([BAD])[0].error == ERRORS[trouble]
+        assert score(made, [BAD])[0].error == ERRORS[trouble]
         assert asked(tmp_path)[before:] == [BAD.key]
     finally:
         made.close()
@@ -144,19 +170,18 @@ def test_a_bad_candidate_costs_only_itself(tmp_path: Path, trouble: str) -> None
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "hanging"])
 def test_no_worker_outlives_its_scorer(tmp_path: Path, busy: bool) -> None:
-    before = workers()
+    before = worker_processes()
     component = Component(name=MOTIF, options={"trouble": "hang"})
     with scorer(component, LADDER, 1, ScoringConfig(timeout_seconds=60)) as made:
-        assert workers() == before, "a worker is started by the first question"
-        made.score(GOOD)
-        (worker,) = workers() - before
+        assert worker_processes() == before, "a worker is started by the first question"
+        score(made, GOOD)
+        (worker,) = worker_processes() - before
         if busy:
-            from mfal.scoring import _evaluate
-
-            future = made._started_pool().schedule(_evaluate, args=([BAD.key], LADDER[1], 1))
-            while not future.running():
-                time.sleep(0.01)
-    assert workers() == before
+            made.ask([BAD])
+            made._submit()
+            time.sleep(0.2)
+            assert made.waiting
+    assert worker_processes() == before
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
 
@@ -165,23 +190,23 @@ def test_a_scorer_may_be_closed_twice_or_unused_and_starts_again(tmp_path: Path)
     made = motif(tmp_path)
     made.close()
     try:
-        assert values(made.score(GOOD)) == VALUES
+        assert values(score(made, GOOD)) == VALUES
         made.close()
         made.close()
-        assert values(made.score(GOOD)) == VALUES
+        assert values(score(made, GOOD)) == VALUES
     finally:
         made.close()
 
 
 def test_a_worker_ends_when_the_block_raises(tmp_path: Path) -> None:
-    before = workers()
+    before = worker_processes()
     with (
         pytest.raises(KeyboardInterrupt),
         scorer(Component(name=MOTIF), LADDER, 1, ScoringConfig()) as made,
     ):
-        made.score(GOOD)
+        score(made, GOOD)
         raise KeyboardInterrupt
-    assert workers() == before
+    assert worker_processes() == before
 
 
 # What an oracle of someone else's may answer; a word says what it gets.
@@ -239,10 +264,8 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list
     """Asks an oracle that answers as it is told to."""
     path = tmp_path_factory.mktemp("odd") / "odd_answers.py"
     path.write_text(ODD)
-    made = Scorer(
-        Component(name=f"{path}:problem"), [Fidelity("only", 1.0, 1.0)], 1, ScoringConfig()
-    )
-    yield lambda *keys: made.score([Query(key, "only") for key in keys])
+    made = Scorer(Component(name=f"{path}:problem"), ONLY, 1, ScoringConfig())
+    yield lambda *keys: score(made, [Query(key, "only") for key in keys])
     made.close()
 
 
@@ -292,6 +315,6 @@ def test_a_chunk_of_everything_at_once(odd: Callable[..., list[Outcome]]) -> Non
 def test_all_objectives_must_be_answered() -> None:
     objectives = (*MotifOracle.objectives, Objective("other", "u", "min"))
     with scorer(Component(name=MOTIF), LADDER, len(objectives), ScoringConfig()) as made:
-        outcomes = made.score(GOOD)
+        outcomes = score(made, GOOD)
     assert {outcome.error for outcome in outcomes} == {"1 values for 2 objectives"}
     assert all(math.isfinite(outcome.seconds) for outcome in outcomes)

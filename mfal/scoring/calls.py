@@ -1,0 +1,118 @@
+"""What goes to whoever asks an oracle, and what comes back."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mfal.config import Component
+from mfal.errors import TransientError
+from mfal.types import Fidelity, Oracle, Outcome
+
+DIED = "the oracle's process died"
+"""Begins the reason of a failure that ended the oracle's process."""
+
+LATE = "no answer within"
+"""Begins the reason of a failure to answer in time."""
+
+TroubleKind = Literal["raised", "transient", "late", "died", "killed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How to build an oracle anywhere, and how many numbers its answers have."""
+
+    problem: Component
+    n_objectives: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an oracle.
+
+    Attributes:
+        timeout: Seconds after which it is given up.
+    """
+
+    keys: tuple[str, ...]
+    fidelity: Fidelity
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Checked outcomes of a call, one per key and in their order, and how long it took."""
+
+    outcomes: list[Outcome]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a call as a whole has no answer.
+
+    Attributes:
+        kind: The oracle ``raised`` or returned something else than outcomes; what it raised is
+            ``transient``; the call was ``late``; its process ``died`` of it, or was ``killed``
+            from outside.
+        error: The same in words.
+        seconds: Wall time until then.
+    """
+
+    kind: TroubleKind
+    error: str
+    seconds: float
+
+
+Reply = Answered | Trouble
+
+
+def evaluate(oracle: Oracle, asked: Asked, call: Call) -> Reply:
+    """Call the oracle in this process and thread; whatever it does, there is a reply."""
+    started = time.perf_counter()
+    kind: TroubleKind = "raised"
+    try:
+        found = checked(
+            oracle.evaluate(list(call.keys), call.fidelity), len(call.keys), asked.n_objectives
+        )
+    except TransientError as error:
+        kind, found = "transient", f"{type(error).__name__}: {error.message}"
+    except BaseException as error:  # even an oracle's sys.exit() is an outcome
+        # As text: an oracle's exceptions may not pickle.
+        found = f"{type(error).__name__}: {error}"
+    seconds = time.perf_counter() - started
+    return Trouble(kind, found, seconds) if isinstance(found, str) else Answered(found, seconds)
+
+
+def checked(answers: object, n: int, n_objectives: int) -> list[Outcome] | str:
+    """The outcomes with every value finite, or what is wrong with the answer as a whole."""
+    if not isinstance(answers, Sequence) or isinstance(answers, str):
+        return f"the oracle returned a {type(answers).__name__}, not a list of outcomes"
+    if len(answers) != n:
+        return f"the oracle returned {len(answers)} outcomes for {n} candidates"
+    return [_checked_outcome(a, n_objectives) for a in answers]
+
+
+def _checked_outcome(answer: object, n_objectives: int) -> Outcome:
+    """The answer in plain numbers and text, a failure where it cannot be."""
+    if not isinstance(answer, Outcome):
+        return _failure(f"the oracle returned a {type(answer).__name__}, not an Outcome")
+    try:
+        seconds = float(answer.seconds)
+        values = None if answer.values is None else tuple(float(v) for v in answer.values)
+    except (TypeError, ValueError, OverflowError):
+        return _failure(f"not numbers: values {answer.values!r}, seconds {answer.seconds!r}")
+    if not math.isfinite(seconds) or seconds < 0:
+        return _failure(f"not a time: {answer.seconds!r} seconds")
+    if values is None:
+        return Outcome(values=None, error=str(answer.error), seconds=seconds)
+    if len(values) != n_objectives:
+        return _failure(f"{len(values)} values for {n_objectives} objectives", seconds)
+    if not all(map(math.isfinite, values)):
+        return _failure(f"not a finite number: {values}", seconds)
+    return Outcome(values=values, error=None, seconds=seconds)
+
+
+def _failure(error: str, seconds: float = 0.0) -> Outcome:
+    return Outcome(values=None, error=error, seconds=seconds)

@@ -1,0 +1,195 @@
+"""Worker processes: an oracle that crashes or hangs takes one of them, and nothing else."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from mfal.errors import MfalError
+from mfal.scoring.calls import DIED, LATE, Asked, Call, Reply, Trouble, TroubleKind
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+    ),
+    "1",
+)
+"""Environment of a worker; torch, too, goes by it."""
+
+FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
+"""How a process ends that somebody else ended: a person, a scheduler, a system out of memory."""
+
+
+class WorkerProcess:
+    """A process with an oracle of its own; started by the first call, replaced when it is gone."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._running: tuple[subprocess.Popen[bytes], Connection] | None = None
+        self._ended = False
+
+    def call(self, call: Call) -> Reply:
+        """The reply to a call; raises MfalError if the problem cannot be built in a worker."""
+        connection = self._connection()
+        started = time.perf_counter()
+        try:
+            connection.send(call)
+            if connection.poll(call.timeout):
+                reply: Reply = connection.recv()
+                return reply
+        except (EOFError, OSError):
+            code = self.stop(patience=5.0)
+            kind: TroubleKind = "killed" if code in FROM_OUTSIDE else "died"
+            error = f"{DIED} (exit code {code})"
+            return Trouble(kind, error, time.perf_counter() - started)
+        self.stop()
+        error = f"{LATE} {call.timeout:g} s"
+        return Trouble("late", error, time.perf_counter() - started)
+
+    def end(self) -> None:
+        """Have a call that goes on in another thread come to its end, and the process too."""
+        self._ended = True
+        if self._running is not None:
+            _kill(self._running[0])
+
+    def stop(self, patience: float = 0.0) -> int | None:
+        """Wait so many seconds, then end the process and all that it started.
+
+        Returns:
+            Its exit code; None if there was no process.
+        """
+        if self._running is None:
+            return None
+        process, connection = self._running
+        self._running = None
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
+        _kill(process)
+        connection.close()
+        if process.stdin is not None:
+            process.stdin.close()
+        return process.wait()
+
+    def _connection(self) -> Connection:
+        """To the process, which is started if need be."""
+        if self._running is not None:
+            process, connection = self._running
+            if process.poll() is None:
+                return connection
+            self.stop()
+        return self._start()
+
+    def _start(self) -> Connection:
+        here, there = socket.socketpair()
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; "
+            f"from mfal.scoring.worker import main; main({there.fileno()})"
+        )
+        with there:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.PIPE,  # the worker ends when this is closed
+                pass_fds=[there.fileno()],
+                env=os.environ | ONE_THREAD,
+                process_group=0,
+            )
+        connection = Connection(here.detach())
+        self._running = process, connection
+        if self._ended:
+            _kill(process)
+        try:
+            connection.send(self._asked)
+            error: str | None = connection.recv()
+        except (EOFError, OSError):
+            error = f"it died (exit code {self.stop(patience=5.0)})"
+        if error is not None:
+            self.stop()
+            raise MfalError(
+                f"the problem cannot be built in a worker process: {error}",
+                "it was built in the campaign's own; nothing was charged",
+            )
+        return connection
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End a process and its group."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+class WorkerProcesses:
+    """As many worker processes as there are calls at the same time. Any thread may call."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._lock = threading.Lock()
+        self._idle: list[WorkerProcess] = []
+        self._busy: list[WorkerProcess] = []
+        self._ended = False
+
+    def call(self, call: Call) -> Reply:
+        """The reply of whichever worker is idle, or of a new one."""
+        with self._lock:
+            if self._ended:
+                raise MfalError("the workers have been ended", "this is a defect of mfal")
+            worker = self._idle.pop() if self._idle else WorkerProcess(self._asked)
+            self._busy.append(worker)
+        try:
+            return worker.call(call)
+        finally:
+            with self._lock:
+                self._busy.remove(worker)
+                if self._ended:
+                    worker.stop()
+                else:
+                    self._idle.append(worker)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call goes on."""
+        return bool(self._busy)
+
+    def end(self) -> None:
+        """End all processes, also those in the middle of a call; no call may follow."""
+        with self._lock:
+            self._ended = True
+            for worker in self._busy:
+                worker.end()
+            for worker in self._idle:
+                worker.stop()
+
+
+class Processes:
+    """Runs calls in worker processes of this machine, at most `slots` at a time."""
+
+    def __init__(self, asked: Asked, slots: int) -> None:
+        self.slots = slots
+        self._workers = WorkerProcesses(asked)
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="mfal-worker")
+
+    def submit(self, call: Call) -> "Future[Reply]":
+        """Begin a call."""
+        return self._threads.submit(self._workers.call, call)
+
+    def close(self) -> None:
+        """End all processes."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._workers.end()
+        self._threads.shutdown()
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

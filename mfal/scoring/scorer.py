@@ -1,0 +1,227 @@
+"""The order of business: what is asked next, what again, and when a failure is final.
+
+Whatever goes wrong is an outcome with an error. A call for several candidates that fails as a
+whole is followed by one for each, so that a bad candidate costs only itself.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from mfal.config import Component, ScoringConfig
+from mfal.errors import MfalError
+from mfal.scoring.calls import Answered, Asked, Call, Reply, Trouble
+from mfal.scoring.pace import Pace
+from mfal.scoring.runners import Runner, start
+from mfal.types import Fidelity, Outcome, Query
+
+log = logging.getLogger(__name__)
+
+TICK = 0.5
+"""Seconds after which whoever waits looks around."""
+
+PATIENCE = 5.0
+"""Seconds without a first answer after which a fidelity is taken to be slow."""
+
+COMMIT = 1.0
+"""Seconds in which answers are gathered that come one at a time."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Queries of one call, all at one fidelity.
+
+    Attributes:
+        retries: How often it was asked again because of a transient failure.
+        again: Whether it is asked again because its worker was killed from outside.
+    """
+
+    queries: tuple[Query, ...]
+    retries: int = 0
+    again: bool = False
+
+    @property
+    def fidelity(self) -> str:
+        """Name of the fidelity."""
+        return self.queries[0].fidelity
+
+    def singly(self) -> "list[Chunk]":
+        """One chunk for each query."""
+        return [replace(self, queries=(query,)) for query in self.queries]
+
+
+class Scorer:
+    """Asks queries through a runner, which is started by the first of them.
+
+    Which outcomes there are does not depend on the number of workers, only the order in which
+    they arrive.
+
+    Args:
+        problem: How a worker builds the problem for itself.
+        ladder: The campaign's fidelities.
+        n_objectives: How many numbers an answer has.
+    """
+
+    def __init__(
+        self,
+        problem: Component,
+        ladder: Sequence[Fidelity],
+        n_objectives: int,
+        config: ScoringConfig,
+    ) -> None:
+        self._asked = Asked(problem, n_objectives)
+        self._ladder = {f.name: f for f in ladder}
+        self._config = config
+        self._pace = Pace(config)
+        self._runner: Runner | None = None
+        self._new: dict[str, deque[Query]] = {}
+        self._next: deque[Chunk] = deque()
+        self._later: list[tuple[float, Chunk]] = []
+        self._calls: dict[Future[Reply], tuple[Chunk, float]] = {}
+        self._error: MfalError | None = None
+
+    def ask(self, queries: Sequence[Query]) -> None:
+        """Put queries into the queue, to be asked one fidelity after the other."""
+        for query in queries:
+            self._new.setdefault(query.fidelity, deque()).append(query)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are queries without an answer."""
+        queued = any(self._new.values()) or self._next or self._later
+        return bool(queued or self._calls or self._error)
+
+    def answers(self) -> list[tuple[Query, Outcome]]:
+        """The next outcomes to come in; none only if nothing was asked.
+
+        Raises:
+            MfalError: if the problem cannot be built where it is asked, or nobody is there
+                to ask. Nothing is lost by that: the queries have no outcome yet.
+        """
+        if self._error is not None:
+            raise self._error
+        until = time.monotonic() + COMMIT
+        found: list[tuple[Query, Outcome]] = []
+        try:
+            while self.waiting and not (found and time.monotonic() > until):
+                self._submit()
+                self._collect(found)
+            self._submit()  # work goes on while the caller puts the answers away
+        except MfalError as error:
+            if not found:
+                raise
+            self._error = error  # for the next call: these answers are paid for
+        return found
+
+    def outcomes(self, queries: Sequence[Query]) -> list[Outcome]:
+        """Ask distinct queries and wait for all of them: an outcome each, in their order."""
+        self.ask(queries)
+        found: dict[Query, Outcome] = {}
+        while self.waiting:
+            found |= dict(self.answers())
+        return [found[query] for query in queries]
+
+    def close(self) -> None:
+        """End all workers, and forget what was asked."""
+        runner, self._runner = self._runner, None
+        self._new, self._next, self._later, self._calls = {}, deque(), [], {}
+        self._error = None
+        if runner is not None:
+            runner.close()
+
+    def _submit(self) -> None:
+        """Begin as many calls as there is work and room for."""
+        if not self.waiting:
+            return
+        if self._runner is None:
+            self._runner = start(self._asked, self._config)
+        slots = self._runner.slots
+        while len(self._calls) < self._pace.calls(self._left(), slots):
+            chunk = self._next_chunk(slots)
+            if chunk is None:
+                return
+            call = Call(
+                tuple(query.key for query in chunk.queries),
+                self._ladder[chunk.fidelity],
+                self._config.timeout_seconds,
+            )
+            self._calls[self._runner.submit(call)] = chunk, time.monotonic()
+
+    def _next_chunk(self, slots: int) -> Chunk | None:
+        now = time.monotonic()
+        self._next += [chunk for due, chunk in self._later if due <= now]
+        self._later = [(due, chunk) for due, chunk in self._later if due > now]
+        if self._next:
+            return self._next.popleft()
+        for fidelity, queries in self._new.items():
+            if queries:
+                n = self._pace.size(fidelity, len(queries), slots)
+                return Chunk(tuple(queries.popleft() for _ in range(n)))
+        return None
+
+    def _left(self) -> dict[str, int]:
+        """Queries without an answer, by fidelity."""
+        left = {fidelity: len(queries) for fidelity, queries in self._new.items()}
+        for chunk in (*self._next, *(chunk for chunk, _ in self._calls.values())):
+            left[chunk.fidelity] = left.get(chunk.fidelity, 0) + len(chunk.queries)
+        return left
+
+    def _collect(self, found: list[tuple[Query, Outcome]]) -> None:
+        """Add the outcomes of calls that have ended, after a moment's wait for one to end."""
+        if not self._calls:
+            time.sleep(min(TICK, max(0.0, self._later[0][0] - time.monotonic())))
+            return
+        done, _ = wait(self._calls, timeout=TICK, return_when=FIRST_COMPLETED)
+        # Those that raise last: what others have answered is not to be lost by it.
+        for future in sorted(done, key=lambda ended: ended.exception() is not None):
+            chunk, _ = self._calls.pop(future)
+            found += self._taken(chunk, future.result())
+        for chunk, since in self._calls.values():
+            if (elapsed := time.monotonic() - since) > PATIENCE:
+                self._pace.waits(chunk.fidelity, len(chunk.queries), elapsed)
+
+    def _taken(self, chunk: Chunk, reply: Reply) -> list[tuple[Query, Outcome]]:
+        """The outcomes that a reply brings; what has none is put back to be asked again."""
+        if isinstance(reply, Answered):
+            self._pace.learn(chunk.fidelity, len(chunk.queries), reply.seconds)
+            return list(zip(chunk.queries, reply.outcomes, strict=True))
+        if self._is_transient(chunk, reply) and chunk.retries < self._config.retries:
+            self._ask_later(chunk, reply)
+        elif len(chunk.queries) > 1:
+            log.warning(
+                "a chunk of %d failed (%s): asking one by one", len(chunk.queries), reply.error
+            )
+            self._next += chunk.singly()
+        elif reply.kind == "killed" and not chunk.again:
+            log.warning("%s: %s: asking once more", chunk.queries[0].key, reply.error)
+            self._next.append(replace(chunk, again=True))
+        else:
+            asked = f" (asked {1 + chunk.retries} times)" if chunk.retries else ""
+            return [(chunk.queries[0], Outcome(None, reply.error + asked, reply.seconds))]
+        return []
+
+    def _is_transient(self, chunk: Chunk, trouble: Trouble) -> bool:
+        late = trouble.kind == "late" and len(chunk.queries) == 1
+        return trouble.kind == "transient" or (late and self._config.retry_timeouts)
+
+    def _ask_later(self, chunk: Chunk, trouble: Trouble) -> None:
+        seconds = self._config.backoff_seconds * 2**chunk.retries
+        log.warning("%s: asking %d again in %g s", trouble.error, len(chunk.queries), seconds)
+        self._later.append((time.monotonic() + seconds, replace(chunk, retries=chunk.retries + 1)))
+        self._later.sort(key=lambda entry: entry[0])
+
+
+@contextmanager
+def scorer(
+    problem: Component, ladder: Sequence[Fidelity], n_objectives: int, config: ScoringConfig
+) -> Iterator[Scorer]:
+    """A `Scorer` whose workers end with the block."""
+    made = Scorer(problem, ladder, n_objectives, config)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,139 @@
+"""How scoring scales with workers: ``python -m tests.benchmarks.scoring``.
+
+Queries that cost a fixed amount of computing each, asked through one worker and through two: by
+worker processes of this machine, and by a local Dask cluster. The oracle is one that users may
+have: pure Python, a known number of turns of a loop. Each figure is the best of several runs,
+one worker and two in turn, so that other work on the machine falls on both alike.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mfal.config import Component, ScoringConfig
+from mfal.scoring.scorer import Scorer, scorer
+from mfal.types import Fidelity, Objective, Outcome, Problem, Query
+from tests.benchmarks import machine, report
+
+QUERIES = 2_000
+TURNS = 120_000  # of the loop: some 5 ms
+REPEATS = 3
+RUNNERS: tuple[Literal["processes", "dask"], ...] = ("processes", "dask")
+HEADER = ["runner", "1 worker (s)", "2 workers (s)", "ratio", "busy of 1", "busy of 2"]
+
+
+class Turning:
+    """Turns a loop for every candidate."""
+
+    fidelities = (Fidelity("only", 1.0, 1.0),)
+    objectives = (Objective("remainder", "1", "max"),)
+    backends = {"only": "loop"}  # noqa: RUF012
+
+    def evaluate(self, keys: Sequence[str], fidelity: Fidelity) -> list[Outcome]:
+        """A number that takes TURNS turns of a loop for each."""
+        return [self._turn(int(key)) for key in keys]
+
+    def _turn(self, x: int) -> Outcome:
+        started = time.perf_counter()
+        for _ in range(TURNS):
+            x = (x * 1103515245 + 12345) % 2**31
+        return Outcome((float(x),), None, time.perf_counter() - started)
+
+
+def problem() -> Problem:
+    """The problem by name of this file."""
+    return Problem("turning", Turning(), lambda: None)  # type: ignore[arg-type, return-value]
+
+
+def main(queries: int = QUERIES, repeats: int = REPEATS) -> None:
+    """Measure, print the table and write it down."""
+    found = {runner: measure(runner, queries, repeats) for runner in RUNNERS}
+    cells = [
+        [
+            runner,
+            f"{one.elapsed:.1f}",
+            f"{two.elapsed:.1f}",
+            f"{one.elapsed / two.elapsed:.2f}",
+            f"{one.busy:.2f}",
+            f"{two.busy:.2f}",
+        ]
+        for runner, (one, two) in found.items()
+    ]
+    shown = Table(title=f"{queries:,} queries", title_justify="left")
+    for column in HEADER:
+        shown.add_column(column, justify="right")
+    for row in cells:
+        shown.add_row(*row)
+    Console().print(shown)
+    described = machine.describe()
+    text = (
+        f"{queries:,} queries of a pure Python oracle, {TURNS:,} turns of a loop each, through "
+        f"one worker and through two; the best of {repeats} runs in turn. The workers have been "
+        "started before. Busy is how many workers were inside the oracle on average: on a machine "
+        "that has other work to do, the ratio says what that left, and this what scoring did."
+    )
+    parts = ["## Scoring with several workers", text, machine.sentence(described)]
+    markdown = "\n\n".join([*parts, report.table(HEADER, cells)])
+    data: dict[str, Any] = {
+        "machine": described,
+        "queries": queries,
+        "found": {k: [asdict(r) for r in v] for k, v in found.items()},
+    }
+    report.section("scoring", markdown, data)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds that a run took, and how many workers were inside the oracle on average."""
+
+    elapsed: float
+    busy: float
+
+
+def measure(runner: Literal["processes", "dask"], queries: int, repeats: int) -> tuple[Run, Run]:
+    """The fastest run with one worker and with two."""
+    runs: dict[int, list[Run]] = {1: [], 2: []}
+    answers = []
+    for _ in range(repeats):
+        for workers in runs:
+            answer, run = once(runner, workers, queries)
+            answers.append(answer)
+            runs[workers].append(run)
+    if any(answer != answers[0] for answer in answers):
+        raise RuntimeError("answers depend on the number of workers")
+    one, two = (min(of, key=lambda run: run.elapsed) for of in runs.values())
+    return one, two
+
+
+def once(
+    runner: Literal["processes", "dask"], workers: int, queries: int
+) -> tuple[dict[Query, Any], Run]:
+    """The answers, and how they came once the workers had been started."""
+    config = ScoringConfig(runner=runner, workers=workers)
+    component = Component(name=f"{Path(__file__)}:problem")
+    with scorer(component, Turning.fidelities, 1, config) as asker:
+        ask(asker, range(queries // 2 * workers))  # enough to start every worker
+        started = time.perf_counter()
+        outcomes = ask(asker, range(queries))
+        elapsed = time.perf_counter() - started
+        inside = sum(outcome.seconds for outcome in outcomes.values())
+        return {q: o.values for q, o in outcomes.items()}, Run(elapsed, inside / elapsed)
+
+
+def ask(asker: Scorer, keys: Sequence[int]) -> dict[Query, Outcome]:
+    """Outcomes by query."""
+    asker.ask([Query(str(key), "only") for key in keys])
+    found: dict[Query, Outcome] = {}
+    while asker.waiting:
+        found |= dict(asker.answers())
+    return found
+
+
+if __name__ == "__main__":
+    typer.run(main)

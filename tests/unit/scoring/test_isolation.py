@@ -1,0 +1,306 @@
+"""What happens to a worker stays with it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mfal.config import Component, ScoringConfig
+from mfal.errors import MfalError
+from mfal.scoring.scorer import Scorer
+from mfal.types import Fidelity, Outcome, Query
+from tests.support import ROOT, score, worker_processes
+
+ONLY = [Fidelity("only", 1.0, 1.0)]
+
+# Its candidates are instructions. Every call leaves a line in the file `log`.
+ORACLE = """
+import ctypes, os, signal, subprocess, sys, time
+from pathlib import Path
+from mfal.errors import TransientError
+from mfal.types import Fidelity, Objective, Outcome, Problem
+
+
+class Oracle:
+    fidelities = (Fidelity("only", 1.0, 1.0),)
+    objectives = (Objective("x", "u", "max"),)
+    backends = {"only": "told"}
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def evaluate(self, keys, fidelity):
+        with (self.folder / "log").open("a") as file:
+            file.write(f"{os.getpid()} {' '.join(keys)}\\n")
+        return [Outcome((float(getattr(self, key.split("-")[0])(key) or 0),), None, 0.0)
+                for key in keys]
+
+    def times(self, key):
+        lines = (self.folder / "log").read_text().splitlines()
+        return sum(key in line.split() for line in lines)
+
+    def good(self, key):
+        return 1
+
+    def kill(self, key):  # from outside, as far as anybody can tell
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def killonce(self, key):
+        return 2 if self.times(key) > 1 else self.kill(key)
+
+    def transient(self, key):  # transient-N works at the Nth time
+        if self.times(key) < int(key.split("-")[1]):
+            raise TransientError("no licence left", "wait")
+        return 3
+
+    def hang(self, key):
+        time.sleep(600)
+
+    def hold(self, key):  # hangs in native code that keeps the interpreter to itself
+        ctypes.PyDLL(None).sleep(600)
+
+    def child(self, key):
+        child = subprocess.Popen(["sleep", "600"])
+        (self.folder / "child").write_text(str(child.pid))
+        child.wait()
+
+    def meet(self, key):  # waits until another one is asked
+        (self.folder / key).touch()
+        deadline = time.monotonic() + 30
+        while len(list(self.folder.glob("meet-*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return len(list(self.folder.glob("meet-*")))
+
+    def threads(self, key):
+        import torch
+        return torch.get_num_threads()
+
+    def omp(self, key):
+        return os.environ["OMP_NUM_THREADS"]
+
+    def stdin(self, key):
+        return len(sys.stdin.read())
+
+
+def problem(folder: str) -> Problem:
+    return Problem("told", Oracle(Path(folder)), None)
+"""
+
+
+class Told:
+    """A scorer for such an oracle, and what its file says."""
+
+    def __init__(self, folder: Path, **scoring: Any) -> None:
+        self.folder = folder
+        path = folder / "told_oracle.py"
+        path.write_text(ORACLE)
+        self.component = Component(name=f"{path}:problem", options={"folder": str(folder)})
+        config = ScoringConfig(**{"workers": 1, "backoff_seconds": 0.05} | scoring)
+        self.scorer = Scorer(self.component, ONLY, 1, config)
+
+    def __call__(self, *keys: str) -> list[Outcome]:
+        return score(self.scorer, [Query(key, "only") for key in keys])
+
+    def log(self) -> list[list[str]]:
+        """Process and candidates of every call."""
+        path = self.folder / "log"
+        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    def calls(self, key: str) -> int:
+        return sum(key in line for line in self.log())
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[Callable[..., Told]]:
+    made: list[Told] = []
+
+    def make(**scoring: Any) -> Told:
+        made.append(Told(tmp_path, **scoring))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.scorer.close()
+    assert worker_processes() == set()
+
+
+def ended(processes: list[int], seconds: float = 10) -> bool:
+    """Whether all these processes end within so many seconds."""
+
+    def runs(pid: int) -> bool:
+        try:  # one whose parent is gone may stay as a zombie where nobody waits for it
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    deadline = time.monotonic() + seconds
+    while any(map(runs, processes)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_candidate_whose_worker_was_killed_is_asked_once_more(
+    told: Callable[..., Told],
+) -> None:
+    ask = told()
+    (saved,), (lost,) = ask("killonce"), ask("kill")
+    assert saved.values == (2.0,)
+    assert lost.error == "the oracle's process died (exit code -9)"
+    assert ask.calls("killonce") == ask.calls("kill") == 2
+
+
+def test_a_worker_that_is_killed_while_idle_costs_nothing(told: Callable[..., Told]) -> None:
+    ask = told()
+    ask("good")
+    (worker,) = worker_processes()
+    os.kill(worker, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(worker)], timeout=10)
+    (outcome,) = ask("good-again")
+    assert outcome.values == (1.0,)
+    assert ask.calls("good-again") == 1
+
+
+@pytest.mark.parametrize("key", ["hang", "hold", "child"])
+def test_after_its_time_limit_nothing_goes_on(told: Callable[..., Told], key: str) -> None:
+    ask = told(timeout_seconds=1.0)
+    started = time.monotonic()
+    (outcome,) = ask(key)
+    assert outcome.error == "no answer within 1 s" and 1 <= outcome.seconds < 10
+    assert time.monotonic() - started < 20
+    assert worker_processes() == set()
+    if key == "child":
+        assert ended([int((ask.folder / "child").read_text())])
+    assert ask("good")[0].values == (1.0,)
+    assert ask.calls(key) == 1  # a candidate that was late is not asked again
+
+
+@pytest.mark.parametrize("key", ["hold", "child"])
+def test_a_worker_ends_with_its_campaign_whatever_it_does(tmp_path: Path, key: str) -> None:
+    ask = Told(tmp_path)
+    code = (
+        "import sys; from mfal.config import Component, ScoringConfig; "
+        "from mfal.scoring.scorer import Scorer; from mfal.types import Fidelity, Query\n"
+        "problem = Component.model_validate_json(sys.argv[1])\n"
+        "made = Scorer(problem, [Fidelity('only', 1.0, 1.0)], 1, ScoringConfig())\n"
+        "made.ask([Query(sys.argv[2], 'only')]); made.answers()"
+    )
+    campaign = subprocess.Popen(
+        [sys.executable, "-c", code, ask.component.model_dump_json(), key],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    deadline = time.monotonic() + 60
+    while not ask.log() or (key == "child" and not (tmp_path / "child").exists()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    processes = psutil.Process(campaign.pid).children(recursive=True)
+    assert len(processes) == (2 if key == "child" else 1)
+    campaign.kill()
+    campaign.wait()
+    assert ended([process.pid for process in processes])
+
+
+def test_workers_work_at_the_same_time(told: Callable[..., Told]) -> None:
+    # The first candidate is asked alone until it is seen to be slow.
+    ask = told(workers=2)
+    assert [outcome.values for outcome in ask("meet-1", "meet-2")] == [(2.0,), (2.0,)]
+    assert len({process for process, *_ in ask.log()}) == 2
+
+
+def test_quick_work_starts_one_worker(told: Callable[..., Told]) -> None:
+    ask = told(workers=8)
+    assert {outcome.values for outcome in ask(*(f"good-{i}" for i in range(2000)))} == {(1.0,)}
+    assert len({process for process, *_ in ask.log()}) == len(worker_processes()) == 1
+    assert [len(line) - 1 for line in ask.log()][:3] == [1, 10, 100]
+
+
+def test_a_worker_has_one_thread_and_nothing_to_read(
+    told: Callable[..., Told], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    ask = told()
+    assert [o.values for o in ask("threads", "omp", "stdin")] == [(1.0,), (1.0,), (0.0,)]
+
+
+@pytest.mark.parametrize("runner", ["processes", "threads"])
+@pytest.mark.parametrize(
+    ("key", "retries", "calls", "value", "error"),
+    [
+        ("transient-1", 0, 1, (3.0,), None),
+        ("transient-3", 2, 3, (3.0,), None),
+        ("transient-3", 1, 2, None, "TransientError: no licence left (asked 2 times)"),
+        ("transient-2", 0, 1, None, "TransientError: no licence left"),
+        ("nonsense", 3, 1, None, "AttributeError: 'Oracle' object has no attribute 'nonsense'"),
+    ],
+)
+def test_transient_failures_are_asked_again_and_no_others(
+    told: Callable[..., Told],
+    runner: str,
+    key: str,
+    retries: int,
+    calls: int,
+    value: tuple[float, ...] | None,
+    error: str | None,
+) -> None:
+    ask = told(retries=retries, runner=runner)
+    (outcome,) = ask(key)
+    assert (outcome.values, outcome.error) == (value, error)
+    assert ask.calls(key) == calls
+
+
+def test_retries_wait_longer_each_time_and_hold_nobody_up(told: Callable[..., Told]) -> None:
+    ask = told(retries=2, backoff_seconds=1.5, runner="threads", chunk_size=1)
+    ask.scorer.ask([Query(key, "only") for key in ("transient-3", "good")])
+    started, arrived = time.monotonic(), {}
+    while ask.scorer.waiting:
+        arrived |= {q.key: time.monotonic() - started for q, _ in ask.scorer.answers()}
+    assert arrived["good"] < 1.5 <= 4.5 <= arrived["transient-3"] < 8  # 1.5 + 3 s
+
+
+def test_a_chunk_with_a_transient_failure_is_asked_again_as_one(
+    told: Callable[..., Told],
+) -> None:
+    ask = told(retries=2)
+    ask(*(f"good-{i}" for i in range(11)))  # calls have grown to ten
+    before = len(ask.log())
+    outcomes = ask("good", "transient-2")
+    assert [o.values for o in outcomes] == [(1.0,), (3.0,)]
+    assert [line[1:] for line in ask.log()[before:]] == [["good", "transient-2"]] * 2
+
+
+@pytest.mark.parametrize(("retry", "calls"), [(False, 1), (True, 2)])
+def test_time_limits_are_transient_only_where_the_configuration_says_so(
+    told: Callable[..., Told], retry: bool, calls: int
+) -> None:
+    ask = told(retries=1, retry_timeouts=retry, timeout_seconds=0.5, runner="threads")
+    (outcome,) = ask("hang")
+    assert outcome.error is not None and outcome.error.startswith("no answer within 0.5 s")
+    assert ask.calls("hang") == calls
+
+
+def test_a_problem_that_cannot_be_built_in_a_worker_is_the_users_error(tmp_path: Path) -> None:
+    component = Component(name=f"{tmp_path}/is_not_there.py:problem")
+    made = Scorer(component, ONLY, 1, ScoringConfig())
+    made.ask([Query("x", "only")])
+    with pytest.raises(MfalError, match=r"cannot be built in a worker process: .*is_not_there"):
+        made.answers()
+    made.close()
+    assert worker_processes() == set()
+
+
+def test_a_worker_that_dies_while_it_builds_is_the_users_error(tmp_path: Path) -> None:
+    path = tmp_path / "dies_at_once.py"
+    path.write_text("import os\ndef problem():\n    os._exit(5)\n")
+    made = Scorer(Component(name=f"{path}:problem"), ONLY, 1, ScoringConfig())
+    made.ask([Query("x", "only")])
+    with pytest.raises(MfalError, match=r"it died \(exit code 5\)"):
+        made.answers()
+    made.close()
