@@ -58,5 +58,5 @@ def problem(folder: str) -> Problem:
         event.listen(Engine, "after_cursor_execute", _in_the_transaction)
     calls = str(_folder / "calls")
     plain = motif.problem()
-    oracle = StoppingOracle(Path(calls), slow=0.02, trouble="", backend="motif")
+    oracle = StoppingOracle(Path(calls), slow=0.02, trouble="", backend="motif", gate=None)
     return Problem("motif", oracle, plain.environment)
