@@ -29,6 +29,8 @@ BUILTIN: dict[str, dict[str, str]] = {
         "branin": "oracles.branin:problem",
         "hartmann": "oracles.hartmann:problem",
         "ehrlich": "oracles.ehrlich:problem",
+        "ip": "oracles.molecules:ip",
+        "ea": "oracles.molecules:ea",
     },
     "exercise": {
         "tetris": "mfal.exercises:tetris",

@@ -1,0 +1,136 @@
+"""From the text of a molecule to atoms in space."""
+
+import importlib.metadata
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracles.relaxation import Array
+
+if TYPE_CHECKING:
+    from rdkit.Chem import Mol
+
+BOHR = 0.529177210903  # Å
+ELECTRONS = {1: 1, 5: 3, 6: 4, 7: 5, 8: 6, 9: 7, 15: 5, 16: 6, 17: 7, 35: 7}
+"""Atomic number -> valence electrons, of the elements of the published vocabulary."""
+
+MAX_CHARACTERS = 2_000
+TOKENS = re.compile(r"(\[[^\[\]]+\]|\.)+")
+CONFORMERS = 4
+SEED = 0
+EMBEDDING_SECONDS = 20
+FORCE_FIELD_STEPS = 2_000
+
+
+class NoValueError(Exception):
+    """Why there is no value for a molecule; the text becomes the error of its outcome."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Atoms in space.
+
+    Attributes:
+        numbers: Atomic numbers, ``n``.
+        positions: In bohr, ``n x 3``.
+    """
+
+    numbers: NDArray[np.int64]
+    positions: Array
+
+
+def molecule(key: str) -> "Mol":
+    """The molecule that a SELFIES spells, without its hydrogens.
+
+    Raises:
+        NoValueError: for a text that is no SELFIES, or that RDKit reads no molecule from.
+    """
+    import selfies
+    from rdkit import Chem, rdBase
+
+    if len(key) > MAX_CHARACTERS:
+        raise NoValueError(f"a text of {len(key)} characters is longer than {MAX_CHARACTERS}")
+    if not TOKENS.fullmatch(key):  # the decoder passes over what stands between tokens
+        raise NoValueError("not a SELFIES: tokens in square brackets, such as [C]")
+    try:
+        smiles = selfies.decoder(key)
+    except selfies.DecoderError as error:
+        raise NoValueError(f"not a SELFIES: {error}".partition("\n")[0]) from error
+    with rdBase.BlockLogs():
+        mol = Chem.MolFromSmiles(smiles)
+    if mol is None:
+        raise NoValueError(f"RDKit reads no molecule from {smiles!r}")
+    return mol
+
+
+def geometry(key: str, max_atoms: int) -> Geometry:
+    """Where the atoms of a molecule are, by the force field MMFF94 (see `embed`)."""
+    from rdkit import Chem
+
+    mol = molecule(key)
+    check(mol)
+    mol = Chem.AddHs(mol)
+    if mol.GetNumAtoms() > max_atoms:
+        raise NoValueError(f"{mol.GetNumAtoms()} atoms, and at most {max_atoms} are computed")
+    return embed(mol)
+
+
+def check(mol: "Mol") -> None:
+    """Raise NoValueError unless a molecule is one, neutral, and of elements known here."""
+    from rdkit import Chem
+
+    if mol.GetNumAtoms() == 0:
+        raise NoValueError("the text spells no atom")
+    if len(Chem.GetMolFrags(mol)) > 1:
+        raise NoValueError(f"{len(Chem.GetMolFrags(mol))} separate molecules")
+    foreign = sorted({a.GetSymbol() for a in mol.GetAtoms() if a.GetAtomicNum() not in ELECTRONS})
+    if foreign:
+        raise NoValueError(f"no parameters for {', '.join(foreign)}")
+    charge = Chem.GetFormalCharge(mol)
+    if charge:
+        raise NoValueError(f"a charge of {charge:+d}: only neutral molecules are ionised")
+
+
+def embed(mol: "Mol") -> Geometry:
+    """The best of a few conformers (ETKDGv3, from one seed) after relaxation by MMFF94.
+
+    UFF takes the place of MMFF94 for a molecule with an atom that MMFF94 has no parameters
+    for, such as boron. S. Riniker and G. Landrum, J. Chem. Inf. Model. 55, 2562 (2015).
+
+    Raises:
+        NoValueError: where no conformer is found, or none relaxes.
+    """
+    from rdkit import rdBase
+    from rdkit.Chem.rdDistGeom import EmbedMultipleConfs, ETKDGv3
+    from rdkit.Chem.rdForceFieldHelpers import (
+        MMFFHasAllMoleculeParams,
+        MMFFOptimizeMoleculeConfs,
+        UFFOptimizeMoleculeConfs,
+    )
+
+    parameters: Any = ETKDGv3()  # whose stubs take its settings for constants
+    parameters.randomSeed = SEED
+    parameters.useRandomCoords = True
+    parameters.numThreads = 1
+    parameters.timeout = EMBEDDING_SECONDS
+    with rdBase.BlockLogs():
+        conformers = list(EmbedMultipleConfs(mol, CONFORMERS, parameters))
+        if not conformers:
+            raise NoValueError("no conformer could be embedded")
+        known = MMFFHasAllMoleculeParams(mol)
+        optimise = MMFFOptimizeMoleculeConfs if known else UFFOptimizeMoleculeConfs
+        found = optimise(mol, maxIters=FORCE_FIELD_STEPS, numThreads=1)
+    relaxed = [(e, c) for (failed, e), c in zip(found, conformers, strict=True) if failed == 0]
+    if not relaxed:
+        raise NoValueError(f"the force field did not converge in {FORCE_FIELD_STEPS} steps")
+    numbers = np.array([atom.GetAtomicNum() for atom in mol.GetAtoms()])
+    return Geometry(numbers, mol.GetConformer(min(relaxed)[1]).GetPositions() / BOHR)
+
+
+def geometry_label() -> str:
+    """Engine, version and force fields, as stored with every outcome."""
+    version = importlib.metadata.version("rdkit")
+    return f"RDKit {version} ETKDGv3 {CONFORMERS} conformers seed {SEED} MMFF94 (UFF)"

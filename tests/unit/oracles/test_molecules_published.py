@@ -1,0 +1,220 @@
+"""The molecules' ladder against published values, and against the program xtb."""
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from oracles.geometry import BOHR, Geometry, NoValueError, geometry, molecule
+from oracles.ionisation import adiabatic, relaxed, relaxed_molecule, relaxing, vertical
+from oracles.molecules import MAX_ATOMS
+from oracles.xtb import HARTREE, SHIFT, XtbSurface
+from tests.support import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * 3600)]
+
+Charge = Literal[1, -1]
+
+ANCHORS = Path(os.environ.get("MFAL_ANCHORS", ROOT.parent / "shared" / "anchors"))
+XTB = shutil.which("xtb")
+RUNGS = ("vertical", "unrelaxed", "relaxed", "adiabatic")
+
+needs_anchors = pytest.mark.skipif(
+    not (ANCHORS / "xtb_ip_ev.csv").is_file(), reason=f"no published values in {ANCHORS}"
+)
+needs_xtb = pytest.mark.skipif(XTB is None, reason="the program xtb is not installed")
+each_charge = pytest.mark.parametrize("charge", [1, -1], ids=["ip", "ea"])
+
+
+@cache
+def published(charge: Charge) -> pd.DataFrame:
+    """Columns selfies, fidelity (0, 1, 2) and value, in eV."""
+    name = "ip" if charge == 1 else "ea"
+    return pd.read_csv(ANCHORS / f"xtb_{name}_ev.csv").rename(columns={f"{name}_ev": "value"})
+
+
+@cache
+def ladder(charge: Charge) -> pd.DataFrame:
+    """Every published molecule on every rung, in eV; those that fail are left out."""
+    found = {}
+    for key in published(charge)["selfies"].unique():
+        try:
+            found[key] = _rungs(geometry(key, MAX_ATOMS), charge)
+        except NoValueError as error:
+            print(f"{key}: {error}")  # noqa: T201 - shown where a figure is missed
+    return pd.DataFrame.from_dict(found, orient="index", columns=list(RUNGS))
+
+
+def _rungs(start: Geometry, charge: Charge) -> list[float]:
+    """The values of `RUNGS`; ``unrelaxed`` is the middle rung without its relaxation energy."""
+    surface, neutral = relaxed_molecule(start)
+    ion, _ = XtbSurface(start, charge, density_of=surface)(neutral.positions)
+    energies = (
+        vertical(start, charge),
+        ion - neutral.energy,
+        relaxing(start, charge),
+        adiabatic(start, charge),
+    )
+    return [charge * energy * HARTREE - SHIFT for energy in energies]
+
+
+@needs_anchors
+@each_charge
+def test_nearly_every_published_molecule_has_values(charge: Charge) -> None:
+    assert len(ladder(charge)) >= 0.98 * published(charge)["selfies"].nunique()
+
+
+# Some were published at geometries of higher energy than those found here from the same start,
+# some of other conformers.
+short_of_it = pytest.mark.xfail(strict=True, reason="median deviation .005 to .014 eV: see docs")
+
+
+@needs_anchors
+@pytest.mark.parametrize(
+    ("charge", "fidelity", "rung", "least"),
+    [
+        (1, 0, "vertical", 0.99),
+        pytest.param(1, 1, "unrelaxed", 0.98, marks=short_of_it),
+        (1, 2, "adiabatic", 0.98),
+        (-1, 0, "vertical", 0.99),
+        pytest.param(-1, 1, "unrelaxed", 0.98, marks=short_of_it),
+        pytest.param(-1, 2, "adiabatic", 0.98, marks=short_of_it),
+    ],
+)
+def test_published_values(charge: Charge, fidelity: int, rung: str, least: float) -> None:
+    rows = published(charge)
+    rows = rows[(rows["fidelity"] == fidelity) & rows["selfies"].isin(ladder(charge).index)]
+    ours = ladder(charge).loc[rows["selfies"], rung].to_numpy()
+    theirs = rows["value"].to_numpy()
+    assert pd.Series(ours).corr(pd.Series(theirs), method="spearman") >= least
+    assert np.median(np.abs(ours - theirs)) <= 0.005
+
+
+@needs_anchors
+@each_charge
+def test_ranks_rise_along_the_ladder(charge: Charge) -> None:
+    ranks = ladder(charge)[["vertical", "relaxed", "adiabatic"]].corr(method="spearman")
+    assert all(low < high for low, high in pairwise(ranks["adiabatic"]))
+
+
+@cache
+def sizes() -> dict[str, int]:
+    """Atoms of every published molecule, by its text."""
+    from rdkit.Chem import AddHs
+
+    keys = sorted({*published(1)["selfies"], *published(-1)["selfies"]})
+    return {key: AddHs(molecule(key)).GetNumAtoms() for key in keys}
+
+
+@cache
+def twenty() -> tuple[Geometry, ...]:
+    """Twenty published molecules of less than 60 atoms, evenly by their text."""
+    keys = [key for key, n in sizes().items() if n < 60]
+    return tuple(geometry(key, 60) for key in keys[:: len(keys) // 20][:20])
+
+
+@needs_anchors
+@each_charge
+def test_a_molecule_of_29_atoms_takes_at_most_40_gradients(charge: Charge) -> None:
+    starts = [geometry(key, 29) for key, n in sizes().items() if n == 29]
+    assert len(starts) >= 5
+    for start in starts:
+        surface, neutral = relaxed_molecule(start)
+        ion = XtbSurface(start, charge, density_of=surface)
+        assert neutral.gradients <= 40
+        assert relaxed(ion, neutral.positions, neutral.hessian).gradients <= 40
+
+
+@needs_anchors
+@needs_xtb
+@each_charge
+def test_the_program_xtb_gives_the_same_at_the_same_geometry(
+    charge: Charge, tmp_path: Path
+) -> None:
+    for number, start in enumerate(twenty()):
+        _, neutral = relaxed_molecule(start)
+        for rung, there in enumerate((start, Geometry(start.numbers, neutral.positions))):
+            program = Xtb(tmp_path / f"{number}-{rung}", there)
+            ours = charge * vertical(there, charge) * HARTREE - SHIFT
+            assert ours == pytest.approx(program.vertical(charge), abs=0.002)
+
+
+@pytest.mark.xfail(reason="1.36, 1.15 and 1.33 times: see docs")
+@needs_anchors
+@needs_xtb
+@each_charge
+def test_no_rung_takes_more_than_1_1_times_what_xtb_takes(charge: Charge, tmp_path: Path) -> None:
+    ours, theirs = np.zeros(3), np.zeros(3)
+    for number, start in enumerate(twenty()):
+        program = Xtb(tmp_path / str(number), start)
+        at_start = program.seconds(lambda p: p.vertical(charge))
+        relaxing_it = program.seconds(lambda p: p.relax(0))
+        at_minimum = program.seconds(lambda p: p.vertical(charge))
+        relaxing_ion = program.seconds(lambda p: p.relax(charge))
+        theirs += [at_start, relaxing_it + at_minimum, relaxing_it + relaxing_ion]
+        ours += [_seconds(rung, start, charge) for rung in (vertical, relaxing, adiabatic)]
+    assert (ours <= 1.1 * theirs).all(), f"{ours} s, and xtb {theirs} s"
+
+
+def _seconds(rung: Callable[[Geometry, int], float], start: Geometry, charge: int) -> float:
+    before = time.process_time()
+    rung(start, charge)
+    return time.process_time() - before
+
+
+class Xtb:
+    """The program xtb on one molecule, in a folder of its own."""
+
+    def __init__(self, folder: Path, start: Geometry) -> None:
+        from rdkit.Chem import GetPeriodicTable
+
+        self._folder = folder
+        self._at = "start.xyz"
+        folder.mkdir()
+        symbol = GetPeriodicTable().GetElementSymbol
+        lines = [
+            f"{symbol(int(number))} {x:.10f} {y:.10f} {z:.10f}"
+            for number, (x, y, z) in zip(start.numbers, start.positions * BOHR, strict=True)
+        ]
+        (folder / self._at).write_text("\n".join([str(len(lines)), "", *lines, ""]))
+
+    def vertical(self, charge: int) -> float:
+        """The vertical ionisation potential or electron affinity in eV."""
+        kind = "IP" if charge == 1 else "EA"
+        output = self._run([f"--v{kind.lower()}"])
+        return float(re.findall(rf"delta SCC {kind} \(eV\):\s+(-?\d+\.\d+)", output)[-1])
+
+    def relax(self, charge: int) -> None:
+        """Relax the molecule, or its ion, from where the molecule is."""
+        self._run(["--opt", "--chrg", str(charge)])
+        if charge == 0:
+            (self._folder / "xtbopt.xyz").rename(self._folder / "relaxed.xyz")
+            self._at = "relaxed.xyz"
+
+    def seconds(self, task: Callable[["Xtb"], object]) -> float:
+        """Processor seconds that the program takes for a task."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        task(self)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    def _run(self, options: Sequence[str]) -> str:
+        return subprocess.run(
+            [str(XTB), self._at, "--gfn", "2", *options],
+            cwd=self._folder,
+            env={"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
