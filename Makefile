@@ -12,7 +12,7 @@ READY   := $(VENV)/.ready
 CHANGES := $(foreach change,$(SET),--set $(change))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup round campaign ui serve test test-all lint type bench report clean
+.PHONY: help setup round campaign compare ui serve test test-all lint type bench report clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ round: $(READY) ## Run ROUNDS rounds of the campaign in CONFIG
 
 campaign: $(READY) ## Run the campaign in CONFIG until its budget is spent
 	$(BIN)/mfal campaign $(CONFIG) $(CHANGES)
+
+compare: $(READY) ## Compare methods and seeds: CONFIG=configs/compare/dna.yaml
+	$(BIN)/mfal compare $(CONFIG) $(CHANGES)
 
 ui: $(READY) ## Start Prefect's server and page on this machine (port: MFAL_UI_PORT)
 	$(BIN)/python -m flows.ui

@@ -16,7 +16,7 @@ from mfal.design import initial_counts
 from mfal.envs.base import Environment
 from mfal.errors import BudgetError, ConfigError, LedgerError
 from mfal.features.base import Features, FeatureSet
-from mfal.gfn.base import HasPool, Sampler
+from mfal.gfn.base import HasPool, Sampler, needs_reward
 from mfal.ledger import Ledger, read_ledger
 from mfal.store import IMPORTED, Store
 from mfal.types import Fidelity, Objective, Problem
@@ -105,11 +105,13 @@ def open_campaign(
             ("surrogate", "reference_features", "reference_candidate", "rank", "seed"),
         ),
     ):
-        registry.check(kind, component, given)
+        if component is not None:
+            registry.check(kind, component, given)
     environment = problem.environment()
     sampler: Sampler = registry.build(
         "sampler", config.sampler, environment=environment, fidelities=ladder
     )
+    check_sampler(sampler, config, source)
     pool = tuple(sampler.pool) if isinstance(sampler, HasPool) else None
     url, identity = config.ledger_url, config.identity()
     store: Ledger
@@ -167,6 +169,16 @@ def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: st
             f"{source}: initial.queries: the design costs {design:g}, "
             f"and budget.total is {config.budget.total:g}",
             "ask fewer queries in the initial design, or raise the budget",
+        )
+
+
+def check_sampler(sampler: Sampler, config: CampaignConfig, source: str) -> None:
+    """Raise ConfigError for a sampler that learns from a reward where nothing makes one."""
+    if config.surrogate is None and needs_reward(sampler):
+        raise ConfigError(
+            f"{source}: sampler: {config.sampler.name} learns from a reward, and without a "
+            "surrogate there is none",
+            "name a surrogate, or a sampler that needs no reward: random, breeding or pool",
         )
 
 

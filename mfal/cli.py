@@ -51,16 +51,44 @@ def campaign(
 
 
 @app.command()
-def report(config: ConfigFile, overrides: Overrides = None) -> None:
-    """Show what a campaign has found and spent so far; runs nothing."""
-    from mfal.campaign import open_campaign
-    from mfal.session import show_waiting
-    from mfal.terminal import show_state
+def report(
+    config: ConfigFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write into; by default report/ beside the ledger."),
+    ] = None,
+    published: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file of published curves to lay over a comparison, with the columns "
+            "method, cost, value and source."
+        ),
+    ] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write what a campaign or a comparison has found as one HTML file; runs nothing."""
+    from mfal.report_session import report_in_terminal
 
-    loaded = load_config(config, overrides or ())
-    with open_campaign(loaded, str(config), to_read=True) as opened:
-        show_state(Console(), opened)
-        show_waiting(Console(), opened, str(config))
+    report_in_terminal(config, overrides or (), out, published)
+
+
+@app.command()
+def compare(
+    comparison: Annotated[
+        Path, typer.Argument(help="YAML file of the comparison.", show_default=False)
+    ],
+    overrides: Overrides = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Runs at once, instead of what the file says.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show what there is so far, and run nothing.")
+    ] = False,
+) -> None:
+    """Run several methods and seeds on one problem; again, to go on where it was stopped."""
+    from mfal.compare.terminal import compare_in_terminal
+
+    compare_in_terminal(comparison, overrides or (), processes, run=not show)
 
 
 @app.command("import")

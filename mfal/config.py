@@ -105,6 +105,11 @@ class BatchConfig(_Frozen):
         description="Random candidates that compete for a place in the batch, at every "
         "fidelity, as a share of proposals.",
     )
+    fidelity: Literal["best", "random"] = Field(
+        default="best",
+        description="Whether a candidate is asked where that is worth most for its cost, or at "
+        "a fidelity drawn at random and whatever it costs, to compare with.",
+    )
     repulsion: float | None = Field(
         default=None,
         ge=0,
@@ -117,6 +122,26 @@ class BatchConfig(_Frozen):
         if self.cost is None and self.queries is None:
             raise ValueError("give a limit: batch.cost, batch.queries or both")
         return self
+
+
+class DiversityConfig(_Frozen):
+    """How different from each other the candidates have to be that are bought and reported."""
+
+    similarity: Component = Field(
+        default=Component(name="edit"), description="How alike two candidates are, in [0, 1]."
+    )
+    at_most: Share = Field(
+        description="Similarity up to which two candidates count as different. A candidate that "
+        "is more similar than that to a better one in the ledger, or to one in the batch, is "
+        "not bought.",
+    )
+    repulsion: float = Field(
+        default=4.0,
+        ge=0,
+        description="How much the sampler's reward is lowered for a candidate that is more "
+        "similar than that to one of the top-K by posterior mean: by so many temperatures for "
+        "one that hardly differs.",
+    )
 
 
 class ScoringConfig(_Frozen):
@@ -241,11 +266,16 @@ class CampaignConfig(_Frozen):
     budget: BudgetConfig
     initial: InitialConfig
     batch: BatchConfig
+    diversity: DiversityConfig | None = Field(
+        default=None, description="How different candidates have to be; null for no such limit."
+    )
     features: tuple[Component, ...] = Field(
         min_length=1, description="What the surrogate sees of a candidate, side by side."
     )
-    surrogate: Component = Field(
-        default=Component(name="gp"), description="The model of all fidelities."
+    surrogate: Component | None = Field(
+        default=Component(name="gp"),
+        description="The model of all fidelities; null for none, with a sampler that asks for "
+        "no reward: the batch is then a random choice of its proposals.",
     )
     acquisition: Component = Field(
         default=Component(name="gibbon"),
@@ -342,6 +372,13 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> CampaignConfig:
     Raises:
         ConfigError: naming the file, the field, what was wrong and what would be right.
     """
+    data = read_yaml(path)
+    apply_overrides(data, overrides)
+    return parse_config(data, source=str(path))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; raises ConfigError where there is none."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -356,8 +393,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> CampaignConfig:
         raise ConfigError(f"{path}: not valid YAML: {error}", "mend the line it names") from error
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds no fields", "see configs/dna.yaml and `mfal schema`")
-    apply_overrides(data, overrides)
-    return parse_config(data, source=str(path))
+    return data
 
 
 def parse_config(data: dict[str, Any], source: str = "configuration") -> CampaignConfig:
@@ -391,6 +427,17 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
         raise ConfigError(
             f"override {override!r} is not of the form a.b=c", "for example budget.total=500"
         )
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"override {override!r}: the value is not valid YAML", "quote it"
+        ) from error
+    set_field(data, path, value, source=f"override {override!r}")
+
+
+def set_field(data: dict[str, Any], path: str, value: object, source: str) -> None:
+    """Set a nested value in place by its path ``a.b.c``; `source` names it in errors."""
     *parents, leaf = path.split(".")
     for name in parents:
         child = data.setdefault(name, {})
@@ -398,16 +445,11 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
             child = data[name] = {"name": child}
         if not isinstance(child, dict):
             raise ConfigError(
-                f"override {override!r}: {name} is not a section",
+                f"{source}: {name} is not a section",
                 "name fields as they are nested in the YAML file",
             )
         data = child
-    try:
-        data[leaf] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"override {override!r}: the value is not valid YAML", "quote it"
-        ) from error
+    data[leaf] = value
 
 
 def _config_error(error: ValidationError, source: str) -> ConfigError:

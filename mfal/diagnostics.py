@@ -83,6 +83,26 @@ def calibration(
     return found
 
 
+def parity(
+    predicted: HeldOut, ladder: Sequence[Fidelity], most: int = 200
+) -> dict[str, list[tuple[float, float, float]]]:
+    """Fidelity -> observed and predicted utility and its standard deviation, of `most` at most.
+
+    Where there are more, every so many are taken in the order of the observed values.
+    """
+    found = {}
+    for rung, fidelity in enumerate(ladder):
+        rows = (predicted.fidelity == rung).nonzero()[:, 0]
+        rows = rows[predicted.observed[rows].argsort(stable=True)]
+        if len(rows) > most:
+            rows = rows[torch.linspace(0, len(rows) - 1, most).round().long()]
+        columns = (predicted.observed, predicted.mean, predicted.variance.sqrt())
+        points = torch.stack([c[rows] for c in columns], dim=1).tolist()
+        if points:
+            found[fidelity.name] = [(round(o, 4), round(m, 4), round(s, 4)) for o, m, s in points]
+    return found
+
+
 def compare(mean: Tensor, variance: Tensor, observed: Tensor) -> Calibration:
     """Predicted ``n`` means and variances against ``n`` observations."""
     error = observed - mean

@@ -15,13 +15,14 @@ from mfal.acquisition.reward import AcquisitionReward
 from mfal.campaign import Campaign, derive_seed
 from mfal.config import Component
 from mfal.dataset import Dataset, build_dataset
-from mfal.diagnostics import calibration, correlations, held_out
+from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
-from mfal.gfn.base import Proposals, Sampler, TrainMetrics
+from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.gfn.guided import offspring
 from mfal.metrics import utility
 from mfal.progress import training_line
+from mfal.similarity import Crowding
 from mfal.surrogate.base import Surrogate
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Fitted:
         diagnostics: Figures of the surrogate itself.
         held_out: Fidelity -> figures of its predictions of candidates left out; empty where it
             makes none.
+        parity: Fidelity -> those predictions themselves, as far as the record keeps them.
+        recommended: The ledger's top-K candidates by posterior mean at the target, best first.
         correlations: Fidelity -> its fitted correlation with the target.
     """
 
@@ -53,7 +56,9 @@ class Fitted:
     fallback: str = ""
     diagnostics: dict[str, float] = field(default_factory=dict)
     held_out: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
+    parity: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
     correlations: dict[str, float] = field(default_factory=dict)
+    recommended: tuple[str, ...] = ()
 
     @property
     def reward_statistics(self) -> dict[str, Any]:
@@ -80,6 +85,8 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     """
     observations = campaign.store.observations()
     data = build_dataset(observations, campaign.ladder, campaign.objective, campaign.features)
+    if campaign.config.surrogate is None:
+        return Fitted(data)
     surrogate: Surrogate = registry.build(
         "surrogate",
         campaign.config.surrogate,
@@ -103,9 +110,19 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
         reward,
         fallback,
         diagnostics,
+        recommended=recommend(campaign, data, surrogate),
         held_out={} if predicted is None else calibration(predicted, campaign.ladder),
+        parity={} if predicted is None else parity(predicted, campaign.ladder),
         correlations=correlations(diagnostics, campaign.ladder),
     )
+
+
+def recommend(
+    campaign: Campaign, data: Dataset, surrogate: Surrogate | RemembersReference
+) -> tuple[str, ...]:
+    """The ledger's top-K candidates by posterior mean at the target, best first."""
+    mean = surrogate.joint(data.features, torch.arange(len(data.keys))).mean[:, -1]
+    return tuple(data.keys[i] for i in _best_rows(mean, campaign.config.top_k))
 
 
 def choose_reward(
@@ -160,8 +177,21 @@ def make_reward(
         {key: i for i, key in enumerate(data.keys)},
         [f.cost for f in campaign.ladder],
         reference,
+        make_crowding(campaign, data, surrogate),
         temperature=campaign.config.temperature,
     )
+
+
+def make_crowding(
+    campaign: Campaign, data: Dataset, surrogate: Surrogate | RemembersReference
+) -> Crowding | None:
+    """What keeps the sampler off the top-K that are known; None where all may be alike."""
+    config = campaign.config.diversity
+    if config is None or config.repulsion == 0:
+        return None
+    similarity = registry.build("similarity", config.similarity)
+    known = recommend(campaign, data, surrogate)
+    return Crowding(similarity, config.at_most, known, config.repulsion)
 
 
 def reference_keys(campaign: Campaign, surrogate: Surrogate, data: Dataset, seed: int) -> list[str]:
@@ -207,19 +237,20 @@ def train(
 
     The sampler is given the weights that the last round's proposals came with, and decides
     whether to start from them. The random fallback ignores them, and hands them on; a sampler
-    that only has a fixed list needs no reward, and no fallback.
+    that needs no reward needs no fallback.
     """
     weights = campaign.store.weights()
     n = campaign.config.proposals
-    if fitted.reward is None and campaign.pool is None:
-        random = RandomSampler(campaign.environment, campaign.ladder)
-        return replace(random.sample(no_reward, n, seed=seed), weights=weights)
     sampler: Sampler = registry.build(
         "sampler",
         campaign.config.sampler,
         environment=campaign.environment,
         fidelities=campaign.ladder,
     )
+
+    if fitted.reward is None and needs_reward(sampler):
+        fallback = RandomSampler(campaign.environment, campaign.ladder)
+        return replace(fallback.sample(no_reward, n, seed=seed), weights=weights)
 
     def report(metrics: TrainMetrics) -> None:
         log.info("step %d of %d: %s", metrics.step, metrics.steps, training_line(metrics))

@@ -1,10 +1,14 @@
 """What a round asks: the random design at the start, and a chosen batch from then on."""
 
+import logging
+import random
 from collections.abc import Collection, Sequence
+from itertools import count
 
 import torch
 from torch import Tensor
 
+from mfal import registry
 from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.budget import fits, total_cost
@@ -14,10 +18,15 @@ from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
-from mfal.learn import Fitted, no_reward
+from mfal.learn import Fitted, no_reward, places
 from mfal.select import Pool, candidate_queries, select_batch
+from mfal.similarity import Crowd
 from mfal.surrogate.base import Surrogate
 from mfal.types import Fidelity, Query
+
+log = logging.getLogger(__name__)
+
+DRAWN = 256  # candidates drawn at once for a random design
 
 
 def initial_design(campaign: Campaign, seed: int) -> list[Query]:
@@ -49,15 +58,15 @@ def random_keys(
 ) -> list[str]:
     """At most n different candidates of a campaign; see `random_candidates`.
 
-    Where the campaign chooses from a fixed list, they are drawn from that.
+    Whichever fidelities the campaign uses, they are the same: campaigns that are compared
+    begin from the same. Where it chooses from a fixed list, they are drawn from that.
     """
     if campaign.pool is not None:
         rest = [key for key in campaign.pool if key not in without]
         order = torch.randperm(len(rest), generator=torch.Generator().manual_seed(seed))
         return [rest[i] for i in order[:n].tolist()]
-    return random_candidates(
-        campaign.environment, campaign.ladder, n, seed, without=without, tries=tries
-    )
+    ladder = campaign.problem.oracle.fidelities
+    return random_candidates(campaign.environment, ladder, n, seed, without=without, tries=tries)
 
 
 def random_candidates(
@@ -71,19 +80,24 @@ def random_candidates(
 ) -> list[str]:
     """At most n different candidates, as `RandomSampler` draws them.
 
+    The same seed gives the same candidates in the same order, however many are wanted.
+
     Args:
         without: Candidates that are left out.
-        tries: How often n are drawn before fewer are taken for all there are.
+        tries: How many draws in a row have to find nothing new before fewer are taken for all
+            there are.
     """
     sampler = RandomSampler(environment, ladder)
     found: dict[str, None] = {}
-    if n == 0:
-        return []
-    for i in range(tries):
-        drawn = sampler.sample(no_reward, n, seed=derive_seed(seed, i))
-        found |= dict.fromkeys(q.key for q in drawn.queries if q.key not in without)
-        if len(found) >= n:
+    barren = 0
+    for i in count():
+        if len(found) >= n or barren == tries:
             break
+        # Draws of one size, so that the number wanted does not change the candidates.
+        drawn = sampler.sample(no_reward, DRAWN, seed=derive_seed(seed, i))
+        before = len(found)
+        found |= dict.fromkeys(q.key for q in drawn.queries if q.key not in without)
+        barren = barren + 1 if len(found) == before else 0
     return list(found)[:n]
 
 
@@ -105,8 +119,43 @@ def propose(campaign: Campaign, fitted: Fitted, proposals: Proposals, seed: int)
     )
     if not queries:
         return []
+    if campaign.config.batch.fidelity == "random":
+        queries = at_random_fidelities(campaign, queries, derive_seed(seed, "fidelity"))
     pool = make_pool(campaign, fitted, surrogate, reward, queries)
+    crowd = make_crowd(campaign, fitted.data, surrogate, queries)
+    batch = select_batch(pool, campaign.config.batch, campaign.left, crowd)
+    if batch or crowd is None:
+        return batch
+    log.warning("every proposal is like a better candidate: this round does without diversity")
     return select_batch(pool, campaign.config.batch, campaign.left)
+
+
+def at_random_fidelities(campaign: Campaign, queries: Sequence[Query], seed: int) -> list[Query]:
+    """Each candidate once, at a fidelity drawn uniformly from those it was not asked at."""
+    asked, draw = campaign.store.asked(), random.Random(seed)
+    open_queries = (
+        [q for q in (Query(key, f.name) for f in campaign.ladder) if q not in asked]
+        for key in dict.fromkeys(q.key for q in queries)
+    )
+    return [draw.choice(choices) for choices in open_queries]
+
+
+def make_crowd(
+    campaign: Campaign, data: Dataset, surrogate: Surrogate, queries: Sequence[Query]
+) -> Crowd | None:
+    """The ledger's candidates by posterior mean at the target; None without such a limit."""
+    config = campaign.config.diversity
+    if config is None:
+        return None
+    keys = list(dict.fromkeys([*data.keys, *(q.key for q in queries)]))
+    mean = surrogate.joint(campaign.features(keys), places(data, keys)).mean[:, -1].tolist()
+    merit = dict(zip(keys, mean, strict=True))
+    return Crowd(
+        registry.build("similarity", config.similarity),
+        config.at_most,
+        {key: merit[key] for key in data.keys},
+        merit,
+    )
 
 
 def promotions(campaign: Campaign, data: Dataset, surrogate: Surrogate) -> list[str]:
@@ -141,12 +190,16 @@ def make_pool(
         at = row[rows]
         return surrogate.covariance(features[at], candidate[at], fidelity[rows])
 
+    cost = tuple(campaign.cost(q.fidelity) for q in queries)
     value = reward.value(keys)[row, fidelity]
+    if campaign.config.batch.fidelity == "random":
+        # Worth at the target for each unit of cost: neither that nor worth prefers a fidelity.
+        value = reward.value(keys)[row, -1] * torch.tensor(cost, dtype=torch.float64)
     is_information = isinstance(reward.acquisition, MaxValueAcquisition)
     return Pool(
         queries=tuple(queries),
         value=value,
-        cost=tuple(campaign.cost(q.fidelity) for q in queries),
+        cost=cost,
         is_target=fidelity == len(campaign.ladder) - 1,
         covariance=covariance,
         noise=surrogate.joint(features[:1], candidate[:1]).noise[fidelity],

@@ -56,9 +56,16 @@ BUILTIN: dict[str, dict[str, str]] = {
         "ucb": "mfal.acquisition.ucb:UpperBound",
         "thompson": "mfal.acquisition.thompson:Thompson",
     },
+    "similarity": {
+        "edit": "mfal.similarity:EditSimilarity",
+        "identity": "mfal.similarity:AlignmentIdentity",
+        "tanimoto": "mfal.similarity:Tanimoto",
+    },
     "sampler": {
         "gflownet": "mfal.gfn.sampler:GFlowNetSampler",
         "random": "mfal.gfn.baselines:RandomSampler",
+        "evolution": "mfal.gfn.evolution:EvolutionSampler",
+        "breeding": "mfal.gfn.evolution:BreedingSampler",
         "pool": "mfal.gfn.pool:PoolSampler",
     },
 }

@@ -185,7 +185,9 @@ def _choose(
     record = {
         "surrogate": fitted.diagnostics,
         "held_out": fitted.held_out,
+        "parity": fitted.parity,
         "correlations": fitted.correlations,
+        "recommended": list(fitted.recommended),
         "batch": batch_shares(queries, campaign.ladder),
         "reward": fitted.reward_statistics,
         "fallback": fitted.fallback,

@@ -11,6 +11,7 @@ from torch import Tensor
 from mfal.budget import fits, minus, total_cost
 from mfal.config import BatchConfig
 from mfal.filling import Filling
+from mfal.similarity import Crowd
 from mfal.types import Query
 from mfal.variety import Variety
 
@@ -72,7 +73,9 @@ def candidate_queries(
     return [query for query in found if query not in asked]
 
 
-def select_batch(pool: Pool, config: BatchConfig, left: float) -> list[Query]:
+def select_batch(
+    pool: Pool, config: BatchConfig, left: float, crowd: Crowd | None = None
+) -> list[Query]:
     """The batch: greedy by (value + diversity) per cost, within the round's limits.
 
     The diversity term is the gain of log determinant of the batch's posterior covariance,
@@ -86,13 +89,16 @@ def select_batch(pool: Pool, config: BatchConfig, left: float) -> list[Query]:
 
     Args:
         left: Campaign units that the campaign may still spend.
+        crowd: Which candidates there is no room for; None where there is for all. The batch
+            is smaller where too few are left.
     """
     if not pool.queries:
         return []
     limit = left if config.cost is None else min(left, config.cost)
     most = min(config.queries or len(pool.queries), int(limit // min(pool.cost)) + 1)
-    rows = _shortlist(pool, most)
-    chosen = _greedy(pool, rows, limit, most, config)
+    # Any number of candidates may be passed over where some are too much alike.
+    rows = _shortlist(pool, most if crowd is None else len(pool.queries))
+    chosen = _greedy(pool, rows, limit, most, config, crowd)
     return [pool.queries[int(rows[i])] for i in chosen]
 
 
@@ -111,7 +117,9 @@ def _shortlist(pool: Pool, most: int) -> Tensor:
     return rows
 
 
-def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConfig) -> list[int]:
+def _greedy(
+    pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConfig, crowd: Crowd | None
+) -> list[int]:
     """Indices into `rows`, in the order of choice."""
     value, noise, is_target = pool.value[rows], pool.noise[rows], pool.is_target[rows]
     price = torch.tensor([pool.cost[i] for i in rows.tolist()], dtype=torch.float64)
@@ -122,7 +130,8 @@ def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConf
         log.info("the costs have no common unit: the batch may leave more unspent than it must")
     most = min(most, len(rows))
     variety = Variety(pool.covariance(rows), noise, most)
-    same_key = _same_key([pool.queries[i].key for i in rows.tolist()])
+    keys = [pool.queries[i].key for i in rows.tolist()]
+    same_key = _same_key(keys)
     alive = torch.ones(len(rows), dtype=torch.bool)
     weight = config.repulsion
     if weight is None:
@@ -150,11 +159,15 @@ def _greedy(pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConf
         rows_left = eligible.nonzero()[:, 0]
         rate = _rate(value + weight * variety.gain(), price)
         pick = int(rows_left[rate[rows_left].argmax()])
+        alive[same_key[pick]] = False
+        if crowd is not None:
+            if not crowd.admits(keys[pick]):
+                continue
+            crowd.add(keys[pick])
         chosen.append(pick)
         cost = prices[int(level[pick])]
         spent = total_cost([spent, cost])
         target_spent = total_cost([target_spent, cost if is_target[pick] else 0.0])
-        alive[same_key[pick]] = False
         variety.add(pick)
     return chosen
 

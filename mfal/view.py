@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
 from mfal.errors import DataError, MissingDependencyError
-from mfal.metrics import best, varied
+from mfal.metrics import best
+from mfal.similarity import EditSimilarity, different
 from mfal.status import Status, status
 from mfal.types import Observation
 
@@ -49,11 +50,14 @@ def leaders(campaign: Campaign, n: int, diverse: float | None = None) -> list[Ob
 
     Args:
         diverse: Leave out whoever is more similar than this to a better one that is in; see
-            `mfal.metrics.similarity`.
+            `mfal.similarity.EditSimilarity`.
     """
     observations = campaign.store.observations()
     found = best(observations, campaign.target.name, campaign.objective, len(observations))
-    return found[:n] if diverse is None else varied(found, n, diverse)
+    if diverse is None:
+        return found[:n]
+    kept = set(different([o.query.key for o in found], EditSimilarity(), diverse, n))
+    return [o for o in found if o.query.key in kept]
 
 
 def frame(campaign: Campaign, observations: Sequence[Observation]) -> "DataFrame":
@@ -71,7 +75,7 @@ def frame(campaign: Campaign, observations: Sequence[Observation]) -> "DataFrame
 
 
 def _row(o: Observation, n_objectives: int) -> tuple[object, ...]:
-    values = o.outcome.values  # noqa: PD011
+    values = o.outcome.values
     answer = (math.nan,) * n_objectives if values is None else values
     tail = (o.cost, o.outcome.seconds, o.backend, o.outcome.error)
     return o.round, o.query.key, o.query.fidelity, *answer, *tail

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -56,6 +58,8 @@ class AcquisitionReward:
         costs: Cost of each fidelity, ``M``.
         reference: Keys of the round's reference set; SurrogateError where the worth of one
             of them is not finite.
+        crowding: How many temperatures of log reward n candidates lose for being like others
+            that are known, ``n``; None for none.
         temperature: T, log reward lost from the best of the reference to its median.
         max_spread: Most nats of log(worth / cost) between y = 0 and y = -1.
         flat_spread: Below this spread, in nats, the acquisition is flat.
@@ -69,6 +73,7 @@ class AcquisitionReward:
         index: Mapping[str, int],
         costs: Sequence[float],
         reference: Sequence[str],
+        crowding: Callable[[Sequence[str]], NDArray[np.float64]] | None = None,
         *,
         temperature: Annotated[float, Field(gt=0)] = 15.0,
         max_spread: Annotated[float, Field(gt=0)] = 15.0,
@@ -82,6 +87,7 @@ class AcquisitionReward:
         self.acquisition = acquisition
         self.featurise = featurise
         self.index = index
+        self.crowding = crowding
         self.log_costs = torch.tensor(costs, dtype=torch.float64).log()
         worth = self._ask(reference)
         if not bool(worth.isfinite().all()):
@@ -134,4 +140,7 @@ class AcquisitionReward:
         """Log reward of n candidates at M fidelities, ``n x M``."""
         s = self.scale
         y = (self.log_worth(keys) - self.log_costs - s.maximum) / s.spread
-        return s.temperature * torch.where(y < -1, -1 - (-y).clamp(min=1).log(), y)
+        y = torch.where(y < -1, -1 - (-y).clamp(min=1).log(), y)
+        if self.crowding is not None:
+            y = y - torch.from_numpy(self.crowding(keys))[:, None]
+        return s.temperature * y

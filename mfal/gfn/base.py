@@ -60,6 +60,11 @@ class HasPool(Protocol):
         ...
 
 
+def needs_reward(sampler: object) -> bool:
+    """Whether a sampler asks for the reward; it does unless it says ``needs_reward = False``."""
+    return bool(getattr(sampler, "needs_reward", True))
+
+
 @runtime_checkable
 class Sampler(Protocol):
     """Proposes queries in proportion to (or in view of) a reward."""

@@ -23,6 +23,8 @@ class RandomSampler:
         fidelities: The ladder.
     """
 
+    needs_reward = False
+
     def __init__(self, environment: Environment, fidelities: Sequence[Fidelity]) -> None:
         self.environment = FidelityEnvironment(environment, len(fidelities))
         self.fidelities = tuple(fidelities)

@@ -38,6 +38,8 @@ class PoolSampler:
             no key, a key twice or one that is no candidate, or there are fewer than n.
     """
 
+    needs_reward = False
+
     def __init__(
         self,
         environment: Environment,

@@ -8,6 +8,9 @@ from torch import Tensor
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.errors import MfalError
 from mfal.gfn.base import LogReward
+from mfal.gfn.modes import apart
+
+LOOKED_AT = 10  # times as many as are wanted are looked at, to find as many that differ
 
 
 class RewardError(MfalError):
@@ -57,6 +60,21 @@ class Rewards:
         keys = list(self._rows)
         width = self._environment.n_fidelities
         return [(keys[place // width], place % width) for place in order]
+
+    def best_apart(self, n: int, least: float) -> list[tuple[str, int]]:
+        """The best query of each of n candidates that differ, best first.
+
+        Args:
+            least: Share of the entries of a candidate in which it differs from all better ones.
+        """
+        if not self._rows:
+            return []
+        best, fidelity = self._table().max(dim=1)
+        order = best.sort(descending=True, stable=True).indices[: LOOKED_AT * n].tolist()
+        all_keys = list(self._rows)
+        keys = [all_keys[row] for row in order]
+        states = self._environment.environment.states(keys)
+        return [(keys[i], int(fidelity[order[i]])) for i in apart(states, least, n)]
 
     def _table(self) -> Tensor:
         if len(self._chunks) > 1:

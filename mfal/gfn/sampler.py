@@ -108,10 +108,15 @@ class GFlowNetSampler:
         history = trainer.run(start=known_states, on_step=on_step)
         drawn = draw(agent, n, generator)
         return Proposals(
-            as_queries([*drawn, *rewards.best(self.keep)], self.fidelities),
+            as_queries([*drawn, *self._best(rewards)], self.fidelities),
             history,
             to_bytes(policy.state_dict()) if self.warm_start else None,
         )
+
+    def _best(self, rewards: Rewards) -> list[tuple[str, int]]:
+        if self.train.guided_apart == 0:
+            return rewards.best(self.keep)
+        return rewards.best_apart(self.keep, self.train.guided_apart)
 
     def _at_fidelities(self, rewards: Rewards, keys: Sequence[str], generator: Generator) -> Tensor:
         """Finished states of distinct candidates, each at a fidelity drawn by its reward."""

@@ -17,7 +17,7 @@ from mfal.gfn.checkpoint import read_checkpoint, write_checkpoint
 from mfal.gfn.guided import GuideName, offspring, rebuild
 from mfal.gfn.heads import Heads, make_heads
 from mfal.gfn.losses import effective_share
-from mfal.gfn.modes import BEST, count_modes
+from mfal.gfn.modes import BEST, apart, count_modes
 from mfal.gfn.objectives import LOSSES, LossName, make_loss
 from mfal.gfn.replay import ReplayBuffer, ReplayName
 from mfal.gfn.rollout import Agent, rollout, ways_back
@@ -52,6 +52,8 @@ class TrainSettings:
         guided_every: Steps between guided proposals; 0 for none.
         guided_size: Proposals each time.
         guided_parents: How many of the best queries may be parents.
+        guided_apart: Share of their entries in which parents differ from all better ones; 0
+            for any. Above 0, as many families are bred side by side as there are parents.
         capacity: Most queries in the replay buffer.
         report_every: Steps between lines of metrics.
     """
@@ -73,6 +75,7 @@ class TrainSettings:
     guided_every: Annotated[int, Field(ge=0)] = 8
     guided_size: Annotated[int, Field(gt=0)] = 256
     guided_parents: Annotated[int, Field(gt=0)] = 200
+    guided_apart: Annotated[float, Field(ge=0, lt=1)] = 0.0
     capacity: Annotated[int, Field(ge=8)] = 50_000
     report_every: Annotated[int, Field(gt=0)] = 10
 
@@ -183,7 +186,7 @@ class Trainer:
 
     def guide(self) -> None:
         """Score offspring of the buffer's best and put them into the buffer."""
-        parents, _ = self.buffer.best(self.settings.guided_parents)
+        parents = self._parents()
         size, generator = self.settings.guided_size, self._generator
         if self.settings.guide == "genetic":
             found = offspring(self.agent.environment, parents, size, generator)
@@ -192,6 +195,14 @@ class Trainer:
         rows = torch.randint(len(parents), (size,), generator=generator, device=generator.device)
         context = self._draw_contexts(size, generator)
         self.learn_of(rebuild(self.agent, parents[rows], generator, context), context)
+
+    def _parents(self) -> Tensor:
+        """The best in the buffer, as far apart as is asked for."""
+        n, least = self.settings.guided_parents, self.settings.guided_apart
+        if least == 0:
+            return self.buffer.best(n)[0]
+        best = self.buffer.best(10 * n)[0]
+        return best[apart(best, least, n)]
 
     def learn_of(self, states: Tensor, context: Tensor | None = None) -> None:
         """Score finished states (``n x d``) and remember them."""

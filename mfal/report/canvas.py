@@ -18,7 +18,7 @@ def panels(n: int = 1) -> "tuple[Figure, list[Axes]]":
     """An empty figure of n panels side by side."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2 * n, 3.5), layout="constrained")
+    figure = Figure(figsize=(5.4 * n, 3.5), layout="constrained")
     axes = list(figure.subplots(1, n, squeeze=False)[0])
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)

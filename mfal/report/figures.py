@@ -1,13 +1,18 @@
 """Figures of one campaign: what it found, what it paid for, how its models did."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from mfal.report.canvas import COLOURS, GREY, add_legend, name_axes, panels, whole_rounds
+from mfal.report.diversity import Diversity
 from mfal.report.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+COST = "cost so far (campaign units)"
+Z90 = 1.6449  # half width of a central 90 % interval, in standard deviations
 
 
 def top_k_figure(snapshot: Snapshot) -> "Figure":
@@ -30,7 +35,7 @@ def top_k_figure(snapshot: Snapshot) -> "Figure":
     name_axes(
         axes,
         f"Mean of the {snapshot.top_k} best at {target} (line), all measured there (dots)",
-        "cost so far (campaign units)",
+        COST,
         f"{objective.name} ({objective.unit}), better upwards",
     )
     return figure
@@ -106,4 +111,81 @@ def training_figure(snapshot: Snapshot) -> "Figure | None":
         "training step",
         "share of samples",
     )
+    return figure
+
+
+def parity_figure(snapshot: Snapshot) -> "Figure | None":
+    """Predicted against observed of candidates left out, in the last round that has them."""
+    last = next((r for r in reversed(snapshot.diagnosed) if r.record.get("parity")), None)
+    if last is None:
+        return None
+    objective, points = snapshot.objective, last.record["parity"]
+    shown = [(i, f.name) for i, f in enumerate(snapshot.ladder) if points.get(f.name)]
+    figure, panel = panels(len(shown))
+    for axes, (i, name) in zip(panel, shown, strict=True):
+        observed = [o * objective.sign for o, _, _ in points[name]]
+        mean = [m * objective.sign for _, m, _ in points[name]]
+        spread = [Z90 * s for _, _, s in points[name]]
+        low, high = min(observed), max(observed)
+        axes.plot([low, high], [low, high], color=GREY, lw=1)
+        axes.errorbar(
+            observed,
+            mean,
+            spread,
+            fmt="o",
+            ms=3,
+            lw=0.6,
+            color=COLOURS[i % len(COLOURS)],
+            alpha=0.7,
+        )
+        unit = f"({objective.unit})"
+        name_axes(axes, f"{name}, round {last.number}", f"observed {unit}", f"predicted {unit}")
+    return figure
+
+
+def seconds_figure(snapshot: Snapshot) -> "Figure | None":
+    """Wall time of every round by stage; None before the first batch."""
+    timed = [r for r in snapshot.diagnosed if r.record.get("seconds")]
+    if not timed:
+        return None
+    figure, (axes,) = panels()
+    numbers = [r.number for r in timed]
+    left = [0.0] * len(timed)
+    for i, (stage, seconds) in enumerate(stage_seconds(snapshot).items()):
+        axes.bar(numbers, seconds, 0.7, bottom=left, color=COLOURS[i], label=stage)
+        left = [a + b for a, b in zip(left, seconds, strict=True)]
+    whole_rounds(axes, numbers)
+    name_axes(axes, "Wall time of each round by stage", "round", "seconds")
+    add_legend(axes)
+    return figure
+
+
+def stage_seconds(snapshot: Snapshot) -> dict[str, list[float]]:
+    """Stage -> its seconds in every round that a surrogate chose; oracles by their own account."""
+    timed = [r for r in snapshot.diagnosed if r.record.get("seconds")]
+    stages = {
+        stage: [float(r.record["seconds"].get(stage, 0.0)) for r in timed]
+        for stage in ("fit", "train", "propose")
+    }
+    oracle = [sum(o.outcome.seconds for o in snapshot.of_round(r.number)) for r in timed]
+    return stages | {"oracles": oracle}
+
+
+def diversity_figure(snapshot: Snapshot, diversity: Sequence[Diversity]) -> "Figure":
+    """The mean of the K best different candidates, and how alike the K best are, against cost."""
+    figure, (values, alike) = panels(2)
+    cost = [d.cost for d in diversity]
+    values.plot(cost, [d.top_k for d in diversity], color=GREY, marker="o", ms=3, label="best")
+    values.plot(
+        cost, [d.diverse for d in diversity], color=COLOURS[0], marker="o", ms=4, label="different"
+    )
+    if snapshot.objective.goal == "min":
+        values.invert_yaxis()
+    k, unit = snapshot.top_k, snapshot.objective.unit
+    name_axes(values, f"Mean of the {k} best, and of the {k} best different", COST, unit)
+    add_legend(values)
+    known = [(d.cost, d.similarity) for d in diversity if d.similarity is not None]
+    alike.plot([x for x, _ in known], [y for _, y in known], color=COLOURS[5], marker="o", ms=4)
+    alike.set_ylim(0, 1.02)
+    name_axes(alike, f"Mean similarity of the {k} best (lower: more diverse)", COST, "similarity")
     return figure

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mfal.campaign import Campaign
+from mfal.config import CampaignConfig
 from mfal.ledger import RoundInfo
 from mfal.metrics import CurvePoint, best, curve
 from mfal.types import Fidelity, Objective, Observation, Problem
@@ -15,17 +16,29 @@ class Snapshot:
     Attributes:
         ladder: The fidelities at the campaign's costs, by rising level.
         observations: Every answer, in the order of the ledger.
-        budget: Campaign units in all.
     """
 
-    name: str
+    config: CampaignConfig
     problem: Problem
     ladder: tuple[Fidelity, ...]
     rounds: tuple[RoundInfo, ...]
     observations: tuple[Observation, ...]
-    top_k: int
-    budget: float
     spent: float
+
+    @property
+    def name(self) -> str:
+        """Of the campaign."""
+        return self.config.name
+
+    @property
+    def top_k(self) -> int:
+        """K of the top-K mean."""
+        return self.config.top_k
+
+    @property
+    def budget(self) -> float:
+        """Campaign units in all."""
+        return self.config.budget.total
 
     @property
     def objective(self) -> Objective:
@@ -58,12 +71,10 @@ class Snapshot:
 def take(campaign: Campaign) -> Snapshot:
     """The campaign as its ledger is now."""
     return Snapshot(
-        name=campaign.config.name,
+        config=campaign.config,
         problem=campaign.problem,
         ladder=campaign.ladder,
         rounds=tuple(campaign.store.rounds()),
         observations=tuple(campaign.store.observations()),
-        top_k=campaign.config.top_k,
-        budget=campaign.config.budget.total,
         spent=campaign.store.spent(),
     )

@@ -37,7 +37,7 @@ def write(folder: Path, settings: dict[str, Any]) -> str:
         ({"budget__total": "lots"}, "campaign.yaml: budget.total", "Campaign units"),
         ({"costs": {"half": -1}}, "campaign.yaml: costs.half", "Cost per query"),
         ({"costs": {"third": 1}}, "campaign.yaml: costs: motif has no fidelity third", "half"),
-        ({"problem": "aptamer"}, "problem 'aptamer' is not known", "built in: dna"),
+        ({"problem": "aptamer"}, "problem 'aptamer' is not known", "built in: amp, branin, dna"),
         (
             {"problem": {"name": "dna", "options": {"backend": "nupack"}}},
             "NUPACK",

@@ -20,7 +20,6 @@ from mfal.cli import app
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError, DataError, NoLedgerError
 from mfal.imports import import_file
-from mfal.metrics import similarity
 from mfal.round import Steps, append, run_rounds
 from mfal.types import Outcome, Query
 from tests.support import motif_settings
@@ -192,17 +191,6 @@ def test_best_shows_the_best_at_the_target(folder: Folder) -> None:
     assert shown("--diverse", "0.8", "-n", "2") == ["ACGTACGT", "TTTTACGT"]
     assert shown("--diverse", "0.625") == ["ACGTACGT", "TTTTACGT", "GGGGGGGG"]
     assert shown("--diverse", "0.6") == ["ACGTACGT", "GGGGGGGG"]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ("", "", 1), ("A", "", 0), ("ACGT", "ACGT", 1), ("ACGT", "TGCA", 0),
-        ("kitten", "sitting", 1 - 3 / 7), ("flaw", "lawn", 1 - 2 / 4), ("AAAA", "AA", 0.5),
-    ],
-)  # fmt: skip
-def test_similarity_is_one_less_the_edit_distance(one: str, other: str, expected: float) -> None:
-    assert similarity(one, other) == similarity(other, one) == pytest.approx(expected)
 
 
 def test_export_writes_every_observation_digit_by_digit(folder: Folder) -> None:

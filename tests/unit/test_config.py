@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from mfal.compare import load_comparison, runs_of
 from mfal.config import config_schema, load_config, parse_config
 from mfal.errors import ConfigError
 from tests.support import ROOT, motif_settings
@@ -15,13 +16,25 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("configs/**/*.yaml")), ids=lambda p: p.stem)
+COMPARISONS = sorted(ROOT.glob("configs/compare/*.yaml"))
+CAMPAIGNS = sorted(set(ROOT.glob("configs/**/*.yaml")) - set(COMPARISONS))
+
+
+@pytest.mark.parametrize("path", CAMPAIGNS, ids=lambda p: p.stem)
 def test_shipped_configurations_are_valid(path: Path) -> None:
     assert load_config(path).problem.name
 
 
+@pytest.mark.parametrize("path", COMPARISONS, ids=lambda p: p.stem)
+def test_shipped_comparisons_are_valid(path: Path) -> None:
+    runs = runs_of(load_comparison(path))
+    assert len({run.name for run in runs}) == len(runs)
+    assert {run.config.top_k for run in runs} == {runs[0].config.top_k}
+
+
 def test_a_component_may_be_a_bare_name(tmp_path: Path) -> None:
     config = parse_config(motif_settings(tmp_path, surrogate="gp"))
+    assert config.surrogate is not None
     assert config.surrogate.name == "gp" and config.surrogate.options == {}
 
 

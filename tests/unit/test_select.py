@@ -11,6 +11,7 @@ from torch import Tensor
 from mfal.budget import exact, fits, minus, total_cost
 from mfal.config import BatchConfig
 from mfal.select import SHORTLIST, Pool, candidate_queries, select_batch
+from mfal.similarity import Crowd, Similarity
 from mfal.types import Query
 
 LOW, HIGH = "low", "high"
@@ -446,3 +447,45 @@ def test_candidates_are_new_and_distinct(
         assert query.key in promoted
         below = LADDER[: LADDER.index(query.fidelity)]
         assert any(Query(query.key, name) in asked for name in below)
+
+
+class EqualLetters(Similarity):
+    def __call__(self, a: str, b: str) -> float:
+        return sum(x == y for x, y in zip(a, b, strict=True)) / len(a)
+
+
+def crowd(bought: dict[str, float], merit: dict[str, float], at_most: float = 0.5) -> Crowd:
+    return Crowd(EqualLetters(), at_most, bought, merit)
+
+
+WORTH = {"AAAA": 9.0, "AAAC": 8.0, "CCCC": 7.0, "GGGG": 6.0}
+
+
+def test_a_batch_passes_over_what_is_like_something_better() -> None:
+    source = pool([(key, HIGH, value, 7.0) for key, value in WORTH.items()])
+    chosen = select_batch(source, limits(cost=21.0), 100.0, crowd({}, WORTH))
+    assert [q.key for q in chosen] == ["AAAA", "CCCC", "GGGG"]
+    # CCCG is bought and expected to be better than CCCC.
+    known = crowd({"CCCG": 7.5}, WORTH)
+    chosen = select_batch(source, limits(cost=21.0), 100.0, known)
+    assert [q.key for q in chosen] == ["AAAA", "GGGG"]  # a smaller batch
+    worse = crowd({"CCCG": 6.5}, WORTH)
+    chosen = select_batch(source, limits(cost=21.0), 100.0, worse)
+    assert [q.key for q in chosen] == ["AAAA", "CCCC", "GGGG"]
+
+
+def test_what_is_passed_over_is_passed_over_at_every_fidelity_and_keeps_no_reserve() -> None:
+    # All that could be asked at the target is like AAAA, which is bought: the floor on the
+    # target's share then holds nothing back.
+    rows = [("AAAA", LOW, 9.0, 1.0), ("AAAC", LOW, 8.0, 1.0), ("AAAC", HIGH, 8.0, 7.0)]
+    rows += [(key, LOW, 1.0, 1.0) for key in ("CCCC", "GGGG", "TTTT")]
+    merit = {key: value for key, _, value, _ in rows}
+    chosen = select_batch(
+        pool(rows), limits(cost=10.0, target_share=0.5), 100.0, crowd({"AAAG": 99.0}, merit)
+    )
+    assert {q.key for q in chosen} == {"CCCC", "GGGG", "TTTT"}
+
+
+def test_a_candidate_that_is_bought_may_be_promoted() -> None:
+    source = pool([("AAAA", HIGH, 9.0, 7.0)])
+    assert select_batch(source, limits(), 100.0, crowd({"AAAA": 9.0}, WORTH))

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mfal.acquisition.reward import AcquisitionReward
@@ -135,3 +137,16 @@ def test_the_reward_does_not_depend_on_the_scale_of_the_worth(scale: float) -> N
     torch.testing.assert_close(
         reward([float(k) for k in moved])(moved), reward([float(k) for k in keys])(keys)
     )
+
+
+def test_crowding_lowers_the_log_reward_by_temperatures_and_leaves_the_worth() -> None:
+    def crowding(keys: Sequence[str]) -> NDArray[np.float64]:
+        return np.array([0.5 if key == "1" else 0.0 for key in keys])
+
+    keys = ["0", "1", "2"]
+    free = AcquisitionReward(Given(), number, {}, [1.0, 7.0], keys, temperature=4.0)
+    lowered = AcquisitionReward(Given(), number, {}, [1.0, 7.0], keys, crowding, temperature=4.0)
+    expected = free(keys) - torch.tensor([[0.0], [2.0], [0.0]])
+    assert torch.allclose(lowered(keys), expected)
+    assert torch.equal(lowered.value(keys), free.value(keys))
+    assert lowered.scale == free.scale

@@ -4,8 +4,8 @@ import base64
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
-import pytest
 from PIL import Image
 
 from mfal.campaign import open_campaign
@@ -19,13 +19,6 @@ from mfal.report.figures import (
 from mfal.report.markdown import batch_rows, in_order, round_markdown
 from mfal.report.snapshot import Snapshot, take
 from mfal.round import run_rounds
-
-
-@pytest.fixture
-def snapshot(motif: Callable[..., CampaignConfig]) -> Snapshot:
-    with open_campaign(motif(top_k=3, problem__options__trouble="raise")) as campaign:
-        run_rounds(campaign, 2)
-        return take(campaign)
 
 
 def test_the_figures_show_what_the_ledger_holds(snapshot: Snapshot) -> None:
@@ -65,16 +58,7 @@ def test_before_the_first_batch_there_is_no_surrogate_and_no_sampler_to_show(
     with open_campaign(motif(stop__rounds=1)) as campaign:
         run_rounds(campaign, 1)
         snapshot = take(campaign)
-    before = Snapshot(
-        snapshot.name,
-        snapshot.problem,
-        snapshot.ladder,
-        snapshot.rounds[:1],
-        tuple(snapshot.of_round(0)),
-        snapshot.top_k,
-        snapshot.budget,
-        snapshot.spent,
-    )
+    before = replace(snapshot, rounds=snapshot.rounds[:1], observations=tuple(snapshot.of_round(0)))
     assert calibration_figure(before) is None
     assert training_figure(before) is None
     assert "# motif: initial design" in round_markdown(before, 0)

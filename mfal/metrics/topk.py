@@ -1,4 +1,4 @@
-"""Figures of a campaign, read off its observations."""
+"""The best of what was measured at the target, and their mean against cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,0 +1,25 @@
+"""Several methods and seeds on one problem, at equal cost, through the same rounds.
+
+`load_comparison` reads what to compare, `run_comparison` runs what is left of it, `curves` gives
+every figure of every run after every round as one table, and `final` the last of them.
+"""
+
+from mfal.compare.config import Comparison, MeasureConfig, load_comparison
+from mfal.compare.figures import COLUMNS, at_cost, curves, final, write_curves
+from mfal.compare.outside import score_outside
+from mfal.compare.run import Run, run_comparison, runs_of
+
+__all__ = [
+    "COLUMNS",
+    "Comparison",
+    "MeasureConfig",
+    "Run",
+    "at_cost",
+    "curves",
+    "final",
+    "load_comparison",
+    "run_comparison",
+    "runs_of",
+    "score_outside",
+    "write_curves",
+]

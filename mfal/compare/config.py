@@ -1,0 +1,129 @@
+"""What to compare: one YAML file with a campaign, and what each method changes in it."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from mfal.config import (
+    NAME_PATTERN,
+    CampaignConfig,
+    Component,
+    apply_overrides,
+    parse_config,
+    read_yaml,
+    set_field,
+)
+from mfal.errors import ConfigError
+
+MethodName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+OWN = ("name", "seed", "data_dir")  # fields of a campaign that a comparison fills in
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ScaleConfig(_Frozen):
+    """An affine map of values to another scale, beside the raw ones and never instead of them."""
+
+    label: str = Field(description="What the scale is, as reports name it.")
+    slope: float
+    intercept: float
+
+
+class MeasureConfig(_Frozen):
+    """What figures need to know beyond the campaign; their definitions are in `mfal.metrics`."""
+
+    pairs: Component = Field(
+        default=Component(name="edit"), description="Similarity that means over pairs are of."
+    )
+    similarity: Component = Field(
+        default=Component(name="edit"),
+        description="Similarity by which candidates are different (diverse_top_k, modes).",
+    )
+    at_most: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.8, description="Similarity up to which two candidates are different."
+    )
+    mode: float | None = Field(
+        default=None, description="Value at the target from which a candidate counts as a mode."
+    )
+    outside: bool = Field(
+        default=True,
+        description="Whether everything that was queried is also scored at the target outside "
+        "the budget, as the published evaluation does.",
+    )
+    scale: ScaleConfig | None = Field(
+        default=None, description="Another scale to give mean values on as well."
+    )
+
+
+class Comparison(_Frozen):
+    """Methods and seeds to compare on one problem."""
+
+    name: str = Field(pattern=NAME_PATTERN, description="Its folder is <data_dir>/compare/<name>.")
+    seeds: tuple[int, ...] = Field(min_length=1, description="Every method runs with each.")
+    campaign: dict[str, Any] = Field(
+        description="Fields of a campaign that all methods share, without name, seed, data_dir."
+    )
+    methods: dict[MethodName, dict[str, Any]] = Field(
+        min_length=1,
+        description="Name -> what the method changes, by the field's path: 'batch.queries: 64'.",
+    )
+    measure: MeasureConfig = MeasureConfig()
+    processes: PositiveInt = Field(default=2, description="Runs at once.")
+    data_dir: Path = Path("data")
+
+    @property
+    def folder(self) -> Path:
+        """Where the ledgers and the tables of the comparison lie."""
+        return self.data_dir / "compare" / self.name
+
+    def config(self, method: str, seed: int) -> CampaignConfig:
+        """The campaign of a method and a seed.
+
+        Raises:
+            ConfigError: naming the method and the field.
+        """
+        source = f"{self.name}: methods.{method}"
+        shared = sorted(set(self.campaign) & set(OWN))
+        if shared:
+            raise ConfigError(
+                f"{self.name}: campaign.{shared[0]} is not for a comparison to set",
+                "each run gets its own name, seed and folder",
+            )
+        data: dict[str, Any] = copy.deepcopy(self.campaign)
+        for path, value in self.methods[method].items():
+            set_field(data, path, copy.deepcopy(value), source)
+        data |= {"name": f"{method}-{seed}", "seed": seed, "data_dir": str(self.folder)}
+        return parse_config(data, source)
+
+
+def load_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:
+    """The comparison in a YAML file, every campaign of it checked.
+
+    Args:
+        overrides: Changes such as ``"campaign.budget.total=500"``; the value is read as YAML.
+
+    Raises:
+        ConfigError: naming the file, the field, what was wrong and what would be right.
+    """
+    data = read_yaml(path)
+    apply_overrides(data, overrides)
+    try:
+        # Python mode with plain values: YAML knows no tuples and no paths.
+        comparison = Comparison.model_validate(data)
+    except ValidationError as error:
+        lines = [
+            f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}"
+            for e in error.errors()
+        ]
+        raise ConfigError(
+            "\n".join(lines), f"a comparison has {', '.join(Comparison.model_fields)}"
+        ) from error
+    for method in comparison.methods:
+        for seed in comparison.seeds:
+            comparison.config(method, seed)
+    return comparison

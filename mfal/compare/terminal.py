@@ -1,0 +1,139 @@
+"""A comparison for a person at a terminal: bars while it runs, a table when it ends."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from mfal.compare.config import Comparison, load_comparison
+from mfal.compare.figures import curves, final, write_curves
+from mfal.compare.run import Run, run_comparison, runs_of
+
+SHOWN = {
+    "top_k": "measured",
+    "published_top_k": "published",
+    "published_top_k_scaled": "scaled",
+    "published_similarity": "alike",
+    "diverse_top_k": "diverse",
+    "diverse_n": "of",
+    "n_target": "target",
+}
+"""Figures of the final table and their headings; the CSV file has them all."""
+
+LEGEND = (
+    "mean of the K best: measured at the target; published: true values of all that was queried, "
+    "scored outside the budget{scale}; alike: mean similarity of those (lower is more diverse); "
+    "diverse: measured and different from each other, of so many; target: answers at the target"
+)
+
+
+def compare_in_terminal(
+    path: Path, overrides: Sequence[str], processes: int | None = None, *, run: bool = True
+) -> None:
+    """Run what is left of the comparison in a file, show it, and write its curves.
+
+    Args:
+        processes: Runs at once, instead of what the file says.
+        run: False to show what there is so far and run nothing.
+    """
+    console = Console()
+    changes = [*overrides, *([f"processes={processes}"] if processes else [])]
+    comparison = load_comparison(path, changes)
+    runs = runs_of(comparison)
+    if run:
+        with Bars(console, runs) as bars:
+            run_comparison(comparison, bars)
+    table = curves(comparison, runs)
+    console.print(final_table(comparison, runs, table))
+    console.print(f"ledgers: {comparison.folder}", soft_wrap=True, markup=False)
+    for written in write_curves(table, comparison.folder):
+        console.print(f"curves: {written}", soft_wrap=True, markup=False)
+
+
+class Bars:
+    """A bar for each run that has begun, and one for all; a line for each that has ended."""
+
+    def __init__(self, console: Console, runs: Sequence[Run]) -> None:
+        self._console = console
+        self._budgets = {run.name: run.config.budget.total for run in runs}
+        self._ended = sum(run.is_done for run in runs)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=32),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        self._all = self._bars.add_task("all runs", total=sum(self._budgets.values()), note="")
+        self._of: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bars.stop()
+
+    def state(self, spent: dict[str, float], running: Sequence[str], seconds_left: float) -> None:
+        """Move the bars."""
+        left = "" if math.isinf(seconds_left) else f"about {duration(seconds_left)} left"
+        self._bars.update(
+            self._all,
+            completed=sum(spent.values()),
+            note=f"{self._ended} of {len(spent)} done  {left}",
+        )
+        for name in running:
+            if name not in self._of:
+                self._of[name] = self._bars.add_task(name, total=self._budgets[name], note="")
+        for name, task in self._of.items():
+            note = f"{spent[name]:g} of {self._budgets[name]:g}"
+            self._bars.update(task, completed=spent[name], note=note, visible=name in running)
+
+    def ended(self, run: Run, seconds: float, why: str) -> None:
+        """Say that a run has ended."""
+        self._ended += 1
+        line = f"{run.name}: ended after {duration(seconds)}: {why}"
+        self._console.print(line, soft_wrap=True, markup=False)
+
+
+def final_table(comparison: Comparison, runs: Sequence[Run], table: pd.DataFrame) -> Table:
+    """Every seed of every method at its end, and the median of each method."""
+    k, scale = runs[0].config.top_k, comparison.measure.scale
+    note = "" if scale is None else f" (scaled: {scale.label})"
+    shown = Table(
+        title=f"{comparison.name}: at the end, K = {k}",
+        caption=LEGEND.format(scale=note),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    last = final(table)
+    names = [name for name in SHOWN if name in last.columns]
+    for heading in ("method", "seed", *(SHOWN[name] for name in names)):
+        shown.add_column(heading, no_wrap=True, justify="left" if heading == "method" else "right")
+    for method in comparison.methods:
+        rows = last[names].query("method == @method")
+        for seed, row in zip(rows.index.get_level_values("seed"), rows.to_numpy(), strict=True):
+            shown.add_row(method, str(seed), *map(_number, row))
+        shown.add_row("", "median", *map(_number, rows.median()), end_section=True)
+    return shown
+
+
+def duration(seconds: float) -> str:
+    """Such as 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return ""
+    return f"{value:.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.3g}"

@@ -1,0 +1,264 @@
+"""The report of one campaign."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import yaml
+
+from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule
+from mfal.report.figures import (
+    calibration_figure,
+    diversity_figure,
+    parity_figure,
+    seconds_figure,
+    spending_figure,
+    stage_seconds,
+    top_k_figure,
+    training_figure,
+)
+from mfal.report.page import Card, Grid, Page, Picture, Section
+from mfal.report.snapshot import Snapshot
+
+GALLERY = 12
+
+
+def campaign_page(snapshot: Snapshot) -> Page:
+    """All sections of a campaign's report, those left out that there is nothing for yet."""
+    diversity = diversity_curve(snapshot)
+    sections = [
+        _found(snapshot, diversity),
+        _gallery(snapshot),
+        _surrogate(snapshot),
+        _fidelities(snapshot),
+        _sampler(snapshot),
+        _time(snapshot),
+        _failures(snapshot),
+        _settings(snapshot),
+    ]
+    last = snapshot.rounds[-1].versions if snapshot.rounds else {}
+    return Page(
+        title=f"{snapshot.name}: {snapshot.problem.name}",
+        lead=lead(snapshot, diversity),
+        sections=[section for section in sections if section is not None],
+        made=f"Made by mfal {last.get('mfal', '')} from the campaign's ledger.",
+    )
+
+
+def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
+    """What was found, in a paragraph."""
+    n, failed = len(snapshot.observations), _n_failed(snapshot)
+    rounds = sum(r.kind == "batch" for r in snapshot.rounds)
+    objective, k = snapshot.objective, snapshot.top_k
+    said = [
+        f"{snapshot.spent:g} of {snapshot.budget:g} units were spent on {n} queries, {failed} of "
+        f"which failed, in {rounds} round{'' if rounds == 1 else 's'} after the initial design."
+    ]
+    if diversity:
+        first, last = diversity[0], diversity[-1]
+        best = snapshot.best(1)[0]
+        word = "lowest" if objective.goal == "min" else "highest"
+        said.append(
+            f"The mean of the {k} best {objective.name} values measured at {snapshot.target.name} "
+            f"went from {first.top_k:.2f} to {last.top_k:.2f} {objective.unit}; the {word} is "
+            f"{_value(best.outcome.values):.2f}, found in round {best.round}."
+        )
+        said.append(
+            f"Counting only candidates that differ ({_rule(snapshot)}), the best {last.n_diverse} "
+            f"have a mean of {last.diverse:.2f} {objective.unit}."
+        )
+    else:
+        said.append(f"Nothing was measured at {snapshot.target.name} yet.")
+    return " ".join(said)
+
+
+def _found(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Section | None:
+    if not diversity:
+        return None
+    k = snapshot.top_k
+    pictures = [
+        Picture(
+            "top-k",
+            top_k_figure(snapshot),
+            f"What the budget bought. Each dot is one candidate measured at "
+            f"{snapshot.target.name}, in the order of purchase; the line is the mean of the {k} "
+            "best until the end of each round. A line that still rises says that more budget "
+            "would find more.",
+        ),
+        Picture(
+            "diversity",
+            diversity_figure(snapshot, diversity),
+            f"Good and different. Left, the grey line takes the {k} best whatever they are, the "
+            f"blue one only candidates that differ ({_rule(snapshot)}); where the two part, the "
+            "search stays within one family. Right, how alike the best are: 1 is the same "
+            "candidate.",
+        ),
+    ]
+    rows = [
+        (
+            f"{d.cost:g}",
+            f"{d.top_k:.3f}",
+            f"{d.diverse:.3f}",
+            str(d.n_diverse),
+            _number(d.similarity),
+        )
+        for d in diversity
+    ]
+    unit = snapshot.objective.unit
+    header = ("cost", f"top-{k} ({unit})", f"different ({unit})", "of them", "similarity")
+    grid = Grid("After each round.", header, rows)
+    return Section("What was found", pictures=pictures, grids=[grid])
+
+
+def _gallery(snapshot: Snapshot) -> Section | None:
+    at_target = {
+        o.query.key: o for o in snapshot.observations if o.query.fidelity == snapshot.target.name
+    }
+    draw, describe, unit = snapshot.problem.draw, snapshot.problem.describe, snapshot.objective.unit
+    cards = []
+    for key in gallery_keys(snapshot, GALLERY):
+        o = at_target[key]
+        lines = [f"{_value(o.outcome.values):.2f} {unit}", f"round {o.round}, {o.backend}"]
+        svg = None if draw is None else draw(key)
+        cards.append(Card(key, svg, lines, "" if describe is None else describe(key)))
+    if not cards:
+        return None
+    said = (
+        f"The best {len(cards)} measured at {snapshot.target.name} that differ from each other "
+        f"({_rule(snapshot)}), best first, each with the round that bought it and the engine "
+        "that answered."
+    )
+    return Section("The best different candidates", [said], cards=cards)
+
+
+def _surrogate(snapshot: Snapshot) -> Section | None:
+    calibration, parity = calibration_figure(snapshot), parity_figure(snapshot)
+    if calibration is None:
+        return None
+    pictures = [
+        Picture(
+            "calibration",
+            calibration,
+            "Every candidate predicted from the others alone. Left, whether the surrogate ranks "
+            "them right; right, how many fall into its 90 % intervals: below the band it is too "
+            "sure of itself, above it too modest.",
+        )
+    ]
+    if parity is not None:
+        pictures.append(
+            Picture(
+                "parity",
+                parity,
+                "The same predictions one by one, with 90 % intervals. The closer to the grey "
+                "line the better; look at the end where the good candidates lie.",
+            )
+        )
+    header = ("round", "fidelity", "n", "Spearman", "RMSE", "NLPD", "in 90 %")
+    rows = [
+        (
+            str(r.number),
+            name,
+            str(figures["n"]),
+            *(_number(figures.get(f)) for f in ("spearman", "rmse", "nlpd", "coverage_90")),
+        )
+        for r in snapshot.diagnosed
+        for name, figures in r.record.get("held_out", {}).items()
+    ]
+    grid = Grid(f"Candidates left out; RMSE in {snapshot.objective.unit}.", header, rows)
+    return Section("The surrogate", pictures=pictures, grids=[grid])
+
+
+def _fidelities(snapshot: Snapshot) -> Section | None:
+    if not snapshot.observations:
+        return None
+    picture = Picture(
+        "spending",
+        spending_figure(snapshot),
+        "Where the money went. A ladder pays if the cheap fidelities take a share while the "
+        "target still gets enough to tell the best apart.",
+    )
+    rows = []
+    for fidelity in reversed(snapshot.ladder):
+        asked = [o for o in snapshot.observations if o.query.fidelity == fidelity.name]
+        spent = sum(o.cost for o in asked)
+        engines = "; ".join(sorted({o.backend for o in asked}))
+        share = f"{spent / snapshot.spent:.0%}" if snapshot.spent else ""
+        rows.append(
+            (fidelity.name, f"{fidelity.cost:g}", str(len(asked)), f"{spent:g}", share, engines)
+        )
+    header = ("fidelity", "cost each", "queries", "cost", "share", "engine")
+    grid = Grid("In all.", header, rows, numeric=False)
+    return Section("The fidelities", pictures=[picture], grids=[grid])
+
+
+def _sampler(snapshot: Snapshot) -> Section | None:
+    figure = training_figure(snapshot)
+    if figure is None:
+        return None
+    caption = (
+        "The last round's training. The loss on fresh trajectories shows whether the policy "
+        "learnt the reward or only its replay buffer; an effective sample size near 1 says that "
+        "it samples in proportion to the reward."
+    )
+    return Section("The sampler", pictures=[Picture("training", figure, caption)])
+
+
+def _time(snapshot: Snapshot) -> Section | None:
+    figure = seconds_figure(snapshot)
+    if figure is None:
+        return None
+    totals = {stage: sum(seconds) for stage, seconds in stage_seconds(snapshot).items()}
+    whole = sum(totals.values()) or 1.0
+    rows = [(stage, f"{s:.1f}", f"{s / whole:.0%}") for stage, s in totals.items()]
+    picture = Picture("seconds", figure, "Wall time; the oracles' by their own account.")
+    grid = Grid("All rounds.", ("stage", "seconds", "share"), rows)
+    return Section("Time", pictures=[picture], grids=[grid])
+
+
+def _failures(snapshot: Snapshot) -> Section:
+    reasons = Counter(
+        (o.query.fidelity, o.outcome.error or "")
+        for o in snapshot.observations
+        if o.outcome.values is None
+    )
+    if not reasons:
+        return Section("Failures", ["No query failed."])
+    rows = [(reason, fidelity, str(n)) for (fidelity, reason), n in reasons.most_common()]
+    charged = "are" if snapshot.config.budget.charge_failures else "are not"
+    said = f"{_n_failed(snapshot)} queries failed; they {charged} charged."
+    grid = Grid("By reason.", ("reason", "fidelity", "n"), rows, numeric=False)
+    return Section("Failures", [said], grids=[grid])
+
+
+def _settings(snapshot: Snapshot) -> Section:
+    values = snapshot.config.model_dump(mode="json", exclude_defaults=True)
+    settings = [
+        (name, yaml.safe_dump(value, default_flow_style=True, width=10_000).strip("\n .").strip())
+        for name, value in values.items()
+    ]
+    seeds = [(str(r.number), r.kind, str(r.seed)) for r in snapshot.rounds]
+    versions = snapshot.rounds[-1].versions.items() if snapshot.rounds else ()
+    return Section(
+        "Configuration, versions, seeds",
+        grids=[
+            Grid("What differs from the defaults.", ("field", "value"), settings, numeric=False),
+            Grid("Versions of the last round.", ("package", "version"), [*versions], numeric=False),
+            Grid("Seed of every round.", ("round", "kind", "seed"), seeds, numeric=False),
+        ],
+    )
+
+
+def _n_failed(snapshot: Snapshot) -> int:
+    return sum(o.outcome.values is None for o in snapshot.observations)
+
+
+def _rule(snapshot: Snapshot) -> str:
+    given = rule(snapshot)
+    return f"{given.similarity.name} similarity at most {given.at_most:g}"
+
+
+def _value(values: tuple[float, ...] | None) -> float:
+    return (values or (float("nan"),))[0]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"

@@ -1,0 +1,67 @@
+"""A page as one HTML file that needs nothing else, with its figures and data beside it."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from mfal.report.canvas import data_uri, to_bytes
+from mfal.report.page import Page, Picture, Section
+
+FORMATS = ("svg", "png")
+WIDE = 1.8  # width over height from which a figure takes a row of its own
+
+
+def render(page: Page) -> str:
+    """The page as HTML; whatever comes from a ledger is escaped."""
+    # Keys and errors come from oracles and users.
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    template = environment.from_string(
+        files("mfal.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    )
+    return template.render(page=page, sections=[_shown(section) for section in page.sections])
+
+
+def write(page: Page, tables: dict[str, pd.DataFrame], folder: Path) -> Path:
+    """Write ``index.html``, ``figures/*.svg`` and ``*.png``, and ``data/*.csv`` into a folder.
+
+    Args:
+        tables: Name of a file -> what is in it.
+
+    Returns:
+        The HTML file.
+    """
+    figures, data = folder / "figures", folder / "data"
+    for needed in (figures, data):
+        needed.mkdir(parents=True, exist_ok=True)
+    for picture in (p for section in page.sections for p in section.pictures):
+        for kind in FORMATS:
+            (figures / f"{picture.name}.{kind}").write_bytes(to_bytes(picture.figure, kind))
+    for name, table in tables.items():
+        table.to_csv(data / f"{name}.csv", index=False)
+    index = folder / "index.html"
+    index.write_text(render(page), encoding="utf-8")
+    return index
+
+
+def _shown(section: Section) -> dict[str, object]:
+    return {
+        "title": section.title,
+        "paragraphs": section.paragraphs,
+        "grids": section.grids,
+        "pictures": [_shown_picture(picture) for picture in section.pictures],
+        "cards": [
+            {"card": card, "address": None if card.svg is None else data_uri(card.svg, "svg")}
+            for card in section.cards
+        ],
+    }
+
+
+def _shown_picture(picture: Picture) -> dict[str, object]:
+    width, height = picture.figure.get_size_inches()
+    return {
+        "picture": picture,
+        "address": data_uri(to_bytes(picture.figure, "svg"), "svg"),
+        "wide": width / height > WIDE,
+    }

@@ -1,0 +1,72 @@
+"""What a report is made of: sections of text, figures, tables and pictures of candidates."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with its caption, which says what to see.
+
+    Attributes:
+        name: Of its files, such as ``top-k``.
+    """
+
+    name: str
+    figure: "Figure"
+    caption: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts.
+
+    Attributes:
+        numeric: Whether all columns but the first hold numbers, and so stand right.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Card:
+    """A candidate of the gallery.
+
+    Attributes:
+        svg: Its drawing, or None.
+        lines: What is known of it, such as its value and where it came from.
+        note: A line of text that belongs under its key, such as a folded structure.
+    """
+
+    key: str
+    svg: str | None
+    lines: Sequence[str]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page under a heading."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    grids: Sequence[Grid] = ()
+    cards: Sequence[Card] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report."""
+
+    title: str
+    lead: str
+    sections: Sequence[Section]
+    made: str = field(default="")

@@ -1,0 +1,50 @@
+"""Curves of others, to be laid over one's own: a small CSV file that the user names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mfal.errors import ConfigError
+
+COLUMNS = ("method", "cost", "value", "source")
+
+
+@dataclass(frozen=True)
+class PublishedCurve:
+    """A published top-K mean against cost, in the unit and on the scale of the objective."""
+
+    method: str
+    source: str
+    cost: tuple[float, ...]
+    value: tuple[float, ...]
+
+
+def read_published(path: Path) -> list[PublishedCurve]:
+    """The curves in a CSV file with the columns `COLUMNS`; a curve per method and source.
+
+    Raises:
+        ConfigError: naming the file and what was wrong with it.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}", "name a CSV file") from error
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        raise ConfigError(
+            f"{path}: has no column {', '.join(missing)}", f"it needs {', '.join(COLUMNS)}"
+        )
+    for name in ("cost", "value"):
+        numbers = pd.to_numeric(table[name], errors="coerce")
+        if numbers.isna().any():
+            row = int(numbers.isna().to_numpy().argmax())
+            raise ConfigError(
+                f"{path}: line {row + 2}: {name} is {table[name].iloc[row]!r}", "it is a number"
+            )
+    return [
+        PublishedCurve(
+            str(method), str(source), tuple(rows["cost"].astype(float)), tuple(rows["value"])
+        )
+        for (method, source), rows in table.groupby(["method", "source"], sort=False)
+    ]

@@ -1,0 +1,236 @@
+"""How alike two candidates are, by their keys: 1 for the same, 0 for nothing in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from Bio.Align import Alignment, PairwiseAligner
+
+
+class Similarity(ABC):
+    """A symmetric measure in [0, 1] of two keys; 1 for a key with itself."""
+
+    @abstractmethod
+    def __call__(self, a: str, b: str) -> float:
+        """How alike a and b are; higher is more alike."""
+
+    def matrix(self, keys: Sequence[str], others: Sequence[str]) -> NDArray[np.float32]:
+        """How alike n keys and m others are, ``n x m``; override it where that can be faster."""
+        found = [[self(key, other) for other in others] for key in keys]
+        return np.array(found, dtype=np.float32).reshape(len(keys), len(others))
+
+
+class EditSimilarity(Similarity):
+    """1 - Levenshtein distance / length of the longer key."""
+
+    def __call__(self, a: str, b: str) -> float:
+        """Share of the longer key that needs no insertion, deletion or substitution."""
+        from rapidfuzz.distance import Levenshtein
+
+        return Levenshtein.normalized_similarity(a, b)
+
+    def matrix(self, keys: Sequence[str], others: Sequence[str]) -> NDArray[np.float32]:
+        """Of n keys and m others, ``n x m``: some ten million pairs a second."""
+        from rapidfuzz.distance import Levenshtein
+        from rapidfuzz.process import cdist
+
+        if not keys or not others:
+            return np.zeros((len(keys), len(others)), dtype=np.float32)
+        scorer = Levenshtein.normalized_similarity
+        return cdist(keys, others, scorer=scorer, dtype=np.float32)
+
+
+class AlignmentIdentity(Similarity):
+    """Share of equal letters in a global alignment, as the published DNA figures compute it.
+
+    Needleman-Wunsch with 5 for a match, -4 for a mismatch and -10 for a gap of one place, also
+    at the ends (NUC.4.4 with biotite's defaults, as in the evaluation of arXiv 2306.11715);
+    then the equal places over the alignment's places without gaps at its ends. Of alignments
+    with the same score it takes the first, which may be another than biotite's: single pairs
+    may differ, their means do not.
+    """
+
+    def __call__(self, a: str, b: str) -> float:
+        """Share of equal places; random DNA 30-mers have .44."""
+        if not a or not b:
+            return float(a == b)
+        return aligned_identity(self._aligner.align(a, b)[0])  # type: ignore[no-untyped-call]
+
+    @cached_property
+    def _aligner(self) -> "PairwiseAligner":
+        return _global_aligner(match=5.0, mismatch=-4.0, gap=-10.0)
+
+
+class Tanimoto(Similarity):
+    """Common over all atom environments of two molecules, as Morgan bits see them.
+
+    Needs the ``molecules`` extra.
+
+    Args:
+        notation: What keys are written in.
+        radius: Bonds from an environment's centre to its edge.
+        size: Number of bits.
+    """
+
+    def __init__(
+        self,
+        *,
+        notation: Literal["selfies", "smiles"] = "selfies",
+        radius: Annotated[int, Field(ge=0, le=4)] = 2,
+        size: Annotated[int, Field(ge=64, le=16_384)] = 2048,
+    ) -> None:
+        from mfal.features.morgan import MorganCounts
+
+        self._counts = MorganCounts(notation=notation, radius=radius, size=size)
+        self._known: dict[str, frozenset[int]] = {}
+
+    def __call__(self, a: str, b: str) -> float:
+        """Environments that both have over those that either has."""
+        first, second = self._bits(a), self._bits(b)
+        either = len(first | second)
+        return len(first & second) / either if either else 1.0
+
+    def _bits(self, key: str) -> frozenset[int]:
+        if key not in self._known:
+            self._known[key] = frozenset(self._counts([key])[0].nonzero()[:, 0].tolist())
+        return self._known[key]
+
+
+class Remembered(Similarity):
+    """A similarity that is computed once per pair."""
+
+    def __init__(self, similarity: Similarity) -> None:
+        self._similarity = similarity
+        self._known: dict[tuple[str, str], float] = {}
+
+    def __call__(self, a: str, b: str) -> float:
+        """As the similarity itself."""
+        pair = (a, b) if a <= b else (b, a)
+        if pair not in self._known:
+            self._known[pair] = self._similarity(*pair)
+        return self._known[pair]
+
+
+class Crowding:
+    """How much a reward is lowered for candidates like the best that are known.
+
+    Zero up to a similarity of `at_most`, and from there in proportion, up to `strength` for a
+    candidate that differs in nothing. A candidate is not held against itself.
+    """
+
+    def __init__(
+        self, similarity: Similarity, at_most: float, known: Sequence[str], strength: float
+    ) -> None:
+        self._similarity = similarity
+        self._at_most = at_most
+        self._known = list(known)
+        self._place = {key: i for i, key in enumerate(self._known)}
+        self._strength = strength
+
+    def __call__(self, keys: Sequence[str]) -> NDArray[np.float64]:
+        """Zero to `strength` for each of n keys, ``n``."""
+        alike = self._similarity.matrix(keys, self._known).astype(np.float64)
+        for row, key in enumerate(keys):
+            if key in self._place:
+                alike[row, self._place[key]] = 0.0
+        nearest: NDArray[np.float64] = alike.max(axis=1, initial=0.0)
+        excess = np.maximum(nearest - self._at_most, 0.0) / max(1 - self._at_most, 1e-9)
+        return np.asarray(self._strength * excess, dtype=np.float64)
+
+
+class Crowd:
+    """The candidates that are bought, which leave no room for worse ones like them.
+
+    What counts in the end is how good the best candidates are that differ from each other. A
+    candidate that is like a better one has no place among them; one that is better than all
+    that it is like has.
+
+    Args:
+        similarity: How alike two keys are.
+        at_most: Similarity of two keys that still count as different.
+        bought: Key -> how good it is, of every candidate of the ledger.
+        merit: Key -> how good it is, of every candidate that may be asked about; on the same
+            scale, higher is better.
+    """
+
+    def __init__(
+        self,
+        similarity: Similarity,
+        at_most: float,
+        bought: Mapping[str, float],
+        merit: Mapping[str, float],
+    ) -> None:
+        self._similarity = similarity
+        self._at_most = at_most
+        self._merit = merit
+        self._bought = sorted(bought.items(), key=lambda item: -item[1])
+        self._chosen: list[str] = []
+
+    def admits(self, key: str) -> bool:
+        """Whether it differs from all that are chosen, and from all bought that are as good."""
+        if any(self._similarity(key, other) > self._at_most for other in self._chosen):
+            return False
+        merit = self._merit[key]
+        for other, worth in self._bought:
+            if worth < merit:
+                break
+            if other != key and self._similarity(key, other) > self._at_most:
+                return False
+        return True
+
+    def add(self, key: str) -> None:
+        """Choose a candidate."""
+        self._chosen.append(key)
+
+
+def different(
+    keys: Sequence[str], similarity: Similarity, at_most: float, most: int | None = None
+) -> list[str]:
+    """Greedy from the first on: the keys that differ from every one taken before them.
+
+    Args:
+        keys: Best first.
+        at_most: Similarity of two keys that still count as different.
+        most: Stop when so many are taken.
+    """
+    taken: list[str] = []
+    for key in keys:
+        if len(taken) == most:
+            break
+        if all(similarity(key, other) <= at_most for other in taken):
+            taken.append(key)
+    return taken
+
+
+def mean_similarity(keys: Sequence[str], similarity: Similarity) -> float | None:
+    """Mean over all pairs of different places in `keys`; lower is more diverse.
+
+    None for fewer than two keys.
+    """
+    pairs = [similarity(a, b) for i, a in enumerate(keys) for b in keys[:i]]
+    return sum(pairs) / len(pairs) if pairs else None
+
+
+def aligned_identity(alignment: "Alignment") -> float:
+    """Equal places over all places of an alignment that lie between its ends' gaps."""
+    first, second = str(alignment[0]), str(alignment[1])
+    both = [i for i, (x, y) in enumerate(zip(first, second, strict=True)) if "-" not in (x, y)]
+    if not both:
+        return 0.0
+    inner = slice(both[0], both[-1] + 1)
+    equal = sum(x == y for x, y in zip(first[inner], second[inner], strict=True))
+    return equal / (both[-1] + 1 - both[0])
+
+
+def _global_aligner(match: float, mismatch: float, gap: float) -> "PairwiseAligner":
+    from Bio.Align import PairwiseAligner
+
+    aligner = PairwiseAligner(mode="global")  # type: ignore[no-untyped-call]
+    aligner.match_score, aligner.mismatch_score, aligner.gap_score = match, mismatch, gap
+    return aligner

@@ -1,0 +1,202 @@
+"""Comparisons on the motif problem, with real processes and ledgers."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from mfal.campaign import open_campaign
+from mfal.compare import at_cost, curves, load_comparison, run_comparison, runs_of
+from mfal.compare.figures import COLUMNS
+from mfal.compare.run import DONE
+from mfal.errors import ConfigError
+from tests.support import motif_settings
+
+SINGLE = {"fidelities": ["whole"], "initial.queries": {"whole": 10}}  # 10 x 3 = 12 x 1 + 6 x 3
+
+PATIENCE = 240.0  # seconds
+
+LEDGER = """
+SELECT r.number, r.kind, q.position, q.key, q.fidelity, q.cost, o."values"
+FROM queries q JOIN rounds r ON r.id = q.round_id LEFT JOIN outcomes o ON o.query_id = q.id
+ORDER BY r.number, q.position
+"""
+
+
+def written(folder: Path, without: Sequence[str] = (), **changes: Any) -> Path:
+    """The file of a comparison of three quick methods on the motif problem."""
+    campaign = motif_settings(folder, budget__total=54, **changes)
+    for field in ("name", "seed", "data_dir"):
+        del campaign[field]
+    settings: dict[str, Any] = {
+        "name": "motif",
+        "seeds": [0, 1],
+        "campaign": campaign,
+        "methods": {
+            "evolution": {"sampler": {"name": "evolution", "options": {"generations": 2}}},
+            "breeding": {"surrogate": None, "sampler": "breeding", **SINGLE},
+            "random": {"surrogate": None, "sampler": "random", **SINGLE},
+        },
+        "measure": {
+            "mode": 6.0,
+            "at_most": 0.5,
+            "scale": {"label": "x", "slope": 2, "intercept": 1},
+        },
+        "data_dir": str(folder / "data"),
+    }
+    for method in without:
+        del settings["methods"][method]
+    path = folder / "compare.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def ledgers(path: Path) -> dict[str, list[Any]]:
+    found = {}
+    for run in runs_of(load_comparison(path)):
+        with sqlite3.connect(run.config.folder / "ledger.db") as connection:
+            found[run.name] = connection.execute(LEDGER).fetchall()
+    return found
+
+
+def command(path: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "mfal", "compare", str(path)], stdout=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison that came to its end."""
+    path = written(tmp_path_factory.mktemp("undisturbed"), problem__options={})
+    run_comparison(load_comparison(path))
+    return path
+
+
+def test_kill_9_loses_nothing_and_the_same_command_finishes(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    options = {"calls": str(tmp_path / "calls.txt"), "slow": 0.1}
+    path = written(tmp_path, without=["evolution"], problem__options=options, scoring__chunk_size=2)
+    process = command(path)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while len(calls(tmp_path)) < 12:
+            assert time.monotonic() < deadline, "the comparison did not get that far"
+            time.sleep(0.02)
+    finally:
+        process.kill()  # kill -9, the process alone: its workers see to themselves
+        process.wait()
+    time.sleep(1.0)
+    before = calls(tmp_path)
+    time.sleep(1.0)
+    assert calls(tmp_path) == before, "workers outlived the comparison"
+
+    assert command(path).wait(timeout=PATIENCE) == 0
+    expected = ledgers(undisturbed)
+    assert ledgers(path) == {name: expected[name] for name in ledgers(path)}
+    comparison = load_comparison(path)
+    assert all(run.is_done for run in runs_of(comparison))
+    table = pd.read_csv(comparison.folder / "curves.csv")
+    again = pd.DataFrame(json.loads((comparison.folder / "curves.json").read_text()))
+    assert tuple(table.columns) == tuple(again.columns) == COLUMNS
+    expected_table = curves(load_comparison(undisturbed)).query("method != 'evolution'")
+    assert len(table) == len(again) == len(expected_table)
+
+
+def agreement(word: str) -> int:
+    """The motif problem's value at the target."""
+    return sum(a == b for a, b in zip(word, "ACGTACGT", strict=True))
+
+
+def calls(folder: Path) -> list[str]:
+    path = folder / "calls.txt"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def test_what_has_ended_is_not_run_again(undisturbed: Path) -> None:
+    comparison = load_comparison(undisturbed)
+    marks = [run.config.folder / DONE for run in runs_of(comparison)]
+    before = [mark.stat().st_mtime_ns for mark in marks]
+    run_comparison(comparison)
+    assert [mark.stat().st_mtime_ns for mark in marks] == before
+
+
+def test_methods_share_the_design_of_a_seed(undisturbed: Path) -> None:
+    design = {
+        name: [row[3] for row in rows if row[0] == 0 and row[4] == "whole"]
+        for name, rows in ledgers(undisturbed).items()
+    }
+    for seed in (0, 1):
+        assert design[f"breeding-{seed}"] == design[f"random-{seed}"]
+        assert design[f"evolution-{seed}"] == design[f"random-{seed}"][:6]
+    assert design["random-0"] != design["random-1"]
+    price = {
+        name: sum(row[5] for row in rows if row[0] == 0)
+        for name, rows in ledgers(undisturbed).items()
+    }
+    assert set(price.values()) == {30.0}
+
+
+def test_curves_are_what_the_ledgers_say(undisturbed: Path) -> None:
+    comparison = load_comparison(undisturbed)
+    table = curves(comparison)
+    runs = runs_of(comparison)
+    for run in runs:
+        mine = table[(table["method"] == run.method) & (table["seed"] == run.seed)]
+        value = mine.set_index(["round", "metric"])["value"]
+        with open_campaign(run.config, to_read=True) as campaign:
+            rows = campaign.store.observations()
+        for number in {o.round for o in rows}:
+            until = [o for o in rows if o.round <= number]
+            whole = sorted(agreement(o.query.key) for o in until if o.query.fidelity == "whole")
+            whole.reverse()
+            assert value[number, "top_k"] == pytest.approx(sum(whole[:10]) / len(whole[:10]))
+            assert value[number, "top_k_scaled"] == pytest.approx(2 * value[number, "top_k"] + 1)
+            keys = sorted({o.query.key for o in until})
+            true = sorted(map(agreement, keys), reverse=True)
+            assert value[number, "published_top_k"] == pytest.approx(sum(true[:10]) / 10)
+            assert value[number, "n_target"] == len(whole)
+            assert mine[mine["round"] == number]["cost"].unique() == [sum(o.cost for o in until)]
+        assert mine["design"].unique() == [30.0]
+    # Scoring outside the budget charged no run.
+    assert {run.spent for run in runs} == {54.0}
+    assert set(at_cost(table, 0.0)["n_target"]) == {6.0, 10.0}
+
+
+def test_a_model_beats_random_from_the_same_start(undisturbed: Path) -> None:
+    last = at_cost(curves(load_comparison(undisturbed)), 30.0)["published_top_k"]
+    assert all(last["evolution", seed] > last["random", seed] for seed in (0, 1))
+
+
+def test_designs_of_unequal_cost_are_refused_before_anything_is_spent(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    change = "methods.random={fidelities: [whole], initial.queries: {whole: 6}}"
+    comparison = load_comparison(path, [change])
+    with pytest.raises(ConfigError, match=r"do not cost the same: .*breeding 30.*random 18"):
+        run_comparison(comparison)
+    assert not calls(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("campaign.seed=3", "campaign.seed is not for a comparison to set"),
+        ("methods.random={batch.cots: 3}", "methods.random: batch.cots: there is no such field"),
+        ("methods.random={batch.cost.x: 3}", "methods.random: cost is not a section"),
+        ("seeds=[]", "seeds: .*at least 1"),
+        ("methods.random={surrogate: null, sampler: gflownet}", "learns from a reward"),
+    ],
+)
+def test_a_wrong_comparison_says_where(tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run_comparison(load_comparison(written(tmp_path), [change]))
+    assert not calls(tmp_path)

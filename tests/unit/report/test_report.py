@@ -1,0 +1,181 @@
+"""The HTML report: complete, self-contained, and true to the ledger."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mfal.errors import ConfigError
+from mfal.report.campaign_page import campaign_page, lead
+from mfal.report.diversity import diversity_curve, gallery_keys
+from mfal.report.figures import diversity_figure, parity_figure, stage_seconds
+from mfal.report.html import render, write
+from mfal.report.page import Card, Grid, Page, Section
+from mfal.report.published import read_published
+from mfal.report.snapshot import Snapshot
+from mfal.report.tables import campaign_tables
+from mfal.similarity import EditSimilarity
+from mfal.types import Outcome
+
+
+class Links(HTMLParser):
+    """Addresses that a page refers to, its headings, and what it shows as text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_needs_nothing_else(snapshot: Snapshot) -> None:
+    page = Links(render(campaign_page(snapshot)))
+    assert all(a.startswith(("data:image/", "#s")) for a in page.addresses)
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+
+
+def test_the_page_has_every_section(snapshot: Snapshot) -> None:
+    titles = [section.title for section in campaign_page(snapshot).sections]
+    assert titles == [
+        "What was found",
+        "The best different candidates",
+        "The surrogate",
+        "The fidelities",
+        "The sampler",
+        "Time",
+        "Failures",
+        "Configuration, versions, seeds",
+    ]
+    page = Links(render(campaign_page(snapshot)))
+    failed = sum(o.outcome.values is None for o in snapshot.observations)
+    assert failed
+    assert f"{failed} queries failed; they are charged." in page.text
+    assert "RuntimeError: this word begins with A" in page.text
+
+
+def test_the_lead_says_what_the_ledger_says(snapshot: Snapshot) -> None:
+    said = lead(snapshot, diversity_curve(snapshot))
+    curve = snapshot.curve()
+    n, failed = (
+        len(snapshot.observations),
+        sum(o.outcome.values is None for o in snapshot.observations),
+    )
+    assert said.startswith(
+        f"{snapshot.spent:g} of 100 units were spent on {n} queries, {failed} of which failed, in "
+        "2 rounds after the initial design."
+    )
+    assert f"went from {curve[0].top_k:.2f} to {curve[-1].top_k:.2f} places" in said
+    assert "the highest is" in said
+
+
+def test_files_hold_what_the_page_shows(snapshot: Snapshot, tmp_path: Path) -> None:
+    index = write(campaign_page(snapshot), campaign_tables(snapshot), tmp_path)
+    pictures = {p.name for section in campaign_page(snapshot).sections for p in section.pictures}
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert drawn == {f"{name}.{kind}" for name in pictures for kind in ("svg", "png")}
+    assert index.read_text().count('<img src="data:image/svg') == len(pictures) + len(
+        gallery_keys(snapshot, 12)
+    )
+
+    read = pd.read_csv(tmp_path / "data" / "observations.csv")
+    assert list(read["candidate"]) == [o.query.key for o in snapshot.observations]
+    assert read["cost"].sum() == snapshot.spent
+    values = [
+        None if o.outcome.values is None else o.outcome.values[0] for o in snapshot.observations
+    ]
+    assert [None if pd.isna(v) else v for v in read["agreement"]] == values
+    curve = pd.read_csv(tmp_path / "data" / "curve.csv")
+    assert list(curve["top_k"]) == [p.top_k for p in snapshot.curve()]
+
+
+def test_what_comes_from_a_ledger_cannot_become_markup() -> None:
+    hostile = "<script>alert(1)</script>\"'&"
+    cards, grids = (
+        [Card(hostile, None, [hostile], hostile)],
+        [Grid(hostile, [hostile], [[hostile]])],
+    )
+    page = render(Page(hostile, hostile, [Section(hostile, [hostile], grids=grids, cards=cards)]))
+    shown = Links(page)
+    assert "script" not in shown.tags
+    assert shown.text.count(hostile) == 12  # title twice; nothing is lost either
+
+
+def test_a_campaign_of_failures_only_still_has_a_report(snapshot: Snapshot) -> None:
+    failed = [replace(o, outcome=Outcome(None, "it broke", 0.1)) for o in snapshot.of_round(0)]
+    bare = replace(
+        snapshot,
+        rounds=snapshot.rounds[:1],
+        observations=tuple(failed),
+        problem=replace(snapshot.problem, draw=None),
+    )
+    page = Links(render(campaign_page(bare)))
+    assert "Nothing was measured at whole yet." in page.text
+    assert f"{len(failed)} queries failed" in page.text
+
+
+def test_an_undrawn_problem_has_a_gallery_without_pictures(snapshot: Snapshot) -> None:
+    bare = replace(snapshot, problem=replace(snapshot.problem, draw=None, describe=str.lower))
+    (gallery,) = [s for s in campaign_page(bare).sections if s.cards]
+    assert {card.svg for card in gallery.cards} == {None}
+    assert [card.note for card in gallery.cards] == [card.key.lower() for card in gallery.cards]
+
+
+def test_the_gallery_holds_the_best_that_differ(snapshot: Snapshot) -> None:
+    keys = gallery_keys(snapshot, 12)
+    alike = EditSimilarity()
+    assert keys[0] == snapshot.best(1)[0].query.key
+    assert all(alike(a, b) <= 0.8 for i, a in enumerate(keys) for b in keys[:i])
+    left_out = [o.query.key for o in snapshot.best(1000) if o.query.key not in keys]
+    if len(keys) < 12:
+        assert all(any(alike(key, kept) > 0.8 for kept in keys) for key in left_out)
+
+
+def test_parity_and_diversity_figures_show_their_numbers(snapshot: Snapshot) -> None:
+    figure = parity_figure(snapshot)
+    assert figure is not None
+    parity = snapshot.rounds[-1].record["parity"]
+    for axes, fidelity in zip(figure.axes, snapshot.ladder, strict=True):
+        _, points, *_ = axes.lines
+        assert list(points.get_xdata()) == [observed for observed, _, _ in parity[fidelity.name]]
+        assert list(points.get_ydata()) == [mean for _, mean, _ in parity[fidelity.name]]
+
+    diversity = diversity_curve(snapshot)
+    best, different = diversity_figure(snapshot, diversity).axes[0].lines
+    assert list(best.get_ydata()) == [p.top_k for p in snapshot.curve()]
+    assert list(different.get_ydata()) == [d.diverse for d in diversity]
+    assert all(d.diverse <= d.top_k for d in diversity)  # of a value to be maximised
+
+
+def test_seconds_are_those_of_the_record_and_of_the_oracles(snapshot: Snapshot) -> None:
+    seconds = stage_seconds(snapshot)
+    recorded = [r.record["seconds"] for r in snapshot.diagnosed]
+    assert seconds["train"] == [s["train"] for s in recorded]
+    assert sum(seconds["oracles"]) == pytest.approx(
+        sum(o.outcome.seconds for o in snapshot.observations if o.round > 0)
+    )
+
+
+def test_published_curves_are_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "published.csv"
+    path.write_text("method,cost,value,source\na,10,-1.5,paper\na,20,-2.5,paper\nb,10,-1,paper\n")
+    first, second = read_published(path)
+    assert (first.method, first.cost, first.value) == ("a", (10.0, 20.0), (-1.5, -2.5))
+    assert second.source == "paper"
+    path.write_text("method,cost,value,source\na,ten,-1.5,paper\n")
+    with pytest.raises(ConfigError, match=r"line 2: cost is 'ten'"):
+        read_published(path)
+    path.write_text("method,cost\na,1\n")
+    with pytest.raises(ConfigError, match=re.escape("has no column value, source")):
+        read_published(path)

@@ -1,0 +1,165 @@
+import random
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from mfal.registry import build
+from mfal.similarity import (
+    AlignmentIdentity,
+    Crowd,
+    Crowding,
+    EditSimilarity,
+    Remembered,
+    Similarity,
+    different,
+    mean_similarity,
+)
+
+
+class EqualLetters(Similarity):
+    """Of texts of one length: what can be counted by eye."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def __call__(self, a: str, b: str) -> float:
+        self.asked.append((a, b))
+        return sum(x == y for x, y in zip(a, b, strict=True)) / len(a)
+
+
+equal_letters = EqualLetters()
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("kitten", "sitting", 1 - 3 / 7),  # k->s, e->i, +g
+        ("ACGT", "ACGT", 1.0),
+        ("ACGTACGT", "CGTACGTA", 1 - 2 / 8),  # -A at the start, +A at the end
+        ("AAAA", "TTTT", 0.0),
+        ("A", "AAAA", 1 - 3 / 4),
+        ("", "", 1.0),
+        ("", "AC", 0.0),
+    ],
+)
+def test_edit_similarity_by_hand(a: str, b: str, expected: float) -> None:
+    assert EditSimilarity()(a, b) == pytest.approx(expected)
+    assert EditSimilarity()(b, a) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("ACGTACGT", "ACGTACGT", 1.0),
+        ("ACGTACGT", "ACGTACGA", 7 / 8),  # 7 x 5 - 4: no gap pays
+        # One place on, seven are equal: 35 for them less 20 for two gaps at the ends, against
+        # -32 for eight mismatches. Gaps at the ends cost, but are no places.
+        ("ACGTACGT", "CGTACGTA", 1.0),
+        # Eleven equal and a gap inside, which is a place: 55 - 10.
+        ("AAAATTTTCCCC", "AAAATTTCCCC", 11 / 12),
+        ("AAAA", "TTTT", 0.0),
+        ("", "AC", 0.0),
+    ],
+)
+def test_alignment_identity_by_hand(a: str, b: str, expected: float) -> None:
+    assert AlignmentIdentity()(a, b) == pytest.approx(expected)
+    assert AlignmentIdentity()(b, a) == pytest.approx(expected)
+
+
+def test_random_dna_is_as_alike_as_published() -> None:
+    # Biotite's align_optimal and get_sequence_identity give .4432 for the same pairs.
+    draw = random.Random(0)
+    pairs = [["".join(draw.choices("ACGT", k=30)) for _ in range(2)] for _ in range(500)]
+    mean = sum(AlignmentIdentity()(a, b) for a, b in pairs) / len(pairs)
+    assert mean == pytest.approx(0.4432, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["edit", "identity", "tanimoto"])
+def test_every_built_in_similarity_is_symmetric_and_one_with_itself(name: str) -> None:
+    if name == "tanimoto":
+        pytest.importorskip("rdkit")
+        pytest.importorskip("selfies")
+    from mfal.config import Component
+
+    similarity: Similarity = build("similarity", Component(name=name))
+    keys = ["[C][C][O]", "[C][C][N]", "[C][C][C]"] if name == "tanimoto" else ["ACG", "AGG", "TT"]
+    for key in keys:
+        assert similarity(key, key) == pytest.approx(1.0)
+    for a, b in permutations(keys, 2):
+        assert similarity(a, b) == pytest.approx(similarity(b, a))
+        assert 0 <= similarity(a, b) < 1
+
+
+def test_tanimoto_by_hand() -> None:
+    pytest.importorskip("rdkit")
+    pytest.importorskip("selfies")
+    from mfal.similarity import Tanimoto
+
+    # Radius 2 sees of ethane: a methyl group, and that with its bond. Of propane: a methyl and
+    # a methylene group, and those two with their bonds. Only the methyl group is in both.
+    assert Tanimoto()("[C][C]", "[C][C][C]") == pytest.approx(1 / 5)
+    assert Tanimoto()("[C][C][O]", "[O][C][C]") == 1.0  # one molecule, written in two ways
+
+
+def test_each_pair_is_asked_for_once_whatever_its_order() -> None:
+    similarity = EqualLetters()
+    remembered = Remembered(similarity)
+    assert [remembered("AC", "AG"), remembered("AG", "AC")] == [0.5, 0.5]
+    assert similarity.asked == [("AC", "AG")]
+
+
+@pytest.mark.parametrize("similarity", [EditSimilarity(), AlignmentIdentity()])
+def test_a_matrix_is_each_pair_alone(similarity: Similarity) -> None:
+    keys, others = ["ACGT", "AC", "TTTTT"], ["ACGA", "CC"]
+    expected = [[similarity(key, other) for other in others] for key in keys]
+    assert similarity.matrix(keys, others) == pytest.approx(np.array(expected))
+    assert similarity.matrix([], others).shape == (0, 2)
+    assert similarity.matrix(keys, []).shape == (3, 0)
+
+
+def test_crowding_by_hand() -> None:
+    # AAAC is .75 like AAAA, half way from .5 to 1; AACC is .5 like it, and free. AAAA itself is
+    # known, and not held against itself; AAAG is, but less.
+    crowding = Crowding(equal_letters, 0.5, ["AAAA", "GGGG"], strength=4.0)
+    assert crowding(["AAAC", "AACC", "AAAA", "CCCC"]).tolist() == [2.0, 0.0, 0.0, 0.0]
+    both = Crowding(equal_letters, 0.5, ["AAAA", "AAAG"], strength=4.0)
+    assert both(["AAAA", "AAAG", "AAGG"]).tolist() == [2.0, 2.0, 2.0]
+    assert Crowding(equal_letters, 0.5, [], strength=4.0)(["AAAA"]).tolist() == [0.0]
+
+
+def test_different_keys_are_taken_from_the_best_on() -> None:
+    keys = ["AAAA", "AAAC", "AACC", "CCCC", "GGGG"]
+    assert different(keys, equal_letters, 0.5) == ["AAAA", "AACC", "CCCC", "GGGG"]
+    assert different(keys, equal_letters, 0.5, most=2) == ["AAAA", "AACC"]
+    assert different(keys, equal_letters, 1.0) == keys
+    assert different([], equal_letters, 0.5) == []
+
+
+def test_mean_similarity_is_over_all_pairs_of_different_places() -> None:
+    # AA-AC .5, AA-CC 0, AC-CC .5
+    assert mean_similarity(["AA", "AC", "CC"], equal_letters) == pytest.approx(1 / 3)
+    assert mean_similarity(["AA"], equal_letters) is None
+
+
+MERIT = {"AAAA": 3.0, "AAAC": 2.0, "AAAG": 4.0, "CCCC": 1.0}
+
+
+def test_a_crowd_admits_what_is_better_than_all_that_it_is_like() -> None:
+    crowd = Crowd(equal_letters, 0.5, {"AAAA": 3.0}, MERIT)
+    assert not crowd.admits("AAAC")  # worse than what is bought, and like it
+    assert crowd.admits("AAAG")  # better
+    assert crowd.admits("CCCC")  # worse, and different
+    assert crowd.admits("AAAA")  # itself, at another fidelity
+
+
+def test_a_crowd_admits_nothing_like_what_is_chosen_however_good() -> None:
+    crowd = Crowd(equal_letters, 0.5, {}, MERIT)
+    crowd.add("AAAC")
+    assert not crowd.admits("AAAG")
+    assert crowd.admits("CCCC")
+
+
+def test_what_is_as_good_as_what_it_is_like_is_not_admitted() -> None:
+    crowd = Crowd(equal_letters, 0.5, {"AAAA": 2.0}, {"AAAC": 2.0})
+    assert not crowd.admits("AAAC")
