@@ -1,7 +1,11 @@
 """Rounds under the real Prefect: its ephemeral server, and one that runs with schedules."""
 
+import os
 import re
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,17 @@ import yaml
 from mfal.campaign import open_campaign
 from mfal.config import parse_config
 from mfal.round import run_rounds
-from tests.flows.servers import call, create_run, python, run_to_its_end, serving, wait_for
+from tests.flows.servers import (
+    call,
+    create_run,
+    environment,
+    free_port,
+    python,
+    run_to_its_end,
+    running,
+    serving,
+    wait_for,
+)
 from tests.support import ROOT, motif_settings
 
 # Asks a server on the same database for what it shows of the only run.
@@ -199,3 +213,27 @@ def training_lines(api: str, flow_run: str) -> list[str]:
     lines = call(f"{api}/logs/filter", {"logs": {"flow_run_id": {"any_": [flow_run]}}})
     said = [line["message"] for line in lines if line["name"] == "mfal.learn"]
     return [line for line in said if TRAINING_LINE.match(line)]
+
+
+@pytest.mark.slow
+def test_a_run_whose_process_was_killed_is_marked_by_the_next(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, problem__options__slow=0.5, scoring__workers=1)
+    (tmp_path / "motif.yaml").write_text(yaml.safe_dump(settings))
+    with running(tmp_path, "flows.ui", port := free_port()):
+        api = f"http://127.0.0.1:{port}/api"
+        wait_for("server", lambda: call(f"{api}/health"))
+        environ = environment(tmp_path, MFAL_UI_PORT=str(port), PYTHONPATH=str(ROOT))
+        command = [sys.executable, "-m", "mfal", "round", "motif.yaml"]
+        killed = subprocess.Popen(
+            command, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+        wait_for("answers", lambda: (tmp_path / "calls.txt").exists())
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+        (left,) = call(f"{api}/flow_runs/filter", {})
+        assert left["state_type"] == "RUNNING"
+        subprocess.run(command, cwd=tmp_path, env=environ, check=True, timeout=240)
+        states = {run["id"]: run["state"] for run in call(f"{api}/flow_runs/filter", {})}
+    dead = states.pop(left["id"])
+    assert (dead["type"], dead["message"]) == ("CRASHED", "Its process is gone.")
+    assert [state["type"] for state in states.values()] == ["COMPLETED"]
