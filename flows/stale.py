@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
@@ -40,7 +41,11 @@ def settle() -> None:
     running = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING]))
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(UUID(flow_run.id), note)
-        found = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=running), limit=MOST)
+        found = client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(state=running),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=MOST,
+        )
         for run in found:
             if is_dead(run, system):
                 log.warning("%s: its process is gone, the run is marked as crashed", run.name)

@@ -63,7 +63,8 @@ def test_a_function_and_its_tests() -> None:
 
 
 def test_a_program() -> None:
-    assert "all 57 laws hold" in run("check", "./program.py:problem", "-n", "4")
+    said = run("check", "./program.py:problem", "-n", "4")
+    assert re.fullmatch(r"all \d+ laws hold", said.splitlines()[-1])
     oracle = build("problem", Component(name="./program.py:problem")).oracle
     low, high = oracle.fidelities
     answers = oracle.evaluate(["ABCDABDCBADA", "DDDAAAAAAAAA"], high)

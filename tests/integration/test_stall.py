@@ -111,6 +111,7 @@ def dna(tmp_path: Path) -> Iterator[Campaign]:
         "initial": {"queries": {"transformer": 20, "folding": 5}},
         "batch": {"cost": 10},
         "features": [{"name": "kmers", "options": {"alphabet": "ACGT"}}, "stems"],
+        "top_k": 1,  # the best itself is sought
         "data_dir": str(tmp_path),
     }
     with open_campaign(parse_config(settings)) as campaign:

@@ -23,7 +23,7 @@ class MotifOracle:
     objectives = (Objective("agreement", "places", "max"),)
 
     def __init__(
-        self, calls: Path | None, slow: float, trouble: str, backend: str, gate: Path | None
+        self, calls: Path | None, slow: float, trouble: str, backend: str, gate: Path | None = None
     ) -> None:
         self.calls, self.slow, self.trouble, self.gate = calls, slow, trouble, gate
         self.backends = {"half": f"{backend} half", "whole": f"{backend} whole"}
