@@ -235,5 +235,8 @@ def test_a_run_whose_process_was_killed_is_marked_by_the_next(tmp_path: Path) ->
         subprocess.run(command, cwd=tmp_path, env=environ, check=True, timeout=240)
         states = {run["id"]: run["state"] for run in call(f"{api}/flow_runs/filter", {})}
     dead = states.pop(left["id"])
-    assert (dead["type"], dead["message"]) == ("CRASHED", "Its process is gone.")
+    assert (dead["type"], dead["message"]) == (
+        "CRASHED",
+        "Its process is gone; the next run finishes what it began.",
+    )
     assert [state["type"] for state in states.values()] == ["COMPLETED"]
