@@ -47,23 +47,28 @@ def start_from_form(site: str, tab: Any, name: str, rounds: int) -> str:
     return str(run["id"])
 
 
+def is_shown(tab: Any, address: str, text: str) -> bool:
+    """Whether a page, loaded anew, shows this text within some seconds."""
+    tab.goto(address)
+    try:
+        tab.get_by_text(text, exact=True).first.wait_for(timeout=8_000)
+    except playwright.TimeoutError:
+        return False
+    return True
+
+
 def test_a_campaign_is_started_from_its_form_and_watched(site: tuple[str, Any]) -> None:
     address, tab = site
     run = start_from_form(address, tab, "motif", 2)
     artifacts = f"{address}/v2/runs/flow-run/{run}?tab=Artifacts"
-    tab.goto(artifacts)
-    tab.get_by_text("motif-progress").wait_for()
-    tab.get_by_text("motif rounds 1 to 2").first.wait_for()
-    tab.get_by_text("Completed", exact=True).first.wait_for()
-
-    tab.reload()
-    tab.get_by_text("round 2: append; training step 10 of 10").wait_for()
-    tab.get_by_text("Every query of motif, round 2").click()
-    tab.get_by_role("cell", name="whole").first.wait_for()
-
-    tab.goto(artifacts)
-    tab.get_by_text("motif, round 2", exact=True).click()
-    tab.get_by_role("heading", name="motif: round 2").wait_for()
+    wait_for("live line", lambda: is_shown(tab, artifacts, "motif-progress"))
+    assert is_shown(tab, artifacts, "motif rounds 1 to 2")
+    wait_for("end", lambda: is_shown(tab, artifacts, "Completed"))
+    published = call(f"{address}/api/artifacts/filter", {})
+    page_of = {a["description"]: f"{address}/v2/artifacts/artifact/{a['id']}" for a in published}
+    assert any(d.startswith("round 2: append; training step 10 of 10") for d in page_of)
+    assert is_shown(tab, page_of["Every query of motif, round 2"], "whole")
+    assert is_shown(tab, page_of["motif, round 2"], "motif: round 2")
     pictures = "Array.from(document.querySelectorAll('img[src^=\"data:\"]'))"
     tab.wait_for_function(f"{pictures}.length > 4")
     widths = tab.evaluate(f"{pictures}.map(picture => picture.naturalWidth)")
