@@ -59,8 +59,8 @@ def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
         word = "lowest" if objective.goal == "min" else "highest"
         said.append(
             f"The mean of the best {objective.name} values measured at {snapshot.target.name} "
-            f"(at most {k}) went from {first.top_k:.2f} to {last.top_k:.2f} {objective.unit}; the {word} is "
-            f"{_value(best.outcome.values):.2f}, found in round {best.round}."
+            f"(at most {k}) went from {first.top_k:.2f} to {last.top_k:.2f} {objective.unit}; "
+            f"the {word} is {_value(best.outcome.values):.2f}, found in round {best.round}."
         )
         said.append(
             f"Counting only candidates that differ ({_rule(snapshot)}), the best {last.n_diverse} "
