@@ -13,9 +13,8 @@ N_FIDELITIES = 3
 
 
 def anchors(name: str) -> Path | None:
-    """A file of published data beside the checkout or in MFAL_ANCHORS; None where it is not."""
-    beside = Path(__file__).resolve().parents[3] / "shared" / "anchors"
-    path = Path(os.environ.get("MFAL_ANCHORS", beside)) / name
+    """A file of published data in the folder MFAL_ANCHORS; None where it is not."""
+    path = Path(os.environ.get("MFAL_ANCHORS", "anchors")) / name
     return path if path.is_file() else None
 
 
