@@ -9,6 +9,7 @@ from flows.live import LivePage
 from flows.names import run_name
 from flows.stale import settle
 from flows.tasks import STEPS
+from flows.tie import tie
 from mfal.campaign import Campaign
 from mfal.progress import Both, Progress
 from mfal.round import run_rounds
@@ -22,6 +23,7 @@ def rounds_flow(campaign: Campaign, progress: Progress) -> Callable[[str, int | 
 
     @flow(name="rounds", flow_run_name=name_of_run, persist_result=False)
     def rounds(name: str, rounds: int | None) -> list[int]:
+        tie()
         settle()
         watch = Both(progress, LivePage(campaign))
         return run_rounds(campaign, rounds, steps=STEPS, progress=watch)

@@ -1,29 +1,22 @@
 """The report of a comparison: every method and seed, at equal cost."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import yaml
 
-from mfal.compare import Comparison, final
-from mfal.report.canvas import COLOURS, add_legend, name_axes, panels
+from mfal.compare import Comparison, at_cost, final
+from mfal.report.comparison_figures import MEASURES, against_cost, quality_and_variety
 from mfal.report.page import Grid, Page, Picture, Section
 from mfal.report.published import PublishedCurve
 from mfal.types import Objective
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-MEASURES = {
-    "top_k": "Mean of the K best measured at the target (strict reading)",
-    "diverse_top_k": "The same of candidates that differ from each other",
-    "published_top_k": "Mean of the K best true values of everything queried (published reading)",
-    "published_diverse_top_k": "The same of candidates that differ from each other",
-    "similarity": "Mean similarity of the K best; lower is more diverse",
+LEADS = {
+    "diverse_top_k": "By the mean of the {k} best that were measured and differ from each other",
+    "top_k": "By the {k} best that were measured, alike or not",
+    "published_top_k": "By the {k} best true values of all that was queried",
 }
-HIGHER = {"modes", "novelty"}  # better when higher whatever the objective's goal
+"""The figures of which the first paragraph says who is ahead."""
 
 
 def comparison_page(
@@ -38,19 +31,11 @@ def comparison_page(
     Args:
         table: As `mfal.compare.curves` gives it.
         k: K of the top-K means.
+        published: Curves of others; their costs leave out the initial design.
     """
     names = [name for name in MEASURES if (table["metric"] == name).any()]
-    pictures = [
-        Picture(
-            name.replace("_", "-"),
-            band_figure(table, name, objective, published if name == "top_k" else ()),
-            f"{MEASURES[name]}, K = {k}. Lines are medians over {len(comparison.seeds)} seeds, "
-            "bands reach from the worst seed to the best. Compare at equal cost: upright.",
-        )
-        for name in names
-    ]
     sections = [
-        Section("Against cost", pictures=pictures),
+        Section("Against cost", pictures=_pictures(table, names, objective, k, published)),
         Section("Every seed at its end", grids=[_ends(comparison, table, names)]),
         Section("Where the cost went", grids=[_shares(table)]),
     ]
@@ -59,89 +44,120 @@ def comparison_page(
     sections.append(Section("Configuration", grids=[_settings(comparison)]))
     return Page(
         title=f"Comparison {comparison.name}",
-        lead=verdict(comparison, table, objective),
+        lead=verdict(comparison, table, objective, k),
         sections=sections,
-        made="Made by mfal from the ledgers of the comparison.",
+        made="Made by mfal from the ledgers of the comparison; mfal.metrics defines the figures.",
     )
 
 
-def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective) -> str:
-    """Which method leads in what, and which are level with the first one of the file or ahead."""
-    last = final(table)
+def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k: int) -> str:
+    """How far the comparison is, and who is ahead of its first method, or level, at equal cost."""
+    begun = table[["method", "seed"]].drop_duplicates()
+    wanted = len(comparison.methods) * len(comparison.seeds)
+    cost = common_cost(table)
+    said = [
+        f"{len(begun)} of {wanted} runs ({len(comparison.methods)} methods, "
+        f"{len(comparison.seeds)} seeds each) have begun.",
+        f"All have spent {cost:,.6g} beyond the initial design; what follows is at that cost.",
+    ]
+    here = at_cost(table, cost)
     reference = next(iter(comparison.methods))
-    said = [f"{len(comparison.methods)} methods with {len(comparison.seeds)} seeds each."]
-    for name, what in (("top_k", "the best"), ("diverse_top_k", "the best different candidates")):
-        if name not in last.columns:
-            continue
-        medians = last[name].groupby(level="method").median().mul(objective.sign)
-        order = medians.sort_values(ascending=False)
-        if reference not in order.index:
-            continue
-        spread = last[name].mul(objective.sign).xs(reference, level="method")
-        ahead = [m for m in order.index if m != reference and order[m] > spread.max()]
-        level = [
-            m for m in order.index if m != reference and spread.min() <= order[m] <= spread.max()
-        ]
-        leader = str(order.index[0])
-        value = objective.sign * float(order.iloc[0])
-        said.append(
-            f"In {what} at the end, {leader} leads with a median of {value:.2f} {objective.unit}."
-        )
-        if ahead:
-            said.append(f"Ahead of every seed of {reference}: {', '.join(map(str, ahead))}.")
-        if level:
-            said.append(f"Level with {reference} within its seeds: {', '.join(map(str, level))}.")
+    said += [
+        f"{by.format(k=k)}, {standing(here[name].dropna(), reference, objective)}."
+        for name, by in LEADS.items()
+        if name in here.columns and here[name].notna().any()
+    ]
     return " ".join(said)
 
 
-def band_figure(
+def common_cost(table: pd.DataFrame) -> float:
+    """The most that every run has spent beyond its design."""
+    beyond = table["cost"] - table["design"]
+    return float(beyond.groupby([table["method"], table["seed"]]).max().min())
+
+
+def standing(figures: pd.Series, reference: str, objective: Objective) -> str:
+    """Who leads by the median over seeds, and which methods a reference does not leave behind.
+
+    A method is ahead of the reference if its median is better than every seed of the reference,
+    and level if it lies among them.
+
+    Args:
+        figures: A value per method and seed.
+    """
+    worth = figures.mul(objective.sign)
+    medians = worth.groupby(level="method").median().sort_values(ascending=False)
+    leader = str(medians.index[0])
+    text = f"{leader} leads with {objective.sign * medians.iloc[0]:.2f} {objective.unit}".rstrip()
+    if reference not in medians.index:
+        return f"{text}; {reference} has no such figure yet"
+    own = worth.xs(reference, level="method")
+    others = medians.drop(reference)
+    parts = [text]
+    if leader != reference:
+        parts.append(f"{reference} has {objective.sign * medians[reference]:.2f}")
+    for word, found in (
+        ("ahead of every seed of", others[others > own.max()]),
+        ("level with", others[(others >= own.min()) & (others <= own.max())]),
+    ):
+        if len(found):
+            parts.append(f"{_listed(found.index)} {_is(found)} {word} {reference}")
+    return "; ".join(parts)
+
+
+def _listed(names: Sequence[object]) -> str:
+    *before, last = map(str, names)
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def _is(found: Sequence[object]) -> str:
+    return "is" if len(found) == 1 else "are"
+
+
+def _pictures(
     table: pd.DataFrame,
-    metric: str,
+    names: Sequence[str],
     objective: Objective,
-    published: Sequence[PublishedCurve] = (),
-) -> "Figure":
-    """A figure against cost for every method: median over seeds, and the range of the seeds."""
-    figure, (axes,) = panels()
-    figure.set_size_inches(9.6, 4.6)
-    rows = table[table["metric"] == metric]
-    for i, (method, of_method) in enumerate(rows.groupby("method", sort=False)):
-        wide = of_method.pivot_table(index="cost", columns="seed", values="value")
-        # Seeds end their rounds at costs of their own: between rounds the last figure stands.
-        wide = wide.sort_index().ffill().dropna()
-        if len(wide) == 0:
-            continue
-        colour, style = COLOURS[i % len(COLOURS)], "-" if i < len(COLOURS) else "--"
-        cost = wide.index.to_numpy()
-        axes.fill_between(cost, wide.min(axis=1), wide.max(axis=1), color=colour, alpha=0.15, lw=0)
-        axes.plot(cost, wide.median(axis=1), style, color=colour, label=str(method))
-    for curve in published:
-        axes.plot(curve.cost, curve.value, ":", color="black", label=f"{curve.method} (published)")
-    _finish(axes, metric, objective)
-    return figure
-
-
-def _finish(axes: "Axes", metric: str, objective: Objective) -> None:
-    is_value = "top_k" in metric
-    if is_value and objective.goal == "min":
-        axes.invert_yaxis()
-    unit = f"{objective.name} ({objective.unit}), better upwards" if is_value else metric
-    name_axes(axes, metric.replace("_", " "), "cost so far (campaign units)", unit)
-    add_legend(axes)
+    k: int,
+    published: Sequence[PublishedCurve],
+) -> list[Picture]:
+    pictures = [
+        Picture(
+            name.replace("_", "-"),
+            # The published evaluation is over the true values of what was queried.
+            against_cost(table, name, objective, published if name == "published_top_k" else ()),
+            f"{MEASURES[name].meaning} K = {k}. Line: median over seeds; band: worst seed to best. "
+            "Compare along a vertical line: equal cost.",
+        )
+        for name in names
+    ]
+    return pictures + [
+        Picture(
+            f"{prefix}quality-and-variety".replace("_", "-"),
+            quality_and_variety(table, prefix, objective),
+            "A line a run, a dot at its end. Upwards is better, to the left more varied: a method "
+            "is ahead in both where its line runs above and to the left.",
+        )
+        for prefix in ("", "published_")
+        if {f"{prefix}top_k", f"{prefix}similarity"} <= set(names)
+    ]
 
 
 def _ends(comparison: Comparison, table: pd.DataFrame, names: Sequence[str]) -> Grid:
     last = final(table)
+    beyond = table["cost"] - table["design"]
+    spent = beyond.groupby([table["method"], table["seed"]]).max().to_dict()
     rows = []
     for method in comparison.methods:
         if method not in last.index.get_level_values("method"):
             continue
         of_method = last.xs(method, level="method")
         for seed, row in of_method.iterrows():
-            rows.append((method, str(seed), *(_number(row.get(name)) for name in names)))
-        medians = [float(of_method[name].median()) for name in names]
-        rows.append((method, "median", *map(_number, medians)))
-    header = ("method", "seed", *(name.replace("_", " ") for name in names))
-    return Grid("Definitions of every figure: `mfal.metrics`.", header, rows)
+            figures = (_number(row.get(name)) for name in names)
+            rows.append((method, str(seed), f"{spent[method, seed]:,.6g}", *figures))
+        rows.append((method, "median", "", *(_number(of_method[name].median()) for name in names)))
+    header = ("method", "seed", "cost", *(MEASURES[name].title for name in names))
+    return Grid("Cost is what was spent beyond the initial design.", header, rows)
 
 
 def _shares(table: pd.DataFrame) -> Grid:

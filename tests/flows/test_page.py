@@ -1,36 +1,30 @@
 """Prefect's page in a real browser: a campaign is started from its form, and watched."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from tests.browser import chromium
 from tests.flows.servers import call, serving, wait_for
 from tests.support import motif_settings
 
 pytestmark = pytest.mark.slow
 playwright = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = os.environ.get("MFAL_CHROMIUM") or shutil.which("chromium") or ""
 PATIENCE = 90_000  # ms
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any]]:
     """A server with a sound and a broken campaign: address of its page, a browser's tab."""
-    if not CHROMIUM:
-        pytest.skip("needs Chromium: install it, or name its binary in MFAL_CHROMIUM")
     folder = tmp_path_factory.mktemp("page")
     sound = motif_settings(folder)
     broken = motif_settings(folder, name="broken", problem="./missing.py:problem")
-    with serving(folder, sound, broken) as api, playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser, serving(folder, sound, broken) as api:
         tab = browser.new_page(viewport={"width": 1400, "height": 1400})
         tab.set_default_timeout(PATIENCE)
         yield api.removesuffix("/api"), tab
-        browser.close()
 
 
 def start_from_form(site: str, tab: Any, name: str, rounds: int) -> str:

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psutil
@@ -41,7 +43,7 @@ class Served:
         self._flow_pid = 0
 
     def start(self, campaign: Campaign) -> None:
-        self._up("flows.ui", lambda: self._call("health") is True)
+        self._server_up()
         self._up("flows.serve", lambda: bool(self._deployment(campaign)))
         body = {"parameters": {"campaign": campaign.name, "rounds": 1}}
         deployment = self._deployment(campaign)
@@ -56,6 +58,7 @@ class Served:
         if target == "server":
             server = psutil.Process(self._processes["flows.ui"].pid)
             kill(server, *server.children(recursive=True))
+            self._server_up()  # as whatever watches over a service would have it
         if target == "worker":
             kill(*below(flow, "mfal.scoring.worker"))
 
@@ -77,6 +80,9 @@ class Served:
                 there = psutil.Process(process.pid)
                 kill(there, *there.children(recursive=True))
             process.wait()
+
+    def _server_up(self) -> None:
+        self._up("flows.ui", lambda: self._call("health") is True)
 
     def _up(self, module: str, ready: Callable[[], object]) -> None:
         """Start a process unless it runs, and wait until it is ready."""
@@ -118,5 +124,13 @@ class Served:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urlopen(request, timeout=30) as response:
-            return json.loads(response.read() or b"null")
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with urlopen(request, timeout=30) as response:
+                    return json.loads(response.read() or b"null")
+            except HTTPError as error:
+                # What the server answers while its database is busy; its own clients ask again.
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.5)

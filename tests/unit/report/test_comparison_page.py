@@ -1,0 +1,120 @@
+"""What the report of a comparison says, on tables whose answer is known."""
+
+import pandas as pd
+import pytest
+
+from mfal.compare import Comparison
+from mfal.compare.figures import COLUMNS
+from mfal.report.comparison_figures import against_cost, quality_and_variety
+from mfal.report.comparison_page import common_cost, comparison_page, standing, verdict
+from mfal.report.html import render
+from mfal.report.published import PublishedCurve
+from mfal.types import Objective
+
+ENERGY = Objective("energy", "kcal/mol", "min")
+
+COMPARISON = Comparison.model_validate(
+    {
+        "name": "dna",
+        "seeds": [0, 1],
+        "campaign": {"problem": "dna", "budget": {"total": 100}},
+        "methods": {"gflownet": {}, "evolution": {"sampler": "evolution"}, "random": {}},
+    }
+)
+
+
+def figures(method: str, seed: int, cost: float, **metrics: float) -> list[tuple[object, ...]]:
+    """Rows of one run after one round; the design cost 10."""
+    return [(method, seed, int(cost), cost + 10, 10.0, m, v) for m, v in metrics.items()]
+
+
+def table(*rows: list[tuple[object, ...]]) -> pd.DataFrame:
+    return pd.DataFrame([row for some in rows for row in some], columns=list(COLUMNS))
+
+
+TWO_METHODS = table(
+    figures("gflownet", 0, 20, top_k=-9.0, similarity=0.5, share_low=0.25, share_high=0.75),
+    figures("gflownet", 0, 40, top_k=-12.0, similarity=0.6, share_low=0.5, share_high=0.5),
+    figures("gflownet", 1, 40, top_k=-11.0, similarity=0.6, share_low=0.5, share_high=0.5),
+    figures("evolution", 0, 20, top_k=-10.0, similarity=0.8, share_low=0.1, share_high=0.9),
+    figures("evolution", 0, 30, top_k=-13.0, similarity=0.9, share_low=0.1, share_high=0.9),
+)
+
+
+def means(**by_method: list[float]) -> "pd.Series[float]":
+    index = [(method, seed) for method, seeds in by_method.items() for seed in range(len(seeds))]
+    values = [value for seeds in by_method.values() for value in seeds]
+    return pd.Series(values, pd.MultiIndex.from_tuples(index, names=["method", "seed"]))
+
+
+def test_methods_are_compared_at_the_cost_that_every_run_has_reached() -> None:
+    assert common_cost(TWO_METHODS) == 30
+    said = verdict(COMPARISON, TWO_METHODS, ENERGY, 5)
+    # At 30 the second seed of gflownet has no figure yet, and the first is at -9.
+    assert "3 of 6 runs (3 methods, 2 seeds each) have begun." in said
+    assert "All have spent 30 beyond the initial design" in said
+    assert (
+        "By the 5 best that were measured, alike or not, evolution leads with -13.00 kcal/mol; "
+        "gflownet has -9.00; evolution is ahead of every seed of gflownet." in said
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (means(a=[-9, -8], b=[-7, -6]), "a leads with -8.50 kcal/mol"),
+        (
+            means(a=[-9, -7], b=[-8, -8]),
+            "a leads with -8.00 kcal/mol; b is level with a",
+        ),
+        (
+            means(a=[-9, -7], b=[-9, -8], c=[-10, -11], d=[-12, -13]),
+            "d leads with -12.50 kcal/mol; a has -8.00; d and c are ahead of every seed of a; "
+            "b is level with a",
+        ),
+        (means(b=[-9.0]), "b leads with -9.00 kcal/mol; a has no such figure yet"),
+    ],
+)
+def test_it_says_who_is_ahead_of_the_first_method_and_who_is_level(
+    found: "pd.Series[float]", said: str
+) -> None:
+    assert standing(found, "a", ENERGY) == said
+
+
+def test_higher_is_ahead_where_the_objective_is_maximised() -> None:
+    found = means(a=[1.0], b=[2.0])
+    assert standing(found, "a", Objective("affinity", "eV", "max")) == (
+        "b leads with 2.00 eV; a has 1.00; b is ahead of every seed of a"
+    )
+
+
+def test_lines_are_medians_over_seeds_against_what_was_spent_beyond_the_design() -> None:
+    (axes,) = against_cost(TWO_METHODS, "top_k", ENERGY).axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+    assert lines == {
+        "gflownet": [[40, -11.5]],  # from where both seeds have a figure
+        "evolution": [[20, -10.0], [30, -13.0]],
+    }
+    assert axes.yaxis_inverted()
+
+
+def test_published_curves_are_laid_over_the_published_reading() -> None:
+    rows = table(figures("gflownet", 0, 20, published_top_k=-9.0))
+    curve = PublishedCurve("theirs", "a paper", (5.0, 25.0), (-3.0, -4.0))
+    (axes,) = against_cost(rows, "published_top_k", ENERGY, [curve]).axes
+    assert axes.get_lines()[-1].get_xydata().tolist() == [[5, -3], [25, -4]]
+    page = render(comparison_page(COMPARISON, rows, ENERGY, 5, [curve]))
+    assert "a paper" in page
+
+
+def test_quality_over_variety_has_a_line_a_run_and_a_dot_at_its_end() -> None:
+    (axes,) = quality_and_variety(TWO_METHODS, "", ENERGY).axes
+    paths = [line.get_xydata().tolist() for line in axes.get_lines()]
+    assert paths == [
+        [[0.5, -9], [0.6, -12]],
+        [[0.6, -12]],
+        [[0.6, -11]],
+        [[0.6, -11]],
+        [[0.8, -10], [0.9, -13]],
+        [[0.9, -13]],
+    ]
