@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mfal.config import Component
 from mfal.envs.base import Environment
 from mfal.errors import ConfigError, MfalError
 from mfal.registry import build
+from mfal.sections import Component
 from mfal.testing import EnvironmentChecks, OracleChecks
 from mfal.types import Fidelity, Problem
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mfal.check import CheckReport, check_problem
-from mfal.config import Component, apply_overrides
+from mfal.sections import Component
+from mfal.yaml_file import apply_overrides
 
 
 def check_in_terminal(

@@ -13,7 +13,6 @@ from mfal.acquisition.base import Acquisition
 from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.campaign import Campaign, derive_seed
-from mfal.config import Component
 from mfal.dataset import Dataset, build_dataset
 from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
@@ -22,6 +21,7 @@ from mfal.gfn.baselines import RandomSampler
 from mfal.gfn.guided import offspring
 from mfal.metrics import utility
 from mfal.progress import training_line
+from mfal.sections import Component
 from mfal.similarity import Crowding
 from mfal.surrogate.base import Surrogate
 

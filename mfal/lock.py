@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, inspect, select, update
 
 from mfal import process
-from mfal.config import LockConfig
 from mfal.database import Database
 from mfal.errors import LedgerError
+from mfal.sections import LockConfig
 from mfal.tables import locks
 
 log = logging.getLogger(__name__)

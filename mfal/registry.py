@@ -15,8 +15,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from mfal.config import Component
 from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
+from mfal.sections import Component
 
 BUILTIN: dict[str, dict[str, str]] = {
     # Whoever runs rounds for the command line. The library does not import Prefect.

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mfal.campaign import open_campaign
 from mfal.compare import curves, load_comparison, runs_of
-from mfal.config import load_config, read_yaml
+from mfal.config import load_config
 from mfal.errors import ConfigError, LedgerError
 from mfal.report.campaign_page import campaign_page
 from mfal.report.comparison_page import comparison_page
@@ -17,6 +17,7 @@ from mfal.report.snapshot import take
 from mfal.report.tables import campaign_tables
 from mfal.session import show_waiting
 from mfal.terminal import show_state
+from mfal.yaml_file import read_yaml
 
 
 def report_in_terminal(

@@ -14,11 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from mfal.config import LockConfig
 from mfal.database import Database
 from mfal.errors import LedgerError
 from mfal.ledger import Ledger, find_campaign
 from mfal.lock import Lock
+from mfal.sections import LockConfig
 from mfal.tables import SCHEMA_VERSION, campaigns, locks, outcomes, queries, rounds
 from mfal.types import Observation, Outcome, Query
 

@@ -12,14 +12,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mfal import registry
-from mfal.config import Component, apply_overrides
 from mfal.errors import ConfigError
 from mfal.exercises import Exercise
 from mfal.gfn.policy import PolicySettings
 from mfal.gfn.train import TrainSettings
 from mfal.progress import training_line
+from mfal.sections import Component
 from mfal.verdict import check_picture, draw_verdict, show_verdict
 from mfal.verify import fresh_per_step, verify
+from mfal.yaml_file import apply_overrides
 
 
 def verify_in_terminal(

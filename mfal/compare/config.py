@@ -7,16 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from mfal.config import (
-    NAME_PATTERN,
-    CampaignConfig,
-    Component,
-    apply_overrides,
-    parse_config,
-    read_yaml,
-    set_field,
-)
+from mfal.config import NAME_PATTERN, CampaignConfig, parse_config
 from mfal.errors import ConfigError
+from mfal.sections import Component
+from mfal.yaml_file import apply_overrides, read_yaml, set_field
 
 MethodName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 OWN = ("name", "seed", "data_dir")  # fields of a campaign that a comparison fills in

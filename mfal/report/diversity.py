@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mfal import registry
-from mfal.config import Component, DiversityConfig
 from mfal.metrics import diverse_best, mean_similarity, measured
 from mfal.report.snapshot import Snapshot
+from mfal.sections import Component, DiversityConfig
 from mfal.similarity import Remembered
 
 DEFAULT = DiversityConfig(similarity=Component(name="edit"), at_most=0.8)

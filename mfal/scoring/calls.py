@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mfal.config import Component
 from mfal.errors import TransientError
+from mfal.sections import Component
 from mfal.types import Fidelity, Oracle, Outcome
 
 DIED = "the oracle's process died"

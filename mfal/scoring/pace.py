@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from mfal.config import ScoringConfig
+from mfal.sections import ScoringConfig
 
 GROWTH = 10
 """A call has at most so many times the queries of the one before: the first ones may mislead."""

@@ -3,10 +3,10 @@
 from concurrent.futures import Future
 from typing import Protocol
 
-from mfal.config import ScoringConfig
 from mfal.scoring.calls import Asked, Call, Reply
 from mfal.scoring.processes import Processes, usable_cores
 from mfal.scoring.threads import Threads
+from mfal.sections import ScoringConfig
 
 
 class Runner(Protocol):

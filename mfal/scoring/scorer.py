@@ -12,11 +12,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from mfal.config import Component, ScoringConfig
 from mfal.errors import MfalError
 from mfal.scoring.calls import Answered, Asked, Call, Reply, Trouble
 from mfal.scoring.pace import Pace
 from mfal.scoring.runners import Runner, start
+from mfal.sections import Component, ScoringConfig
 from mfal.types import Fidelity, Outcome, Query
 
 log = logging.getLogger(__name__)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from mfal.config import Component, ScoringConfig
 from mfal.errors import InvalidKeyError, MfalError
 from mfal.propose import random_candidates
 from mfal.registry import build
 from mfal.scoring.calls import DIED, LATE
 from mfal.scoring.scorer import scorer
+from mfal.sections import Component, ScoringConfig
 from mfal.types import Fidelity, Oracle, Outcome, Problem, Query, check_ladder
 
 COLUMNS = {"candidate", "fidelity", "error", "cost"}

@@ -18,11 +18,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mfal.config import BatchConfig
 from mfal.dataset import Dataset
 from mfal.features.base import FeatureSet
 from mfal.features.kmers import KmerCounts
 from mfal.features.stems import StemSummary
+from mfal.sections import BatchConfig
 from mfal.select import Pool, select_batch
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.types import Query

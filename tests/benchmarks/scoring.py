@@ -16,8 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mfal.config import Component, ScoringConfig
 from mfal.scoring.scorer import Scorer, scorer
+from mfal.sections import Component, ScoringConfig
 from mfal.types import Fidelity, Objective, Outcome, Problem, Query
 from tests.benchmarks import machine, report
 

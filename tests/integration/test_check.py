@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from mfal.check import check_problem
 from mfal.cli import app
-from mfal.config import Component
 from mfal.errors import ConfigError, UnknownNameError
 from mfal.new_problem import new_problem
 from mfal.registry import resolve
+from mfal.sections import Component
 from mfal.testing import OracleChecks
 from tests.support import ROOT
 

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mfal.cli import app
-from mfal.config import Component
 from mfal.registry import build
+from mfal.sections import Component
 from mfal.testing import OracleChecks
 from tests.support import ROOT
 

@@ -11,10 +11,11 @@ from mfal.acquisition.gibbon import Gibbon
 from mfal.acquisition.mes import MaxValueEntropy
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.campaign import Campaign, open_campaign
-from mfal.config import CampaignConfig, Component, parse_config
+from mfal.config import CampaignConfig, parse_config
 from mfal.dataset import Dataset, build_dataset
 from mfal.learn import last_proposed, make_reward, places, reference_keys
 from mfal.round import run_rounds
+from mfal.sections import Component
 from mfal.surrogate.gp import MultiFidelityGP
 from tests.unit.surrogate.data import folded, strands
 

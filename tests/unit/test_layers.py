@@ -13,6 +13,7 @@ from tests.support import ROOT
 # Inside mfal a module may import from its own layer and from those above it in this list.
 LAYERS = [
     ["types", "errors"],
+    ["sections", "yaml_file", "config_errors"],
     ["budget", "config", "tables", "tabular", "sqlite", "process"],
     ["own", "database"],
     ["lock"],

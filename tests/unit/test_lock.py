@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import update
 
 from mfal import process
-from mfal.config import LockConfig
 from mfal.database import Database
 from mfal.errors import LedgerError
 from mfal.ledger import read_ledger
 from mfal.lock import Holder
+from mfal.sections import LockConfig
 from mfal.store import Store
 from mfal.tables import locks
 from mfal.types import Outcome, Query

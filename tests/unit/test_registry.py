@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mfal.config import Component
 from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
 from mfal.features.kmers import KmerCounts
 from mfal.registry import BUILTIN, build, check, resolve
+from mfal.sections import Component
 from mfal.types import Problem
 from tests.support import MOTIF
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mfal.budget import exact, fits, minus, total_cost
-from mfal.config import BatchConfig
+from mfal.sections import BatchConfig
 from mfal.select import SHORTLIST, Pool, candidate_queries, select_batch
 from mfal.similarity import Crowd, Similarity
 from mfal.types import Query

@@ -80,7 +80,7 @@ def test_every_built_in_similarity_is_symmetric_and_one_with_itself(name: str) -
     if name == "tanimoto":
         pytest.importorskip("rdkit")
         pytest.importorskip("selfies")
-    from mfal.config import Component
+    from mfal.sections import Component
 
     similarity: Similarity = build("similarity", Component(name=name))
     keys = ["[C][C][O]", "[C][C][N]", "[C][C][C]"] if name == "tanimoto" else ["ACG", "AGG", "TT"]

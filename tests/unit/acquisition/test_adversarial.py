@@ -9,8 +9,8 @@ import torch
 
 from mfal import registry
 from mfal.acquisition.base import Acquisition
-from mfal.config import Component
 from mfal.dataset import Dataset
+from mfal.sections import Component
 from mfal.surrogate.base import Surrogate
 from mfal.surrogate.gp import MultiFidelityGP
 from tests.unit.acquisition.surrogates import ADVERSARIAL, Given, OneObservation

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from mfal import registry
-from mfal.config import Component
 from mfal.dataset import Dataset
 from mfal.errors import ConfigError, InvalidKeyError
 from mfal.features.morgan import MorganCounts
+from mfal.sections import Component
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.kernels import CountKernel
 

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from torch import Tensor
 
-from mfal.config import Component
 from mfal.errors import ConfigError
 from mfal.gfn.base import HasPool, Sampler
 from mfal.gfn.baselines import RandomSampler
 from mfal.gfn.pool import PoolSampler
 from mfal.registry import build
+from mfal.sections import Component
 from mfal.types import Query
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.problems import LADDER, dna

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mfal.config import Component, ScoringConfig
 from mfal.errors import MfalError
 from mfal.scoring.scorer import Scorer, scorer
+from mfal.sections import Component, ScoringConfig
 from mfal.types import Outcome, Query
 from tests.problems.motif import MotifOracle
 from tests.support import MOTIF, ROOT, score

@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from mfal.config import Component, ScoringConfig
 from mfal.errors import MfalError
 from mfal.scoring.scorer import Scorer
+from mfal.sections import Component, ScoringConfig
 from mfal.types import Fidelity, Outcome, Query
 from tests.support import ROOT, score, worker_processes
 
@@ -187,7 +187,7 @@ def test_after_its_time_limit_nothing_goes_on(told: Callable[..., Told], key: st
 def test_a_worker_ends_with_its_campaign_whatever_it_does(tmp_path: Path, key: str) -> None:
     ask = Told(tmp_path)
     code = (
-        "import sys; from mfal.config import Component, ScoringConfig; "
+        "import sys; from mfal.sections import Component, ScoringConfig; "
         "from mfal.scoring.scorer import Scorer; from mfal.types import Fidelity, Query\n"
         "problem = Component.model_validate_json(sys.argv[1])\n"
         "made = Scorer(problem, [Fidelity('only', 1.0, 1.0)], 1, ScoringConfig())\n"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from mfal.config import ScoringConfig
 from mfal.scoring.pace import Pace
+from mfal.sections import ScoringConfig
 
 
 def pace(**scoring: float) -> Pace:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from mfal.config import Component, ScoringConfig
 from mfal.errors import MfalError
 from mfal.scoring.calls import Answered, Call, Reply
 from mfal.scoring.scorer import Scorer, scorer
+from mfal.sections import Component, ScoringConfig
 from mfal.types import Fidelity, Objective, Outcome, Query
 from tests.problems.motif import MotifOracle
 from tests.support import MOTIF, score, worker_processes

@@ -10,9 +10,9 @@ from gpytorch.kernels import IndexKernel, MaternKernel, ScaleKernel
 from torch import Tensor
 
 from mfal import registry
-from mfal.config import Component
 from mfal.dataset import Dataset
 from mfal.errors import SurrogateError
+from mfal.sections import Component
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.kernels import CountKernel
 from mfal.surrogate.structures import LinearTruncated, Structure, StructureName, make_structure
