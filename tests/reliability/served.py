@@ -54,10 +54,9 @@ class Served:
         if target in ("flow", "flow and serve"):
             kill(flow)
         if target in ("serve", "flow and serve"):
-            kill(psutil.Process(self._processes["flows.serve"].pid))
+            self._kill("flows.serve")
         if target == "server":
-            server = psutil.Process(self._processes["flows.ui"].pid)
-            kill(server, *server.children(recursive=True))
+            self._kill("flows.ui")
             self._server_up()  # as whatever watches over a service would have it
         if target == "worker":
             kill(*below(flow, "mfal.scoring.worker"))
@@ -80,6 +79,13 @@ class Served:
                 there = psutil.Process(process.pid)
                 kill(there, *there.children(recursive=True))
             process.wait()
+
+    def _kill(self, module: str) -> None:
+        process = self._processes[module]
+        there = psutil.Process(process.pid)
+        # A run that the serving process has begun is not part of it.
+        kill(there, *(there.children(recursive=True) if module == "flows.ui" else []))
+        process.wait()
 
     def _server_up(self) -> None:
         self._up("flows.ui", lambda: self._call("health") is True)
