@@ -31,8 +31,9 @@ the batch is chosen, *score* inside the oracle, *append* between writing answers
 them. Repetitions stop at different places: in the initial design, at the change of fidelity and
 in the batch.
 
-A flow whose server was killed goes on calling it for minutes; one that has not ended after 400 s
-is killed, too, and run again.
+A server that runs by itself is started again at once, as whatever watches over a service would do.
+A round's own server cannot be: its flow goes on calling it for minutes, and one that has not ended
+after 400 s is killed, too, and run again.
 
 A cell says how many repetitions held, of how many that were run, and what it took: *on*, the run
 went on by itself; *again*, the command was given again.
