@@ -67,33 +67,3 @@ def utility(observation: Observation, objective: Objective) -> float:
     if observation.outcome.values is None:
         raise ValueError(f"{observation.query} failed and has no value")
     return observation.outcome.values[0] * objective.sign
-
-
-def similarity(one: str, other: str) -> float:
-    """How alike two keys are, 1 for the same and 0 for those that share nothing.
-
-    One less the Levenshtein distance over the longer length: the fewest letters to insert, drop
-    or replace that make one of the other. For DNA this is the usual sequence identity; where a
-    key is not a sequence, it compares texts.
-    """
-    if not one and not other:
-        return 1.0
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, start=1):
-        corner, row[0] = row[0], i
-        for j, against in enumerate(other, start=1):
-            replaced = corner + (letter != against)
-            corner = row[j]
-            row[j] = min(replaced, corner + 1, row[j - 1] + 1)
-    return 1 - row[-1] / max(len(one), len(other))
-
-
-def varied(ranked: Sequence[Observation], n: int, most: float) -> list[Observation]:
-    """The first n of `ranked` of which no two candidates are more similar than `most`."""
-    chosen: list[Observation] = []
-    for o in ranked:
-        if len(chosen) == n:
-            break
-        if all(similarity(o.query.key, other.query.key) <= most for other in chosen):
-            chosen.append(o)
-    return chosen
