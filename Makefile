@@ -70,6 +70,7 @@ bench: $(READY) ## Run all benchmarks (half an hour and more) and write them int
 	$(BIN)/python -m tests.benchmarks.calibration
 	$(BIN)/python -m tests.benchmarks.ledger
 	$(BIN)/python -m tests.benchmarks.scoring
+	$(BIN)/python -m tests.benchmarks.prefect
 	$(BIN)/python -m tests.benchmarks.ablation
 	$(BIN)/python -m tests.benchmarks.campaign
 	$(BIN)/python -m tests.benchmarks.pool

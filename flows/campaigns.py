@@ -12,10 +12,11 @@ from prefect import flow
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runtime import flow_run
 from prefect.utilities.annotations import freeze
-from pydantic import Field
+from prefect.utilities.callables import ParameterSchema
+from pydantic import ConfigDict, Field
 
 from flows.live import LivePage
-from flows.names import run_name
+from flows.names import CAMPAIGN, run_name
 from flows.stale import settle
 from flows.tasks import STEPS
 from mfal.campaign import open_campaign
@@ -35,7 +36,7 @@ def served_run_name() -> str:
     return given["campaign"] if config is None else run_name(config, given["rounds"])
 
 
-@flow(name="campaign", flow_run_name=served_run_name, persist_result=False)
+@flow(name=CAMPAIGN, flow_run_name=served_run_name, persist_result=False)
 def campaign_flow(
     campaign: Annotated[str, Field(pattern=NAME_PATTERN)],
     rounds: Annotated[int | None, Field(ge=1)] = 1,
@@ -80,4 +81,20 @@ def deployment(config: CampaignConfig) -> RunnerDeployment:
     )
     if not isinstance(made, RunnerDeployment):  # to_deployment is a coroutine in async code
         raise TypeError("deployments are made outside of an event loop")
+    made._parameter_openapi_schema = closed(made._parameter_openapi_schema)
     return made
+
+
+class _OpenSchema(ParameterSchema):
+    """Prefect's own schema, with whatever else JSON schema knows."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def closed(schema: ParameterSchema) -> ParameterSchema:
+    """The same parameters and no others: the server refuses a name that is not among them.
+
+    Prefect leaves that to the run, which then ends without its reason on the page.
+    """
+    told = schema.model_dump(exclude_unset=True)
+    return _OpenSchema.model_validate(told | {"additionalProperties": False})

@@ -1,28 +1,38 @@
-"""Rounds from the shell under Prefect, with a server of their own or the one that runs."""
+"""Campaigns from the shell under Prefect, with a server of their own or the one that runs."""
 
 import logging
 
 from flows.settings import use_running_server
 from mfal.campaign import Campaign
-from mfal.config import CampaignConfig
 from mfal.progress import Progress
-from mfal.session import run_in_terminal
+from mfal.resume import Resumed
 
 
-def run(config: CampaignConfig, rounds: int | None, source: str) -> None:
-    """Run rounds as a flow, shown in the terminal and kept in Prefect's history."""
-    use_running_server()
-    run_in_terminal(config, rounds, source, run_as_flow)
+class Flows:
+    """Runs campaigns as flows, which are kept in Prefect's history."""
+
+    def __init__(self) -> None:
+        use_running_server()
+
+    def run(self, campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
+        """One flow run around `mfal.round.run_rounds`."""
+        # Imported here: settings must stand before Prefect is first imported.
+        from flows.rounds import rounds_flow
+
+        _quieten()
+        return rounds_flow(campaign, progress)(campaign.config.name, rounds)
+
+    def resume(self, campaign: Campaign, progress: Progress) -> Resumed | None:
+        """One flow run around `mfal.resume.resume`."""
+        from flows.rounds import resume_flow
+
+        _quieten()
+        return resume_flow(campaign, progress)(campaign.config.name)
 
 
-def run_as_flow(campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
-    """One flow run around `run_rounds`."""
-    # Imported here: settings must stand before Prefect is first imported.
-    from flows.rounds import rounds_flow
-
+def _quieten() -> None:
     for handler in logging.getLogger().handlers:  # Prefect's console; its page has one of its own
         handler.addFilter(is_news)
-    return rounds_flow(campaign, progress)(campaign.config.name, rounds)
 
 
 def is_news(record: logging.LogRecord) -> bool:

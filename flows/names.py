@@ -1,8 +1,12 @@
-"""What a flow run is called on Prefect's page."""
+"""What flows and their runs are called on Prefect's page."""
 
+from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
 from mfal.ledger import read_ledger
+
+CAMPAIGN, ROUNDS, RESUME = "campaign", "rounds", "resume"
+"""Flows: of a served campaign, and of `mfal round` and `mfal resume` in a shell."""
 
 
 def run_name(config: CampaignConfig, rounds: int | None) -> str:
@@ -11,6 +15,15 @@ def run_name(config: CampaignConfig, rounds: int | None) -> str:
     if rounds == 1:
         return f"{config.name} round {first}"
     return f"{config.name} rounds {first} to {'the end' if rounds is None else first + rounds - 1}"
+
+
+def open_name(campaign: Campaign) -> str:
+    """Name of a run that finishes what was begun."""
+    begun = next((r for r in campaign.store.rounds() if not r.finished), None)
+    if begun is None:
+        return f"{campaign.config.name}, nothing to finish"
+    what = f"round {begun.number}" if begun.kind == "batch" else "initial design"
+    return f"{campaign.config.name} {what}"
 
 
 def next_number(config: CampaignConfig) -> int:

@@ -1,4 +1,4 @@
-"""The flow around rounds that are started from the shell."""
+"""The flows around an open campaign that is run from the shell."""
 
 from collections.abc import Callable
 
@@ -6,22 +6,24 @@ from prefect import flow
 from prefect.runtime import flow_run
 
 from flows.live import LivePage
-from flows.names import run_name
+from flows.names import RESUME, ROUNDS, open_name, run_name
 from flows.stale import settle
 from flows.tasks import STEPS
 from flows.tie import tie
 from mfal.campaign import Campaign
 from mfal.progress import Both, Progress
+from mfal.resume import Resumed
+from mfal.resume import resume as finish
 from mfal.round import run_rounds
 
 
 def rounds_flow(campaign: Campaign, progress: Progress) -> Callable[[str, int | None], list[int]]:
-    """A flow around an open campaign; its parameters are what Prefect's page shows."""
+    """A flow that runs rounds; its parameters are what Prefect's page shows."""
 
     def name_of_run() -> str:
         return run_name(campaign.config, flow_run.parameters["rounds"])
 
-    @flow(name="rounds", flow_run_name=name_of_run, persist_result=False)
+    @flow(name=ROUNDS, flow_run_name=name_of_run, persist_result=False)
     def rounds(name: str, rounds: int | None) -> list[int]:
         tie()
         settle()
@@ -29,3 +31,14 @@ def rounds_flow(campaign: Campaign, progress: Progress) -> Callable[[str, int | 
         return run_rounds(campaign, rounds, steps=STEPS, progress=watch)
 
     return rounds
+
+
+def resume_flow(campaign: Campaign, progress: Progress) -> Callable[[str], Resumed | None]:
+    """A flow that finishes what was begun."""
+
+    @flow(name=RESUME, flow_run_name=open_name(campaign), persist_result=False)
+    def resume(name: str) -> Resumed | None:
+        settle()
+        return finish(campaign, Both(progress, LivePage(campaign)), STEPS)
+
+    return resume

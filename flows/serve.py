@@ -13,11 +13,11 @@ def main() -> None:
     # Imported here: settings must stand before Prefect is first imported.
     from prefect import serve
 
-    from flows.automations import ensure
     from flows.campaigns import deployment
+    from flows.stale import keep_marking
     from mfal.folder import named_campaigns
 
-    ensure()
+    keep_marking()
     serve(*(deployment(config) for config in named_campaigns().values()))
 
 

@@ -18,8 +18,6 @@ DEFAULTS = {
     # Its first start migrates a database, which takes longer than Prefect's own limit on a
     # busy machine.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-    # A run that falls silent has lost its process (see flows.automations); the least there is.
-    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     # The terminal shows rounds; Prefect's lines and those of mfal's loggers go to its database
     # and its page.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mfal",

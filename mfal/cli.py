@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +9,8 @@ import typer
 from rich.console import Console
 
 from mfal import cli_problem
-from mfal.commands import register
-from mfal.config import CampaignConfig, config_schema, load_config
+from mfal.commands import NoPrefect, register
+from mfal.config import config_schema, load_config
 from mfal.errors import MfalError
 
 app = typer.Typer(
@@ -25,9 +24,6 @@ ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the campaign.", s
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
-]
-NoPrefect = Annotated[
-    bool, typer.Option("--no-prefect", help="Run through the library alone, in this process.")
 ]
 
 
@@ -175,22 +171,9 @@ def version() -> None:
 
 
 def _run(path: Path, rounds: int | None, overrides: list[str] | None, no_prefect: bool) -> None:
-    config = load_config(path, overrides or ())
-    runner = _run_in_library if no_prefect else _prefect_runner()
-    runner(config, rounds, str(path))
-
-
-def _run_in_library(config: CampaignConfig, rounds: int | None, source: str) -> None:
     from mfal.session import run_in_terminal
 
-    run_in_terminal(config, rounds, source)
-
-
-def _prefect_runner() -> Callable[[CampaignConfig, int | None, str], None]:
-    # By name, as any other plug-in: the library itself does not know Prefect.
-    from mfal.registry import resolve
-
-    return resolve("runner", "prefect")
+    run_in_terminal(load_config(path, overrides or ()), rounds, str(path), no_prefect=no_prefect)
 
 
 def main() -> None:

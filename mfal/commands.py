@@ -30,6 +30,9 @@ Several = Annotated[
 ]
 Folder = Annotated[Path, typer.Option("--configs", help="The folder that names are looked up in.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+NoPrefect = Annotated[
+    bool, typer.Option("--no-prefect", help="Run through the library alone, in this process.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -91,14 +94,16 @@ def export(
         typer.echo(f"{file}: {write(campaign, file)} observations of {campaign.config.name}")
 
 
-def resume(which: Several = None, configs: Folder = CONFIGS) -> None:
-    """Finish rounds that were begun and not finished, and begin none; without Prefect."""
+def resume(which: Several = None, configs: Folder = CONFIGS, no_prefect: NoPrefect = False) -> None:
+    """Finish rounds that were begun and not finished, and begin none."""
     from mfal.errors import MfalError
+    from mfal.session import resume_in_terminal
 
     failed = False
-    for config in _chosen(which, configs):
+    chosen = _chosen(which, configs)
+    for config, source in zip(chosen, which or [c.name for c in chosen], strict=True):
         try:
-            typer.echo(f"{config.name}: {_resume(config)}")
+            resume_in_terminal(config, source, no_prefect=no_prefect)
         except MfalError as error:
             failed = True
             typer.echo(f"{config.name}: {error}", err=True)
@@ -153,34 +158,6 @@ def _at_work(writer: "Writer | None") -> str:
         return ""
     state = {True: "", False: " (dead)", None: " (of another machine)"}[writer.alive]
     return f"process {writer.pid} on {writer.host} since {writer.since}{state}"
-
-
-def _resume(config: "CampaignConfig") -> str:
-    """Finish the open round of a campaign, and say what was done."""
-    from mfal.campaign import open_campaign
-    from mfal.errors import NoLedgerError
-    from mfal.ledger import read_ledger
-    from mfal.resume import resume as finish
-    from mfal.terminal import TerminalProgress
-
-    try:
-        with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
-            is_whole = all(r.finished for r in ledger.rounds())
-    except NoLedgerError:
-        return "nothing to do: it has not begun"
-    done = None
-    if not is_whole:
-        with (
-            open_campaign(config, config.name) as campaign,
-            TerminalProgress(_console()) as progress,
-        ):
-            done = finish(campaign, progress)
-    if done is None:
-        return "nothing to do: every round that was begun is finished"
-    return (
-        f"round {done.round} is finished: {done.asked} of its {done.queries} queries had no "
-        f"answer; they were asked, for {done.cost:g}"
-    )
 
 
 def _show_comparison(found: "Comparison") -> None:

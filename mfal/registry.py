@@ -19,9 +19,9 @@ from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownN
 from mfal.sections import Component
 
 BUILTIN: dict[str, dict[str, str]] = {
-    # Whoever runs rounds for the command line. The library does not import Prefect.
+    # Whatever runs campaigns for the command line. The library does not import Prefect.
     "runner": {
-        "prefect": "flows.local:run",
+        "prefect": "flows.local:Flows",
     },
     "problem": {
         "dna": "oracles.dna:problem",

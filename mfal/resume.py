@@ -15,15 +15,16 @@ class Resumed:
 
     Attributes:
         queries: How many it has.
-        asked: How many of them had no answer, and have one now; those that people measure may
-            still have none.
+        asked: How many of them had no answer, and have one now.
         cost: Campaign units charged for those.
+        finished: Whether the round is; False where people have to measure what is left.
     """
 
     round: int
     queries: int
     asked: int
     cost: float
+    finished: bool
 
 
 def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -> Resumed | None:
@@ -38,10 +39,13 @@ def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -
     progress.spent(before, config.budget.total)
     n_objectives = len(campaign.problem.oracle.objectives)
     with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
-        finish_round(campaign, found.number, asker, steps or Steps(), progress)
+        finished = finish_round(campaign, found.number, asker, steps or Steps(), progress)
+    if finished:
+        progress.end_round(found.number)
     return Resumed(
         round=found.number,
         queries=store.count(found.number),
         asked=len(pending) - len(store.pending(found.number)),
         cost=minus(store.spent(), before),
+        finished=finished,
     )

@@ -1,43 +1,111 @@
 """Rounds for a person at a terminal: progress while they run, tables when they end."""
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
+from mfal.errors import NoLedgerError
 from mfal.imports import import_file
+from mfal.ledger import read_ledger
 from mfal.progress import Progress
+from mfal.registry import resolve
+from mfal.resume import Resumed, resume
 from mfal.round import initial_record, run_rounds
 from mfal.stopping import stop_reason
 from mfal.terminal import TerminalProgress, show_rounds
 from mfal.waiting import waiting, waiting_text
 
-Runner = Callable[[Campaign, int | None, Progress], list[int]]
-"""Runs n rounds of a campaign (None: until it is over), returns their numbers."""
+NOTHING_OPEN = "nothing to do: every round that was begun is finished"
+
+
+class Runner(Protocol):
+    """Whatever runs an open campaign for the command line."""
+
+    def run(self, campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
+        """As `mfal.round.run_rounds`."""
+        ...
+
+    def resume(self, campaign: Campaign, progress: Progress) -> Resumed | None:
+        """As `mfal.resume.resume`."""
+        ...
+
+
+class Library:
+    """The library alone, in this process."""
+
+    def run(self, campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
+        """Run rounds."""
+        return run_rounds(campaign, rounds, progress=progress)
+
+    def resume(self, campaign: Campaign, progress: Progress) -> Resumed | None:
+        """Finish what was begun."""
+        return resume(campaign, progress)
+
+
+def chosen_runner(*, no_prefect: bool) -> Runner:
+    """The library or Prefect, which the library knows by name only, as any other plug-in."""
+    if no_prefect:
+        return Library()
+    made: Runner = resolve("runner", "prefect")()
+    return made
 
 
 def run_in_terminal(
-    config: CampaignConfig, rounds: int | None, source: str, runner: Runner | None = None
+    config: CampaignConfig, rounds: int | None, source: str, *, no_prefect: bool
 ) -> None:
     """Run rounds of the campaign of `config`, and show what came of them.
 
     Args:
         rounds: How many; None for as many as there may be.
         source: Name of the configuration in errors, usually its file.
-        runner: What runs them; the library itself by default.
     """
+    runner = chosen_runner(no_prefect=no_prefect)
     console = Console()
     with open_campaign(config, source) as campaign:
         engines = "; ".join(f"{n}: {b}" for n, b in campaign.problem.oracle.backends.items())
         console.print(f"{config.name} ({campaign.problem.name})  {engines}", markup=False)
         with TerminalProgress(console) as progress:
-            ended = (runner or _run_in_library)(campaign, rounds, progress)
+            ended = runner.run(campaign, rounds, progress)
         show_rounds(console, campaign, ended)
         if not show_waiting(console, campaign, source) and (rounds is None or len(ended) < rounds):
             why = stop_reason(campaign) or "nothing that was proposed can be bought"
             console.print(f"No further round: {why}.", markup=False)
+
+
+def resume_in_terminal(config: CampaignConfig, source: str, *, no_prefect: bool) -> None:
+    """Finish the round of a campaign that was begun and not finished, and say what was done.
+
+    Args:
+        source: Name of the configuration in errors, usually its file.
+    """
+    console = Console(highlight=False)
+    try:
+        with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
+            is_whole = all(r.finished for r in ledger.rounds())
+    except NoLedgerError:
+        said = "nothing to do: it has not begun"
+    else:
+        said = NOTHING_OPEN if is_whole else _resume(console, config, source, no_prefect)
+    console.print(f"{config.name}: {said}", soft_wrap=True, markup=False)
+
+
+def _resume(console: Console, config: CampaignConfig, source: str, no_prefect: bool) -> str:
+    runner = chosen_runner(no_prefect=no_prefect)
+    with open_campaign(config, source) as campaign:
+        with TerminalProgress(console) as progress:
+            done = runner.resume(campaign, progress)
+        awaited = waiting(campaign)
+    if done is None:
+        return NOTHING_OPEN
+    answered = f"{done.asked} of its {done.queries} queries"
+    if awaited is None:
+        asked = f"{answered} had no answer; they were asked, for {done.cost:g}"
+        return f"round {done.round} is finished: {asked}"
+    text = waiting_text(awaited, source)
+    return f"{answered} were asked, for {done.cost:g}\n{text}" if done.asked else text
 
 
 def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
@@ -78,7 +146,3 @@ def _show_missing(console: Console, campaign: Campaign) -> None:
     missing = {n: k for n, k in initial_record(campaign)["asked"].items() if k}
     left = ", ".join(f"{k} {name}" for name, k in missing.items())
     console.print(f"the initial design still asks: {left or 'nothing'}", markup=False)
-
-
-def _run_in_library(campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
-    return run_rounds(campaign, rounds, progress=progress)

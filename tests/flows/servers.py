@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from urllib.request import Request, urlopen
 import yaml
 
 from tests.support import ROOT
+
+TRAINING_LINE = re.compile(
+    r"step 10 of 10: loss \S+, validation \S+, log Z \S+, ESS \d+ %, \d+ modes?$"
+)
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -97,18 +102,24 @@ def serving(folder: Path, *campaigns: dict[str, Any]) -> Iterator[str]:
             yield api
 
 
-def create_run(api: str) -> str:
-    (deployment,) = wait_for("deployment", lambda: call(f"{api}/deployments/filter", {}))
+def create_run(api: str, campaign: str = "motif") -> str:
+    """Where to ask for a run of a campaign."""
+    of_it = {"deployments": {"name": {"any_": [campaign]}}}
+    (deployment,) = wait_for("deployment", lambda: call(f"{api}/deployments/filter", of_it))
     return f"{api}/deployments/{deployment['id']}/create_flow_run"
 
 
-def run_to_its_end(api: str, parameters: dict[str, Any], **more: Any) -> Any:
-    # The server answers 503 while its database is busy, and is asked again.
-    asked = {"parameters": parameters} | more
-    run = wait_for("run", lambda: call(create_run(api), asked))
+def end_of(api: str, run: Any, seconds: float = 180) -> Any:
+    """A run when it has ended, well or not."""
 
     def ended() -> Any:
         state = call(f"{api}/flow_runs/{run['id']}")
         return state["state_type"] in ("COMPLETED", "FAILED", "CRASHED") and state
 
-    return wait_for("end of the run", ended, 180)
+    return wait_for("end of the run", ended, seconds)
+
+
+def run_to_its_end(api: str, parameters: dict[str, Any], **more: Any) -> Any:
+    # The server answers 503 while its database is busy, and is asked again.
+    asked = {"parameters": parameters} | more
+    return end_of(api, wait_for("run", lambda: call(create_run(api), asked)))

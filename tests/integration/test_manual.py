@@ -284,7 +284,11 @@ def test_looking_at_a_campaign_that_waits_changes_nothing(
     ledger = tmp_path / "data" / "bench" / "ledger.db"
     with sqlite3.connect(ledger) as connection:
         before = connection.execute("SELECT count(*) FROM outcomes").fetchone()
-    done = CliRunner().invoke(app, ["report", write(tmp_path, settings)])
+    path = write(tmp_path, settings)
+    done = CliRunner().invoke(app, ["report", path])
     assert done.exit_code == 0 and "Round 0 waits for 6 measurements" in done.output
+    done = CliRunner().invoke(app, ["resume", path, "--no-prefect"])
+    assert done.exit_code == 0 and "bench: Round 0 waits for 6 measurements:\n" in done.output
+    assert f"mfal import {path} {batch(tmp_path, 0)}\n" in done.output
     with sqlite3.connect(ledger) as connection:
         assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == before == (12,)

@@ -1,0 +1,144 @@
+"""A served campaign under the real Prefect: its schedule, its form, its runs."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+
+import pytest
+
+from tests.flows.servers import (
+    TRAINING_LINE,
+    call,
+    create_run,
+    run_to_its_end,
+    serving,
+    wait_for,
+)
+from tests.support import motif_settings
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A server and a serving process with one scheduled campaign: address of the API, folder."""
+    folder = tmp_path_factory.mktemp("served")
+    with serving(folder, motif_settings(folder, schedule={"cron": "0 3 * * *"})) as api:
+        yield api, folder
+
+
+def test_a_cron_deployment_gets_scheduled_runs(served: tuple[str, Path]) -> None:
+    api, _ = served
+    scheduled = wait_for("scheduled run", lambda: call(f"{api}/flow_runs/filter", {}))
+    assert {run["state_type"] for run in scheduled} == {"SCHEDULED"}
+    assert {run["next_scheduled_start_time"][11:16] for run in scheduled} == {"03:00"}
+    assert {run["parameters"]["campaign"] for run in scheduled} == {"motif"}
+
+
+def test_the_page_is_served_on_loopback_and_calls_its_own_port(served: tuple[str, Path]) -> None:
+    api, _ = served
+    settings = call(f"{api.removesuffix('/api')}/ui-settings")
+    assert settings["api_url"] == api
+    port = int(api.rsplit(":", 1)[1].partition("/")[0])
+    listening = {
+        address
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        for address, state in [(line.split()[1], line.split()[3])]
+        if state == "0A" and int(address.split(":")[1], 16) == port
+    }
+    assert {a.split(":")[0] for a in listening} == {"0100007F"}  # 127.0.0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"rounds": "many"}, "field 'rounds'"),
+        ({"rounds": 0}, "field 'rounds'"),
+        ({"budget": -1}, "field 'budget'"),
+        ({"campaign": "another"}, "field 'campaign'"),
+        ({"campaign": "../motif"}, "field 'campaign'"),
+        ({"campaign": "os:system"}, "field 'campaign'"),
+        # Prefect's own ways to have a value made on the server.
+        (
+            {"campaign": {"__prefect_kind": "jinja", "template": "{{ ''.__class__.__mro__ }}"}},
+            "field 'campaign'",
+        ),
+        ({"campaign": {"$ref": {"block_document_id": "1"}}}, "field 'campaign'"),
+        # Parameters that do not exist.
+        ({"round": 2}, "Additional properties are not allowed ('round' was unexpected)"),
+        ({"config": "../motif.yaml"}, "'config' was unexpected"),
+        ({"entrypoint": "os:system"}, "'entrypoint' was unexpected"),
+    ],
+    ids=str,
+)
+def test_bad_parameters_are_refused_before_anything_runs(
+    served: tuple[str, Path], changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(HTTPError) as refused:
+        call(create_run(served[0]), {"parameters": {"campaign": "motif"} | changes})
+    assert refused.value.code == 409
+    answer = refused.value.read().decode()
+    assert "Validation failed" in answer and reason in answer
+
+
+@pytest.mark.parametrize(
+    ("campaign", "reason"),
+    [
+        pytest.param(
+            "another", "there is no campaign 'another' in configs/", marks=pytest.mark.slow
+        ),
+        ("../configs/motif", "String should match pattern"),
+    ],
+)
+def test_a_run_refuses_them_too_where_a_client_has_told_the_server_not_to(
+    served: tuple[str, Path], campaign: str, reason: str
+) -> None:
+    final = run_to_its_end(served[0], {"campaign": campaign}, enforce_parameter_schema=False)
+    assert final["state_type"] == "FAILED"
+    assert reason in final["state"]["message"]
+    assert not [run for run in call(f"{served[0]}/task_runs/filter", {}) if is_of(run, final)]
+
+
+def is_of(task_run: Any, flow_run: Any) -> bool:
+    return bool(task_run["flow_run_id"] == flow_run["id"])
+
+
+def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
+    api, folder = served
+    final = run_to_its_end(api, {"campaign": "motif", "rounds": 1})
+    assert final["state_type"] == "COMPLETED", (folder / "flows.serve.log").read_text()
+    with sqlite3.connect(folder / "data" / "motif" / "ledger.db") as ledger:
+        assert ledger.execute("SELECT number FROM rounds").fetchall() == [(0,), (1,)]
+    wait_for("line on training", lambda: training_lines(api, final["id"]))
+    assert "step 10 of 10" not in (folder / "flows.serve.log").read_text()
+
+    assert final["name"] == "motif round 1"
+    of_run = {"artifacts": {"flow_run_id": {"any_": [final["id"]]}}}
+    published = call(f"{api}/artifacts/filter", of_run)
+    told = {(a["key"], a["description"]) for a in published if a["type"] != "progress"}
+    assert told == {
+        ("motif-round", "motif, initial design"),
+        ("motif-batch", "Every query of motif, initial design"),
+        ("motif-round", "motif, round 1"),
+        ("motif-batch", "Every query of motif, round 1"),
+    }
+    (live,) = [a for a in published if a["type"] == "progress"]
+    assert live["data"] == 100
+    assert live["description"].startswith("round 1: append; ")
+
+
+@pytest.mark.slow
+def test_a_budget_for_one_run_ends_it_early(served: tuple[str, Path]) -> None:
+    api, folder = served
+    final = run_to_its_end(api, {"campaign": "motif", "rounds": None, "budget": 55})
+    assert final["state_type"] == "COMPLETED"
+    with sqlite3.connect(folder / "data" / "motif" / "ledger.db") as ledger:
+        (spent,) = ledger.execute("SELECT sum(cost) FROM outcomes").fetchone()
+    assert spent == 55
+
+
+def training_lines(api: str, flow_run: str) -> list[str]:
+    # Prefect sends logs in batches, the last of them after the run has ended.
+    lines = call(f"{api}/logs/filter", {"logs": {"flow_run_id": {"any_": [flow_run]}}})
+    said = [line["message"] for line in lines if line["name"] == "mfal.learn"]
+    return [line for line in said if TRAINING_LINE.match(line)]

@@ -1,0 +1,94 @@
+"""Observations in files and in notebooks."""
+
+import csv
+import subprocess
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+import mfal
+from mfal.campaign import open_campaign
+from mfal.errors import ConfigError, DataError
+from mfal.imports import import_file
+from tests.integration.campaigns import ROUNDS, Folder, play
+
+
+def test_export_writes_every_observation_digit_by_digit(folder: Folder) -> None:
+    config = folder.add("motif")
+    play(config, unanswered=1)
+    path = folder.path / "out.csv"
+    assert folder.call("export", "motif", str(path)) == (0, f"{path}: 6 observations of motif\n")
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["round", "candidate", "fidelity", "agreement", "cost", "seconds", "backend", "error"],
+        ["0", "CCCCCCCC", "half", "2.0", "1.0", "0.5", "motif half", ""],
+        ["0", "GGGGGGGG", "whole", "2.5", "3.0", "0.5", "motif whole", ""],
+        ["1", "ACGTCCCC", "half", "4.0", "1.0", "0.5", "motif half", ""],
+        ["1", "ACGTACGA", "whole", "7.0", "3.0", "0.5", "motif whole", ""],
+        ["1", "AAAAAAAA", "whole", "", "3.0", "0.5", "motif whole", "no fold"],
+        ["1", "ACGTACGT", "whole", "8.0", "3.0", "0.5", "motif whole", ""],
+    ]
+    assert [p.name for p in folder.path.glob("*out*")] == ["out.csv"]
+
+
+def test_parquet_holds_what_the_notebook_shows(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = folder.add("motif")
+    play(config)
+    path = folder.path / "out.parquet"
+    assert folder.call("export", "motif", str(path))[0] == 0
+    monkeypatch.chdir(folder.path)
+    view = mfal.open("motif")
+    found = view.observations()
+    pd.testing.assert_frame_equal(pd.read_parquet(path), found)
+    assert list(found["candidate"]) == [key for asked in ROUNDS for key, _, _ in asked]
+    assert found["agreement"].isna().sum() == 1 and found["cost"].sum() == 17
+    with open_campaign(config):  # beside whoever is at work
+        assert list(view.best(2)["candidate"]) == ["ACGTACGT", "ACGTACGA"]
+        assert list(view.best(9, diverse=0.6)["candidate"]) == ["ACGTACGT", "GGGGGGGG"]
+        assert view.status().spent == 17
+        assert len(mfal.open("configs/motif.yaml").observations()) == 7
+    with pytest.raises(ConfigError, match="there is no campaign 'other'"):
+        mfal.open("other")
+
+
+def test_what_was_exported_can_be_imported(folder: Folder) -> None:
+    config, copy = folder.add("motif"), folder.add("copy")
+    play(config)
+    for kind in ("csv", "parquet"):
+        path = folder.path / f"out.{kind}"
+        folder.call("export", "motif", str(path))
+        with open_campaign(copy) as campaign:
+            import_file(campaign, path)
+            found = campaign.store.observations()
+        with open_campaign(config, to_read=True) as campaign:
+            expected = campaign.store.observations()
+        # Rounds and seconds are not imported.
+        assert [(o.query, replace(o.outcome, seconds=0), o.cost) for o in found] == [
+            (o.query, replace(o.outcome, seconds=0), o.cost) for o in expected
+        ]
+        (copy.folder / "ledger.db").unlink()
+
+
+@pytest.mark.parametrize("name", ["out.txt", "nowhere/out.csv", "nowhere/out.parquet"])
+def test_a_file_that_cannot_be_exported_to_is_named(folder: Folder, name: str) -> None:
+    play(folder.add("motif"))
+    with pytest.raises(DataError, match=name):
+        folder.call("export", "motif", str(folder.path / name))
+
+
+def test_a_user_sees_messages_and_exit_codes(folder: Folder) -> None:
+    folder.add("motif")
+    done = subprocess.run(
+        [sys.executable, "-m", "mfal", "export", "motif", "out.csv"],
+        capture_output=True,
+        text=True,
+        cwd=folder.path,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert "error: sqlite:///" in done.stderr and "there is no ledger" in done.stderr
+    assert "hint:  run a round first" in done.stderr and "Traceback" not in done.stderr

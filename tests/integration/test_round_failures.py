@@ -1,0 +1,157 @@
+"""Rounds with failing oracles, with data that allow no surrogate, and rounds that are cut short."""
+
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from mfal.budget import total_cost
+from mfal.campaign import open_campaign
+from mfal.config import parse_config
+from mfal.round import Steps, score
+from tests.integration.rounds import MakeConfig, ledger, run
+from tests.support import motif_settings
+
+
+@pytest.mark.parametrize("trouble", ["raise", "nan", "shorter", "crash", "hang"])
+def test_a_failing_oracle_is_recorded_and_charged_and_the_round_goes_on(
+    tmp_path: Path, trouble: str
+) -> None:
+    settings = motif_settings(
+        tmp_path, problem__options={"trouble": trouble}, scoring__timeout_seconds=2.0
+    )
+    config = parse_config(settings)
+    assert run(config) == [1]
+    rows = ledger(config)
+    failed = [row for row in rows if row[8] is not None]
+    assert {row[4][0] for row in failed} == {"A"}
+    assert not [row for row in rows if row[4][0] == "A" and row[8] is None]
+    assert all(row[9] == row[6] for row in rows)
+    with open_campaign(config) as campaign:
+        assert campaign.store.spent() == total_cost(row[6] for row in rows) == 42
+
+
+def test_failures_are_free_where_the_configuration_says_so(tmp_path: Path) -> None:
+    settings = motif_settings(
+        tmp_path, problem__options={"trouble": "raise"}, budget__charge_failures=False
+    )
+    config = parse_config(settings)
+    run(config)
+    rows = ledger(config)
+    assert {row[9] for row in rows if row[8] is not None} == {0.0}
+    assert all(row[9] == row[6] for row in rows if row[8] is None)
+
+
+def test_only_failures_lead_to_a_random_batch_that_says_so(motif: MakeConfig) -> None:
+    config = motif()
+
+    def fail(*arguments: Any) -> Any:
+        answers = score(*arguments)
+        return [(q, type(o)(None, "out of order", o.seconds), b) for q, o, b in answers]
+
+    assert run(config, 1, Steps(score=fail)) == [1]
+    with open_campaign(config) as campaign:
+        assert "random batch" in campaign.store.rounds()[1].record["fallback"]
+    assert sum(row[0] == 1 for row in ledger(config)) > 0
+
+
+def constant(*arguments: Any) -> Any:
+    answers = score(*arguments)
+    return [(q, type(o)((3.0,), None, o.seconds), b) for q, o, b in answers]
+
+
+@pytest.mark.parametrize(
+    ("queries", "answer", "why"),
+    [
+        ({"half": 1, "whole": 1}, score, "2 observations are too few"),
+        ({"half": 12, "whole": 6}, constant, "all 18 utilities are 3"),
+    ],
+    ids=["two points", "constant values"],
+)
+def test_data_that_allow_no_surrogate_lead_to_a_random_batch_that_says_so(
+    motif: MakeConfig,
+    caplog: pytest.LogCaptureFixture,
+    queries: dict[str, int],
+    answer: Callable[..., Any],
+    why: str,
+) -> None:
+    config = motif(initial={"queries": queries})
+    with caplog.at_level(logging.WARNING, "mfal"):
+        assert run(config, 1, Steps(score=answer)) == [1]
+    with open_campaign(config) as campaign:
+        record = campaign.store.rounds()[1].record
+        batch = [o for o in campaign.store.observations() if o.round == 1]
+    assert record["fallback"].startswith("random batch: ") and why in record["fallback"]
+    assert record["held_out"] == {} and record["surrogate"] == {}
+    assert sum(of["queries"] for of in record["batch"].values()) == len(batch) > 0
+    assert total_cost(o.cost for o in batch) <= 12
+    (warning,) = [r.getMessage() for r in caplog.records if r.name == "mfal.learn"]
+    assert warning.startswith("no surrogate this round, the batch is random: ") and why in warning
+    # Once the data allow one, the next round has a surrogate again.
+    if answer is score:
+        run(config)
+        with open_campaign(config) as campaign:
+            assert campaign.store.rounds()[2].record["fallback"] == ""
+
+
+def test_a_round_that_breaks_anywhere_is_finished_by_the_next_run(tmp_path: Path) -> None:
+    whole = parse_config(motif_settings(tmp_path / "whole", problem__options={}))
+    broken = parse_config(motif_settings(tmp_path / "broken", problem__options={}))
+    run(whole, 2)
+
+    def breaks_at(name: str, call: int) -> Steps:
+        step, seen = getattr(Steps(), name), [0]
+
+        def breaking(*arguments: Any) -> Any:
+            seen[0] += 1
+            if seen[0] == call:
+                raise KeyboardInterrupt
+            return step(*arguments)
+
+        return Steps(**{name: breaking})
+
+    for name, call in (("score", 2), ("append", 2), ("fit", 1), ("train", 1), ("propose", 1)):
+        with pytest.raises(KeyboardInterrupt):
+            run(broken, 2, breaks_at(name, call))
+    with open_campaign(broken) as campaign:
+        done = len([r for r in campaign.store.rounds() if r.finished and r.number])
+    run(broken, 2 - done)
+    assert ledger(broken) == ledger(whole)
+
+
+def test_a_hanging_worker_ends_with_its_campaign(tmp_path: Path) -> None:
+    options = {"calls": str(tmp_path / "calls.txt"), "trouble": "hang"}
+    path = tmp_path / "hang.yaml"
+    path.write_text(yaml.safe_dump(motif_settings(tmp_path, problem__options=options)))
+    process = _start_round(path, ["--no-prefect"])
+    _wait_for_calls(tmp_path / "calls.txt", 1)
+    children = psutil.Process(process.pid).children()
+    assert children
+    process.kill()  # the process alone, not its group
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+
+
+def _start_round(path: Path, how: Sequence[str]) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "mfal", "round", str(path), *how]
+    # A group of its own, so that the worker process is killed with it.
+    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+
+
+def _wait_for_calls(path: Path, n: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(_read(path)) < n:
+        assert time.monotonic() < deadline, "the round did not get that far"
+        time.sleep(0.02)
+
+
+def _read(path: Path) -> Sequence[str]:
+    return path.read_text().splitlines() if path.exists() else []

@@ -1,0 +1,108 @@
+"""`mfal status` and `mfal best`: exactly what they print, beside whoever is at work."""
+
+import os
+
+import pytest
+
+from mfal.campaign import open_campaign
+from mfal.errors import ConfigError, NoLedgerError
+from tests.integration.campaigns import Folder, play
+
+
+def test_status_says_where_a_campaign_stands(folder: Folder) -> None:
+    config = folder.add("motif")
+    play(config)
+    assert folder.status("motif") == [
+        {
+            "campaign": "motif",
+            "problem": "motif",
+            "ledger": str(config.folder / "ledger.db"),
+            "rounds": 1,
+            "open_round": None,
+            "pending": 0,
+            "observations": 7,
+            "failed": 1,
+            "budget": 100.0,
+            "spent": 17.0,
+            "left": 83.0,
+            "best": {
+                "candidate": "ACGTACGT",
+                "value": 8.0,
+                "objective": "agreement",
+                "unit": "places",
+                "round": 1,
+            },
+            "writer": None,
+        }
+    ]
+
+
+def test_status_names_what_is_unanswered_and_who_is_at_work(folder: Folder) -> None:
+    config = folder.add("motif")
+    play(config, unanswered=2)
+    with open_campaign(config) as campaign:
+        holder = campaign.store.holder()
+        assert holder is not None
+        (found,) = folder.status("motif")
+        code, table = folder.call("status", "motif")
+    assert (found["open_round"], found["pending"], found["rounds"]) == (1, 2, 0)
+    assert (found["spent"], found["left"]) == (11.0, 83.0)  # 6 are promised
+    assert found["best"]["value"] == 7.0
+    assert found["writer"] == {
+        "pid": os.getpid(), "host": holder.host, "since": holder.since, "alive": True
+    }  # fmt: skip
+    assert code == 0 and "2 of round 1" in table
+    assert f"process {os.getpid()} on {holder.host} since {holder.since}" in table
+
+
+def test_status_without_a_name_is_that_of_the_folder(folder: Folder) -> None:
+    play(folder.add("done"))
+    folder.add("new", budget__total=50)
+    broken = folder.add("broken")
+    play(broken)
+    os.truncate(broken.folder / "ledger.db", 0)
+    code, out = folder.call("status")
+    assert code == 2
+    for expected in (
+        "not begun",
+        "cannot be read, see below",
+        "broken: sqlite:///",
+        "file is empty",
+    ):
+        assert expected in out
+    code, _ = folder.call("status", "--json")
+    assert code == 2
+    broken.folder.joinpath("ledger.db").unlink()
+    found = folder.status()
+    assert [s["campaign"] for s in found] == ["broken", "done", "new"]
+    assert (found[2]["ledger"], found[2]["left"], found[2]["best"]) == (None, 50.0, None)
+    assert not (folder.path / "data" / "new").exists()  # looking leaves no trace
+    assert folder.call("status")[0] == 0
+
+
+def test_a_name_that_is_not_there_is_answered_with_those_that_are(folder: Folder) -> None:
+    folder.add("motif")
+    for command in (["status", "motiv"], ["best", "motiv"], ["diff", "motif", "motiv"]):
+        with pytest.raises(ConfigError, match="there is no campaign 'motiv'") as raised:
+            folder.call(*command)
+        assert "there are motif" in raised.value.hint
+    with pytest.raises(NoLedgerError, match="there is no ledger"):
+        folder.call("best", "motif")
+
+
+def test_best_shows_the_best_at_the_target(folder: Folder) -> None:
+    play(folder.add("motif"))
+
+    def shown(*options: str) -> list[str]:
+        code, out = folder.call("best", "motif", *options)
+        assert code == 0
+        lines = [line.strip("│").split("│") for line in out.splitlines() if line.startswith("│")]
+        return [cells[0].strip() for cells in lines]
+
+    assert shown() == ["ACGTACGT", "ACGTACGA", "TTTTACGT", "GGGGGGGG"]
+    assert shown("-n", "2") == ["ACGTACGT", "ACGTACGA"]
+    # ACGTACGA is as the best but for a letter; TTTTACGT shares five of its eight.
+    assert shown("--diverse", "0.8") == ["ACGTACGT", "TTTTACGT", "GGGGGGGG"]
+    assert shown("--diverse", "0.8", "-n", "2") == ["ACGTACGT", "TTTTACGT"]
+    assert shown("--diverse", "0.625") == ["ACGTACGT", "TTTTACGT", "GGGGGGGG"]
+    assert shown("--diverse", "0.6") == ["ACGTACGT", "GGGGGGGG"]
