@@ -5,12 +5,15 @@ from Prefect's API.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runtime import flow_run
+from prefect.states import Completed
 from prefect.utilities.annotations import freeze
 from prefect.utilities.callables import ParameterSchema
 from pydantic import ConfigDict, Field
@@ -19,7 +22,7 @@ from flows.live import LivePage
 from flows.names import CAMPAIGN, run_name
 from flows.stale import settle
 from flows.tasks import STEPS
-from mfal.campaign import open_campaign
+from mfal.campaign import Campaign, open_campaign
 from mfal.config import NAME_PATTERN, CampaignConfig
 from mfal.folder import find_campaign, named_campaigns
 from mfal.round import run_rounds
@@ -41,7 +44,7 @@ def campaign_flow(
     campaign: Annotated[str, Field(pattern=NAME_PATTERN)],
     rounds: Annotated[int | None, Field(ge=1)] = 1,
     budget: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None,
-) -> list[int]:
+) -> State[list[int]]:
     """Run rounds of the campaign of this name, until one of its limits is reached.
 
     Args:
@@ -60,12 +63,19 @@ def campaign_flow(
         config = config.model_copy(update={"budget": limited})
     with open_campaign(config, campaign) as opened:
         ended = run_rounds(opened, rounds, steps=STEPS, progress=LivePage(opened))
-        log.info("%s: ran rounds %s, spent %g", campaign, ended, opened.store.spent())
-        if awaited := waiting(opened):
-            log.info(waiting_text(awaited, campaign))
-        elif rounds is None or len(ended) < rounds:
-            log.info("%s: no further round: %s", campaign, stop_reason(opened))
-    return ended
+        message = how_it_ended(opened, ended, all_run=len(ended) == rounds)
+    log.info("%s: %s", campaign, message)
+    return Completed(message=message, data=ended)
+
+
+def how_it_ended(campaign: Campaign, ended: Sequence[int], *, all_run: bool) -> str:
+    """What a run did and why there was no more, for its state on Prefect's page."""
+    numbers = ", ".join(map(str, ended)) or "none"
+    spent, total = campaign.store.spent(), campaign.config.budget.total
+    done = f"rounds finished: {numbers}; spent {spent:g} of {total:g}"
+    if awaited := waiting(campaign):
+        return f"{done}\n{waiting_text(awaited, campaign.config.name)}"
+    return done if all_run else f"{done}; no further round: {stop_reason(campaign)}"
 
 
 def deployment(config: CampaignConfig) -> RunnerDeployment:

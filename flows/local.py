@@ -1,38 +1,62 @@
 """Campaigns from the shell under Prefect, with a server of their own or the one that runs."""
 
 import logging
+import os
+from typing import TYPE_CHECKING
 
+from flows.own import OwnServer
 from flows.settings import use_running_server
-from mfal.campaign import Campaign
-from mfal.progress import Progress
-from mfal.resume import Resumed
+from mfal.errors import MfalError
+
+if TYPE_CHECKING:  # and with them torch, which loads while the server starts
+    from mfal.campaign import Campaign
+    from mfal.progress import Progress
+    from mfal.resume import Resumed
 
 
 class Flows:
-    """Runs campaigns as flows, which are kept in Prefect's history."""
+    """Runs campaigns as flows, which are kept in Prefect's history.
+
+    Raises:
+        MfalError: if the server that the environment names does not answer.
+    """
 
     def __init__(self) -> None:
-        use_running_server()
+        self._own: OwnServer | None = None
+        if not use_running_server():
+            _refuse_silent()
+            self._own = OwnServer()
+            os.environ["PREFECT_API_URL"] = self._own.url
 
-    def run(self, campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
+    def run(self, campaign: "Campaign", rounds: int | None, progress: "Progress") -> list[int]:
         """One flow run around `mfal.round.run_rounds`."""
         # Imported here: settings must stand before Prefect is first imported.
         from flows.rounds import rounds_flow
 
-        _quieten()
+        self._get_ready()
         return rounds_flow(campaign, progress)(campaign.config.name, rounds)
 
-    def resume(self, campaign: Campaign, progress: Progress) -> Resumed | None:
+    def resume(self, campaign: "Campaign", progress: "Progress") -> "Resumed | None":
         """One flow run around `mfal.resume.resume`."""
         from flows.rounds import resume_flow
 
-        _quieten()
+        self._get_ready()
         return resume_flow(campaign, progress)(campaign.config.name)
 
+    def _get_ready(self) -> None:
+        if self._own is not None:
+            self._own.wait()
+        for handler in logging.getLogger().handlers:  # Prefect's console; its page has its own
+            handler.addFilter(is_news)
 
-def _quieten() -> None:
-    for handler in logging.getLogger().handlers:  # Prefect's console; its page has one of its own
-        handler.addFilter(is_news)
+
+def _refuse_silent() -> None:
+    if url := os.environ.get("PREFECT_API_URL"):
+        raise MfalError(
+            f"no Prefect server answers at {url}",
+            "that is what PREFECT_API_URL says: start it, unset the variable for a server of "
+            "this run's own, or run without Prefect: --no-prefect",
+        )
 
 
 def is_news(record: logging.LogRecord) -> bool:

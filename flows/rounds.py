@@ -9,7 +9,6 @@ from flows.live import LivePage
 from flows.names import RESUME, ROUNDS, open_name, run_name
 from flows.stale import settle
 from flows.tasks import STEPS
-from flows.tie import tie
 from mfal.campaign import Campaign
 from mfal.progress import Both, Progress
 from mfal.resume import Resumed
@@ -25,7 +24,6 @@ def rounds_flow(campaign: Campaign, progress: Progress) -> Callable[[str, int | 
 
     @flow(name=ROUNDS, flow_run_name=name_of_run, persist_result=False)
     def rounds(name: str, rounds: int | None) -> list[int]:
-        tie()
         settle()
         watch = Both(progress, LivePage(campaign))
         return run_rounds(campaign, rounds, steps=STEPS, progress=watch)

@@ -15,9 +15,6 @@ DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-    # Its first start migrates a database, which takes longer than Prefect's own limit on a
-    # busy machine.
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     # The terminal shows rounds; Prefect's lines and those of mfal's loggers go to its database
     # and its page.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mfal",
@@ -47,7 +44,7 @@ def api_url(port: int | None = None) -> str:
 
 
 def use_running_server() -> bool:
-    """Point Prefect at the running server, if there is one; else it starts an ephemeral one."""
+    """Point Prefect at the running server, if there is one."""
     url = os.environ.get("PREFECT_API_URL", api_url())
     if not is_healthy(url):
         return False
@@ -55,12 +52,12 @@ def use_running_server() -> bool:
     return True
 
 
-def is_healthy(url: str) -> bool:
+def is_healthy(url: str, seconds: float = 10) -> bool:
     """Whether a Prefect server answers at this API address."""
     if urlsplit(url).scheme not in ("http", "https"):
         return False
     try:
-        with urlopen(f"{url}/health", timeout=10) as response:
+        with urlopen(f"{url}/health", timeout=seconds) as response:
             return bool(response.status == 200)
     except (URLError, OSError, ValueError):
         return False

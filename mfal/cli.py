@@ -10,8 +10,10 @@ from rich.console import Console
 
 from mfal import cli_problem
 from mfal.commands import NoPrefect, register
-from mfal.config import config_schema, load_config
+from mfal.config import config_schema
 from mfal.errors import MfalError
+from mfal.folder import find_campaign
+from mfal.runner import chosen_runner
 
 app = typer.Typer(
     help="Multi-fidelity active learning: the best and most diverse candidates for a budget.",
@@ -21,6 +23,13 @@ app = typer.Typer(
 )
 
 ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the campaign.", show_default=False)]
+ConfigOrName = Annotated[
+    str,
+    typer.Argument(
+        help="YAML file of the campaign, or its name where the file is in configs/.",
+        show_default=False,
+    ),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
@@ -29,7 +38,7 @@ Overrides = Annotated[
 
 @app.command("round")
 def round_(
-    config: ConfigFile,
+    config: ConfigOrName,
     rounds: Annotated[int, typer.Option(min=1, help="How many rounds to run.")] = 1,
     overrides: Overrides = None,
     no_prefect: NoPrefect = False,
@@ -40,7 +49,7 @@ def round_(
 
 @app.command()
 def campaign(
-    config: ConfigFile, overrides: Overrides = None, no_prefect: NoPrefect = False
+    config: ConfigOrName, overrides: Overrides = None, no_prefect: NoPrefect = False
 ) -> None:
     """Run rounds until the budget is spent."""
     _run(config, None, overrides, no_prefect)
@@ -89,7 +98,7 @@ def compare(
 
 @app.command("import")
 def import_(
-    config: ConfigFile,
+    config: ConfigOrName,
     file: Annotated[
         Path,
         typer.Argument(
@@ -106,7 +115,7 @@ def import_(
     """
     from mfal.session import import_in_terminal
 
-    import_in_terminal(load_config(config, overrides or ()), file, str(config))
+    import_in_terminal(find_campaign(config, overrides=overrides or ()), file, config)
 
 
 @app.command()
@@ -170,10 +179,12 @@ def version() -> None:
     typer.echo(installed("mfal"))
 
 
-def _run(path: Path, rounds: int | None, overrides: list[str] | None, no_prefect: bool) -> None:
+def _run(which: str, rounds: int | None, overrides: list[str] | None, no_prefect: bool) -> None:
+    config = find_campaign(which, overrides=overrides or ())
+    runner = chosen_runner(no_prefect=no_prefect)  # before torch: a server starts meanwhile
     from mfal.session import run_in_terminal
 
-    run_in_terminal(load_config(path, overrides or ()), rounds, str(path), no_prefect=no_prefect)
+    run_in_terminal(config, rounds, which, runner)
 
 
 def main() -> None:

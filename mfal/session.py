@@ -1,7 +1,6 @@
 """Rounds for a person at a terminal: progress while they run, tables when they end."""
 
 from pathlib import Path
-from typing import Protocol
 
 from rich.console import Console
 
@@ -10,10 +9,8 @@ from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
 from mfal.imports import import_file
 from mfal.ledger import read_ledger
-from mfal.progress import Progress
-from mfal.registry import resolve
-from mfal.resume import Resumed, resume
-from mfal.round import initial_record, run_rounds
+from mfal.round import initial_record
+from mfal.runner import Runner, chosen_runner
 from mfal.stopping import stop_reason
 from mfal.terminal import TerminalProgress, show_rounds
 from mfal.waiting import waiting, waiting_text
@@ -21,48 +18,16 @@ from mfal.waiting import waiting, waiting_text
 NOTHING_OPEN = "nothing to do: every round that was begun is finished"
 
 
-class Runner(Protocol):
-    """Whatever runs an open campaign for the command line."""
-
-    def run(self, campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
-        """As `mfal.round.run_rounds`."""
-        ...
-
-    def resume(self, campaign: Campaign, progress: Progress) -> Resumed | None:
-        """As `mfal.resume.resume`."""
-        ...
-
-
-class Library:
-    """The library alone, in this process."""
-
-    def run(self, campaign: Campaign, rounds: int | None, progress: Progress) -> list[int]:
-        """Run rounds."""
-        return run_rounds(campaign, rounds, progress=progress)
-
-    def resume(self, campaign: Campaign, progress: Progress) -> Resumed | None:
-        """Finish what was begun."""
-        return resume(campaign, progress)
-
-
-def chosen_runner(*, no_prefect: bool) -> Runner:
-    """The library or Prefect, which the library knows by name only, as any other plug-in."""
-    if no_prefect:
-        return Library()
-    made: Runner = resolve("runner", "prefect")()
-    return made
-
-
 def run_in_terminal(
-    config: CampaignConfig, rounds: int | None, source: str, *, no_prefect: bool
+    config: CampaignConfig, rounds: int | None, source: str, runner: Runner
 ) -> None:
     """Run rounds of the campaign of `config`, and show what came of them.
 
     Args:
         rounds: How many; None for as many as there may be.
         source: Name of the configuration in errors, usually its file.
+        runner: Who runs them.
     """
-    runner = chosen_runner(no_prefect=no_prefect)
     console = Console()
     with open_campaign(config, source) as campaign:
         engines = "; ".join(f"{n}: {b}" for n, b in campaign.problem.oracle.backends.items())

@@ -10,19 +10,16 @@ import psutil
 import pytest
 import yaml
 
-from tests.flows.servers import environment, free_port, wait_for
+from tests.flows.servers import environment, free_port, python, wait_for
 from tests.support import ROOT, motif_settings
 
 
 def servers(folder: Path) -> list[psutil.Process]:
-    """Prefect's servers that keep their history in this folder."""
+    """Runs' own servers that keep their history in this folder."""
     home, found = str(folder / "prefect"), []
     for process in psutil.process_iter():
         try:
-            if (
-                any("prefect.server.api" in word for word in process.cmdline())
-                and process.environ().get("PREFECT_HOME") == home
-            ):
+            if "flows.own" in process.cmdline() and process.environ().get("PREFECT_HOME") == home:
                 found.append(process)
         except psutil.Error:
             continue
@@ -50,3 +47,13 @@ def test_a_run_ends_and_so_does_its_server(tmp_path: Path, how: signal.Signals) 
     run.wait(60)
     assert server.wait(30) is None
     assert servers(tmp_path) == []
+
+
+def test_a_server_that_is_named_and_silent_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "motif.yaml").write_text(yaml.safe_dump(motif_settings(tmp_path)))
+    url = f"http://127.0.0.1:{free_port()}/api"
+    done = python(tmp_path, "-m", "mfal", "round", "motif.yaml", PREFECT_API_URL=url)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0] == f"error: no Prefect server answers at {url}"
+    assert "--no-prefect" in done.stderr
+    assert not (tmp_path / "data").exists()
