@@ -134,4 +134,4 @@ def test_automations_tell_run_again_and_pause(tmp_path: Path) -> None:
             assert bad["state_type"] == "FAILED"
         wait_for("notice", lambda: is_told("another: Failed", "there is no campaign 'another'"))
         wait_for("pause", lambda: deployment(api)["paused"])
-        assert len(heard) == 4
+        wait_for("four notices", lambda: len(heard) == 4)

@@ -58,6 +58,8 @@ def test_a_campaign_is_started_from_its_form_and_watched(site: tuple[str, Any]) 
     wait_for("live line", lambda: is_shown(tab, artifacts, "motif-progress"))
     assert is_shown(tab, artifacts, "motif rounds 1 to 2")
     wait_for("end", lambda: is_shown(tab, artifacts, "Completed"))
+    said = "rounds finished: 1, 2; spent 54 of 100"
+    assert is_shown(tab, f"{address}/v2/runs/flow-run/{run}?tab=Details", said)
     published = call(f"{address}/api/artifacts/filter", {})
     page_of = {a["description"]: f"{address}/v2/artifacts/artifact/{a['id']}" for a in published}
     assert any(d.startswith("round 2: append; training step 10 of 10") for d in page_of)

@@ -239,7 +239,7 @@ class Shell:
         if target == "flow":
             kill(flow)
         elif target == "server":
-            kill(*below(flow, "prefect.server.api.server"))
+            kill(*below(flow, "flows.own"))
         elif target == "worker":
             kill(*below(flow, "mfal.scoring.worker"))
         elif target == "dask worker":
