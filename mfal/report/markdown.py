@@ -41,7 +41,8 @@ def round_markdown(snapshot: Snapshot, number: int) -> str:
     ]
     if len(batch) > MOST_ROWS:
         parts.append(f"and {len(batch) - MOST_ROWS} more, in the artifact of the whole batch.")
-    for name, draw in FIGURES:
+    # Of the initial design alone there is one point to show, which the words above say.
+    for name, draw in FIGURES if info.kind == "batch" else ():
         figure = draw(snapshot)
         if figure is not None:
             parts.append(f"![{name}]({data_uri(to_bytes(figure), 'png')})")
