@@ -1,6 +1,7 @@
 """Rounds on Prefect's page: a line that lives while they run, a report when each ends."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from uuid import UUID
@@ -15,12 +16,13 @@ from prefect.artifacts import (
 from mfal.campaign import Campaign
 from mfal.gfn.base import TrainMetrics
 from mfal.progress import STAGES, Stage, training_line
+from mfal.report.canvas import load_canvas
 from mfal.report.markdown import batch_rows, round_markdown
 from mfal.report.snapshot import take
 
 log = logging.getLogger("mfal.flows")
 
-PAUSE = 1.0  # seconds between two updates of the live line
+PAUSE = 3.0  # seconds between two updates of the live line; the page asks less often
 
 
 class LivePage:
@@ -37,6 +39,8 @@ class LivePage:
         self._stage: Stage = "fit"
         self._share = 0.0  # of the stage
         self._notes: dict[str, str] = {}
+        # What draws takes a second to load, which the first answers of the oracle take as well.
+        threading.Thread(target=load_canvas, daemon=True).start()
 
     def begin_round(self, number: int, kind: str) -> None:
         """Say which round starts."""

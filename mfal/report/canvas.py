@@ -14,6 +14,12 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 GREY = "#8A8F98"
 
 
+def load_canvas() -> None:
+    """Import what `panels` and `to_bytes` need, which takes a second."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+
+
 def panels(n: int = 1) -> "tuple[Figure, list[Axes]]":
     """An empty figure of n panels side by side."""
     from matplotlib.figure import Figure
