@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import psutil
 import yaml
 
 from tests.support import ROOT
@@ -100,6 +101,14 @@ def serving(folder: Path, *campaigns: dict[str, Any]) -> Iterator[str]:
             deployed = f"{api}/deployments/filter"
             wait_for("deployments", lambda: len(call(deployed, {})) == len(campaigns))
             yield api
+
+
+def flow_process(folder: Path) -> psutil.Process:
+    """The process that runs a served round in this folder."""
+    for process in psutil.process_iter(["cmdline"]):
+        if "prefect.engine" in (process.info["cmdline"] or []) and process.cwd() == str(folder):
+            return process
+    raise OSError("there is none yet")
 
 
 def create_run(api: str, campaign: str = "motif") -> str:

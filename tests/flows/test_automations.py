@@ -13,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.flows.servers import (
@@ -21,6 +20,7 @@ from tests.flows.servers import (
     create_run,
     end_of,
     environment,
+    flow_process,
     run_to_its_end,
     serving,
     wait_for,
@@ -84,14 +84,6 @@ def automate(folder: Path, api: str, address: str) -> None:
     assert len(call(f"{api}/automations/filter", {})) == 3
 
 
-def process_of(folder: Path) -> psutil.Process:
-    """The process that runs a served round in this folder."""
-    for process in psutil.process_iter(["cmdline"]):
-        if "prefect.engine" in (process.info["cmdline"] or []) and process.cwd() == str(folder):
-            return process
-    raise OSError("there is none yet")
-
-
 def deployment(api: str) -> Any:
     (found,) = call(f"{api}/deployments/filter", {})
     return found
@@ -110,7 +102,7 @@ def test_automations_tell_run_again_and_pause(tmp_path: Path) -> None:
 
         killed = call(create_run(api), {"parameters": {"campaign": "motif", "rounds": 1}})
         wait_for("question", calls.exists)
-        os.kill(wait_for("process", lambda: process_of(tmp_path)).pid, signal.SIGKILL)
+        os.kill(wait_for("process", lambda: flow_process(tmp_path)).pid, signal.SIGKILL)
         assert end_of(api, killed)["state_type"] == "CRASHED"
         gate.touch()
 

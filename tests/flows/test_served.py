@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+import psutil
 import pytest
 
+from mfal.campaign import open_campaign
+from mfal.config import parse_config
+from mfal.differences import compare
+from mfal.round import run_rounds
 from tests.flows.servers import (
     TRAINING_LINE,
     call,
     create_run,
+    end_of,
+    flow_process,
     run_to_its_end,
     serving,
     wait_for,
@@ -135,6 +142,34 @@ def test_a_budget_for_one_run_ends_it_early(served: tuple[str, Path]) -> None:
     with sqlite3.connect(folder / "data" / "motif" / "ledger.db") as ledger:
         (spent,) = ledger.execute("SELECT sum(cost) FROM outcomes").fetchone()
     assert spent == 55
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_served_run_asks_its_oracle_on_dask(tmp_path: Path) -> None:
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    gate, calls = tmp_path / "gate", tmp_path / "calls"
+    settings = motif_settings(
+        tmp_path,
+        problem__options={"gate": str(gate), "calls": str(calls)},
+        scoring={"runner": "dask", "workers": 2, "timeout_seconds": 600.0},
+    )
+    with serving(tmp_path, settings) as api:
+        run = call(create_run(api), {"parameters": {"campaign": "motif", "rounds": 1}})
+        wait_for("question", calls.exists)
+        flow = flow_process(tmp_path)
+        asking = [p for p in flow.children(recursive=True) if "mfal.scoring.worker" in command(p)]
+        assert asking and all(p.ppid() != flow.pid for p in asking)  # but a worker's of Dask
+        gate.touch()
+        assert end_of(api, run)["state_type"] == "COMPLETED"
+    alone = parse_config(settings | {"data_dir": str(tmp_path / "alone"), "scoring": {}})
+    with open_campaign(alone) as campaign:
+        run_rounds(campaign, 1)
+    assert compare(parse_config(settings), alone).first is None
+
+
+def command(process: psutil.Process) -> str:
+    return " ".join(process.cmdline())
 
 
 def training_lines(api: str, flow_run: str) -> list[str]:
