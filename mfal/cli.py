@@ -1,5 +1,6 @@
 """The command line: a thin layer that parses, calls the library, and shows."""
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -197,3 +198,5 @@ def main() -> None:
         if error.hint:
             console.print(f"hint:  {error.hint}", markup=False)
         sys.exit(2)
+    finally:
+        gc.freeze()  # the process ends: to look through torch's objects once more takes a second
