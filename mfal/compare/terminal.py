@@ -13,6 +13,7 @@ from rich.table import Table
 from mfal.compare.config import Comparison, load_comparison
 from mfal.compare.figures import curves, final, write_curves
 from mfal.compare.run import Run, run_comparison, runs_of
+from mfal.errors import NoLedgerError
 
 SHOWN = {
     "top_k": "measured",
@@ -40,6 +41,9 @@ def compare_in_terminal(
     Args:
         processes: Runs at once, instead of what the file says.
         run: False to show what there is so far and run nothing.
+
+    Raises:
+        NoLedgerError: where there is nothing to show.
     """
     console = Console()
     changes = [*overrides, *([f"processes={processes}"] if processes else [])]
@@ -48,6 +52,10 @@ def compare_in_terminal(
     if run:
         with Bars(console, runs) as bars:
             run_comparison(comparison, bars)
+    elif not comparison.folder.exists():
+        raise NoLedgerError(
+            f"nothing of it has run: there is no {comparison.folder}/", "run it, without --show"
+        )
     table = curves(comparison, runs)
     console.print(final_table(comparison, runs, table))
     console.print(f"ledgers: {comparison.folder}", soft_wrap=True, markup=False)

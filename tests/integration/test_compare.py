@@ -17,7 +17,8 @@ from mfal.campaign import open_campaign
 from mfal.compare import at_cost, curves, load_comparison, run_comparison, runs_of
 from mfal.compare.figures import COLUMNS
 from mfal.compare.run import DONE
-from mfal.errors import ConfigError
+from mfal.compare.terminal import compare_in_terminal
+from mfal.errors import ConfigError, NoLedgerError
 from tests.support import motif_settings
 
 SINGLE = {"fidelities": ["whole"], "initial.queries": {"whole": 10}}  # 10 x 3 = 12 x 1 + 6 x 3
@@ -200,3 +201,9 @@ def test_a_wrong_comparison_says_where(tmp_path: Path, change: str, message: str
     with pytest.raises(ConfigError, match=message):
         run_comparison(load_comparison(written(tmp_path), [change]))
     assert not calls(tmp_path)
+
+
+def test_there_is_nothing_to_show_before_it_runs(tmp_path: Path) -> None:
+    with pytest.raises(NoLedgerError, match="nothing of it has run"):
+        compare_in_terminal(written(tmp_path), [], run=False)
+    assert not (tmp_path / "data").exists()
