@@ -11,11 +11,11 @@ from torch import Tensor
 from mfal import registry
 from mfal.campaign import campaign_ladder, derive_seed, open_campaign
 from mfal.config import CampaignConfig
-from mfal.diagnostics import spearman
 from mfal.errors import ConfigError, NoLedgerError
 from mfal.metrics import best
 from mfal.propose import random_candidates
 from mfal.scoring.scorer import Scorer, scorer
+from mfal.surrogate.calibration import spearman
 from mfal.types import Fidelity, Objective, Outcome, Problem, Query
 from mfal.worth import best_rungs, variance_ratio
 

@@ -23,7 +23,7 @@ from mfal.metrics import utility
 from mfal.progress import training_line
 from mfal.sections import Component
 from mfal.similarity import Crowding
-from mfal.surrogate.base import Surrogate
+from mfal.surrogate.base import FallsBack, Surrogate
 
 log = logging.getLogger(__name__)
 
@@ -102,13 +102,14 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     diagnostics = surrogate.diagnostics()
     _warn_of_collapse(campaign, diagnostics)
     reference = reference_keys(campaign, surrogate, data, derive_seed(seed, "reference"))
-    reward, fallback = choose_reward(campaign, surrogate, data, reference, seed)
+    reward, followed = choose_reward(campaign, surrogate, data, reference, seed)
+    stand_in = surrogate.fallback() if isinstance(surrogate, FallsBack) else ""
     predicted = held_out(surrogate, data, seed=derive_seed(seed, "held out"))
     return Fitted(
         data,
         surrogate,
         reward,
-        fallback,
+        "; ".join(why for why in (stand_in, followed) if why),
         diagnostics,
         recommended=recommend(campaign, data, surrogate),
         held_out={} if predicted is None else calibration(predicted, campaign.ladder),

@@ -48,6 +48,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "surrogate": {
         "gp": "mfal.surrogate.gp:MultiFidelityGP",
+        "deep-kernel": "mfal.surrogate.deep:DeepKernelGP",
     },
     "acquisition": {
         "gibbon": "mfal.acquisition.gibbon:Gibbon",

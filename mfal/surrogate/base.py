@@ -57,3 +57,12 @@ class Surrogate(Protocol):
     def to_botorch(self) -> "Model":
         """The same posterior as a BoTorch model: the reference that tests compare with."""
         ...
+
+
+@runtime_checkable
+class FallsBack(Protocol):
+    """A surrogate that another may stand in for."""
+
+    def fallback(self) -> str:
+        """What was fitted instead of what was asked for, and why; empty where nothing was."""
+        ...

@@ -16,7 +16,7 @@ from mfal.surrogate.base import JointMoments
 from mfal.surrogate.evidence import Evidence, Fit, choose_points, fit_parameters
 from mfal.surrogate.held_out import HeldOut, leave_candidates_out
 from mfal.surrogate.kernels import CandidateKernel, CountKernel
-from mfal.surrogate.parameters import Priors
+from mfal.surrogate.parameters import Hyperparameters, Priors
 from mfal.surrogate.posterior import Posterior
 from mfal.surrogate.scaling import FeatureScale, UtilityScale
 from mfal.surrogate.structures import Structure, StructureName, make_structure
@@ -121,12 +121,8 @@ class MultiFidelityGP:
         fit = fit_parameters(
             Evidence(kernel, priors, chosen, values), max_steps=self.max_steps, seed=seed
         )
-        rank = self.rank if len(data) > max(self.exact_points, self.rank) else 0
-        if rank > 0:
-            log.info("%d observations: variances from a subspace of rank %d", len(data), rank)
         fitted = copy.copy(self)
-        posterior = Posterior.condition(kernel, priors.build(fit.theta), scale, data, rank=rank)
-        posterior = self._placed(posterior)
+        posterior = self._conditioned(kernel, priors.build(fit.theta), scale, data)
         _warn_of_trouble(fit, posterior.jitter)
         fitted._fitted = posterior, fit
         return fitted
@@ -149,8 +145,7 @@ class MultiFidelityGP:
         """The same hyperparameters and scales, conditioned on `data` instead."""
         before, fit = self._state()
         conditioned = copy.copy(self)
-        posterior = Posterior.condition(before.kernel, before.h, before.scale, data)
-        posterior = self._placed(posterior)
+        posterior = self._conditioned(before.kernel, before.h, before.scale, data)
         conditioned._fitted = posterior, fit
         return conditioned
 
@@ -240,6 +235,14 @@ class MultiFidelityGP:
             noise_floor=self.noise_floor,
             nugget_floor=self.nugget_floor,
         )
+
+    def _conditioned(
+        self, kernel: CandidateKernel, h: Hyperparameters, scale: UtilityScale, data: Dataset
+    ) -> Posterior:
+        rank = self.rank if len(data) > max(self.exact_points, self.rank) else 0
+        if rank > 0:
+            log.info("%d observations: variances from a subspace of rank %d", len(data), rank)
+        return self._placed(Posterior.condition(kernel, h, scale, data, rank=rank))
 
     def _placed(self, posterior: Posterior) -> Posterior:
         dtype = torch.float32 if self.precision == "float32" else torch.float64

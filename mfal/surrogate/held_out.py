@@ -87,8 +87,13 @@ def predict_folds(surrogate: Reconditions, data: Dataset, k: int, *, seed: int) 
     for fold in folds_by_candidate(data, k, seed=seed):
         rows = fold.nonzero()[:, 0]
         rest = surrogate.condition(data.subset(~fold))
-        moments = rest.joint(data.features[data.candidate[rows]])
-        rung = data.fidelity[rows][:, None]
-        mean[rows] = moments.mean.gather(1, rung)[:, 0]
-        variance[rows] = moments.variance.gather(1, rung)[:, 0] + moments.noise[rung[:, 0]]
+        mean[rows], variance[rows] = predict_rows(rest, data, rows)
     return HeldOut(mean, variance, data.utility, data.fidelity)
+
+
+def predict_rows(surrogate: Surrogate, data: Dataset, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the noisy observations at `rows` of `data`, all taken for new."""
+    moments = surrogate.joint(data.features[data.candidate[rows]])
+    rung = data.fidelity[rows][:, None]
+    variance = moments.variance.gather(1, rung)[:, 0] + moments.noise[rung[:, 0]]
+    return moments.mean.gather(1, rung)[:, 0], variance

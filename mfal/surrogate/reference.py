@@ -1,9 +1,12 @@
 """The process written with GPyTorch's kernels: slow, and right for reasons of its own."""
 
+from collections.abc import Callable
+
 import torch
 from botorch.models import SingleTaskGP
 from botorch.models.kernels import CategoricalKernel
 from botorch.models.model import Model
+from botorch.models.transforms.input import InputTransform
 from botorch.settings import validate_input_scaling
 from gpytorch.kernels import Kernel, LinearKernel, MaternKernel, RBFKernel, ScaleKernel
 from gpytorch.likelihoods.gaussian_likelihood import _GaussianLikelihoodBase
@@ -107,6 +110,26 @@ class FidelityNoise(Noise):
         (inputs,) = params
         x = inputs if isinstance(inputs, Tensor) else inputs[0]  # type: ignore[index]
         return DiagLinearOperator(self.variances[x[..., -1].long()])
+
+
+class Embeds(InputTransform):
+    """Gives a model of embedded candidates the features of those it is asked about.
+
+    Args:
+        embed: ``... x p`` features to ``... x q``; id and fidelity stay behind them.
+    """
+
+    transform_on_train = False  # the training data are embedded
+    transform_on_eval = True
+    transform_on_fantasize = True
+
+    def __init__(self, embed: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.embed = embed
+
+    def transform(self, X: Tensor) -> Tensor:  # noqa: N803
+        """``... x (p + 2)`` to ``... x (q + 2)``."""
+        return torch.cat([self.embed(X[..., :-2]), X[..., -2:]], dim=-1)
 
 
 def build_reference(posterior: Posterior) -> Model:

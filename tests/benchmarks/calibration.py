@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mfal.dataset import Dataset
-from mfal.diagnostics import Calibration, compare
 from mfal.features.base import FeatureSet
 from mfal.features.kmers import KmerCounts
 from mfal.features.stems import StemSummary
+from mfal.surrogate.calibration import Calibration, compare
 from mfal.surrogate.gp import MultiFidelityGP
 from tests.benchmarks import machine, report
 from tests.benchmarks.molecules import anchors, ionisation_split

@@ -80,6 +80,27 @@ def test_a_fallback_that_stalls_is_followed_by_another(
     assert fallback == "thompson: ei did not tell candidates apart, nor does thompson"
 
 
+def test_a_deep_kernel_that_is_refused_is_on_the_record(
+    motif: MakeConfig, constant: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Five steps teach a network nothing.
+    deep = {"name": "deep-kernel", "options": {"steps": 5}}
+    config = motif(surrogate=deep)
+    with caplog.at_level(logging.WARNING, "mfal"):
+        fallback, _ = fallback_of(config)
+    assert fallback.startswith("gp instead of deep-kernel: ")
+    assert f"this round follows {fallback}" in [r.getMessage() for r in caplog.records]
+    with open_campaign(config) as campaign:
+        record = campaign.store.rounds()[1].record
+    assert record["surrogate"].keys() >= {"gate_coverage_90", "gate_nlpd", "gate_nlpd_exact"}
+    assert record["held_out"].keys() == {"half", "whole"}
+    # A round may have two reasons.
+    fallback, _ = fallback_of(motif(surrogate=deep, acquisition={"name": constant}, name="both"))
+    first, second = fallback.split("; ")
+    assert first.startswith("gp instead of deep-kernel: ")
+    assert second == f"ucb: {constant} did not tell candidates apart"
+
+
 @pytest.mark.parametrize("name", ["mes", "ei", "ucb", "thompson"])
 def test_every_acquisition_drives_a_round(motif: MakeConfig, name: str) -> None:
     fallback, reward = fallback_of(motif(acquisition=name))

@@ -9,16 +9,9 @@ from scipy.stats import norm, spearmanr
 from torch import Tensor
 
 from mfal.dataset import Dataset, folds_by_candidate
-from mfal.diagnostics import (
-    Calibration,
-    batch_shares,
-    calibration,
-    compare,
-    correlations,
-    held_out,
-    spearman,
-)
+from mfal.diagnostics import batch_shares, calibration, correlations, held_out
 from mfal.errors import SurrogateError
+from mfal.surrogate.calibration import Calibration, compare, spearman
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.held_out import HeldOut, leave_candidates_out, predict_folds
 from mfal.types import Fidelity, Query

@@ -5,7 +5,7 @@ from botorch.models.model import Model
 from torch import Tensor
 
 from mfal.dataset import Dataset
-from mfal.surrogate.gp import MultiFidelityGP
+from mfal.surrogate.base import Surrogate
 
 
 def some_queries(data: Dataset) -> tuple[Tensor, Tensor]:
@@ -30,9 +30,7 @@ def reference_moments(
     return posterior.mean[:, 0], posterior.distribution.covariance_matrix
 
 
-def assert_moments_agree(
-    surrogate: MultiFidelityGP, data: Dataset, tolerance: float = 1e-8
-) -> None:
+def assert_moments_agree(surrogate: Surrogate, data: Dataset, tolerance: float = 1e-8) -> None:
     """Mean, variances, covariance with the target and among queries, to `tolerance`."""
     features, candidate = some_queries(data)
     n, m = len(features), data.n_fidelities
