@@ -66,8 +66,8 @@ def best(
             min=0,
             max=1,
             metavar="SIM",
-            help="Leave out whoever is more similar than this to a better one: 1 less the edit "
-            "distance over the longer length.",
+            help="Leave out whoever is more similar than this to a better one, by the problem's "
+            "own measure.",
         ),
     ] = None,
     configs: Folder = CONFIGS,

@@ -22,7 +22,7 @@ from mfal.gfn.guided import offspring
 from mfal.metrics import utility
 from mfal.progress import training_line
 from mfal.sections import Component
-from mfal.similarity import Crowding
+from mfal.similarity import Crowding, similarity_of
 from mfal.surrogate.base import FallsBack, Surrogate
 
 log = logging.getLogger(__name__)
@@ -190,7 +190,7 @@ def make_crowding(
     config = campaign.config.diversity
     if config is None or config.repulsion == 0:
         return None
-    similarity = registry.build("similarity", config.similarity)
+    similarity = similarity_of(campaign.problem, config.similarity)
     known = recommend(campaign, data, surrogate)
     return Crowding(similarity, config.at_most, known, config.repulsion)
 

@@ -1,5 +1,6 @@
-"""Which process this is, and whether another one still runs."""
+"""Which process this is, whether another one still runs, and what ends with what."""
 
+import fcntl
 import os
 import socket
 from pathlib import Path
@@ -46,3 +47,17 @@ def runs(pid: int, since: str | None) -> bool:
         if started(pid) is None:
             return True  # another user's, and hidden from us
     return started(pid) == since
+
+
+def end_with(line: int, group: int) -> None:
+    """Have the system end a process group when nobody holds the other end of a pipe any more.
+
+    The signal that is raised then, SIGIO, ends a process even inside native code.
+
+    Args:
+        line: The pipe's end for reading, which has to stay open in one of the group. Nothing is
+            ever written to the other.
+        group: Its number.
+    """
+    fcntl.fcntl(line, fcntl.F_SETOWN, -group)
+    fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)

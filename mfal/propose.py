@@ -8,7 +8,6 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from mfal import registry
 from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.budget import fits, total_cost
@@ -20,7 +19,7 @@ from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
 from mfal.learn import Fitted, no_reward, places
 from mfal.select import Pool, candidate_queries, select_batch
-from mfal.similarity import Crowd
+from mfal.similarity import Crowd, similarity_of
 from mfal.surrogate.base import Surrogate
 from mfal.types import Fidelity, Query
 
@@ -151,7 +150,7 @@ def make_crowd(
     mean = surrogate.joint(campaign.features(keys), places(data, keys)).mean[:, -1].tolist()
     merit = dict(zip(keys, mean, strict=True))
     return Crowd(
-        registry.build("similarity", config.similarity),
+        similarity_of(campaign.problem, config.similarity),
         config.at_most,
         {key: merit[key] for key in data.keys},
         merit,

@@ -109,8 +109,9 @@ class BatchConfig(Frozen):
 class DiversityConfig(Frozen):
     """How different from each other the candidates have to be that are bought and reported."""
 
-    similarity: Component = Field(
-        default=Component(name="edit"), description="How alike two candidates are, in [0, 1]."
+    similarity: Component | None = Field(
+        default=None,
+        description="How alike two candidates are, in [0, 1]; null for the problem's own measure.",
     )
     at_most: Share = Field(
         description="Similarity up to which two candidates count as different. A candidate that "

@@ -9,6 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mfal.registry import build
+from mfal.sections import Component
+from mfal.types import Problem
+
 if TYPE_CHECKING:
     from Bio.Align import Alignment, PairwiseAligner
 
@@ -96,10 +100,32 @@ class Tanimoto(Similarity):
         either = len(first | second)
         return len(first & second) / either if either else 1.0
 
+    def matrix(self, keys: Sequence[str], others: Sequence[str]) -> NDArray[np.float32]:
+        """Of n keys and m others, ``n x m``, from one product of their bits."""
+        first, second = self._rows(keys), self._rows(others)
+        both = first @ second.T
+        either = first.sum(axis=1)[:, None] + second.sum(axis=1) - both
+        alike: NDArray[np.float32] = np.divide(
+            both, either, out=np.ones_like(both), where=either > 0
+        )
+        return alike
+
+    def _rows(self, keys: Sequence[str]) -> NDArray[np.float32]:
+        rows = np.zeros((len(keys), self._counts.width), dtype=np.float32)
+        for row, key in zip(rows, keys, strict=True):
+            row[list(self._bits(key))] = 1.0
+        return rows
+
     def _bits(self, key: str) -> frozenset[int]:
         if key not in self._known:
             self._known[key] = frozenset(self._counts([key])[0].nonzero()[:, 0].tolist())
         return self._known[key]
+
+
+def similarity_of(problem: Problem, given: Component | None = None) -> Similarity:
+    """The measure that is given, or the problem's own."""
+    found: Similarity = build("similarity", given or Component(name=problem.similarity))
+    return found
 
 
 class Remembered(Similarity):

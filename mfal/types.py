@@ -147,6 +147,8 @@ class Problem:
             folded structure; None where the key says it all.
         draw: A picture of a candidate as the text of an SVG file, for tables and reports;
             None where there is none.
+        similarity: How alike two candidates are, where a campaign names no other measure: a
+            name of the registry, or ``package.module:attribute``.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Problem:
     environment: "Callable[[], Environment]"
     describe: Callable[[str], str] | None = None
     draw: Callable[[str], str] | None = None
+    similarity: str = "edit"
 
     def __post_init__(self) -> None:
         check_ladder(self.oracle.fidelities)

@@ -11,7 +11,7 @@ from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
 from mfal.errors import DataError, MissingDependencyError
 from mfal.metrics import best
-from mfal.similarity import EditSimilarity, different
+from mfal.similarity import different, similarity_of
 from mfal.status import Status, status
 from mfal.types import Observation
 
@@ -49,14 +49,15 @@ def leaders(campaign: Campaign, n: int, diverse: float | None = None) -> list[Ob
     """The n best answers at the target, best first.
 
     Args:
-        diverse: Leave out whoever is more similar than this to a better one that is in; see
-            `mfal.similarity.EditSimilarity`.
+        diverse: Leave out whoever is more similar than this, by the problem's own measure, to
+            a better one that is in.
     """
     observations = campaign.store.observations()
     found = best(observations, campaign.target.name, campaign.objective, len(observations))
     if diverse is None:
         return found[:n]
-    kept = set(different([o.query.key for o in found], EditSimilarity(), diverse, n))
+    similarity = similarity_of(campaign.problem)
+    kept = set(different([o.query.key for o in found], similarity, diverse, n))
     return [o for o in found if o.query.key in kept]
 
 

@@ -97,6 +97,8 @@ def check(mol: "Mol") -> None:
 def embed(mol: "Mol") -> Geometry:
     """The best of a few conformers (ETKDGv3, from one seed) after relaxation by MMFF94.
 
+    Where there are none, as of ``C#S``, whose bend ETKDGv3 does not know, conformers come from
+    distances alone.
     UFF takes the place of MMFF94 for a molecule with an atom that MMFF94 has no parameters
     for, such as boron. S. Riniker and G. Landrum, J. Chem. Inf. Model. 55, 2562 (2015).
 
@@ -104,20 +106,14 @@ def embed(mol: "Mol") -> Geometry:
         NoValueError: where no conformer is found, or none relaxes.
     """
     from rdkit import rdBase
-    from rdkit.Chem.rdDistGeom import EmbedMultipleConfs, ETKDGv3
     from rdkit.Chem.rdForceFieldHelpers import (
         MMFFHasAllMoleculeParams,
         MMFFOptimizeMoleculeConfs,
         UFFOptimizeMoleculeConfs,
     )
 
-    parameters: Any = ETKDGv3()  # whose stubs take its settings for constants
-    parameters.randomSeed = SEED
-    parameters.useRandomCoords = True
-    parameters.numThreads = 1
-    parameters.timeout = EMBEDDING_SECONDS
     with rdBase.BlockLogs():
-        conformers = list(EmbedMultipleConfs(mol, CONFORMERS, parameters))
+        conformers = _conformers(mol, knowledge=True) or _conformers(mol, knowledge=False)
         if not conformers:
             raise NoValueError("no conformer could be embedded")
         known = MMFFHasAllMoleculeParams(mol)
@@ -130,7 +126,28 @@ def embed(mol: "Mol") -> Geometry:
     return Geometry(numbers, mol.GetConformer(min(relaxed)[1]).GetPositions() / BOHR)
 
 
+def _conformers(mol: "Mol", *, knowledge: bool) -> list[int]:
+    """Conformers that a molecule is given: by ETKDGv3, or without its knowledge of angles.
+
+    Raises:
+        NoValueError: where time runs out, so that no value depends on how long it took.
+    """
+    from rdkit.Chem.rdDistGeom import EmbedFailureCauses, EmbedMultipleConfs, ETKDGv3
+
+    parameters: Any = ETKDGv3()  # whose stubs take its settings for constants
+    parameters.randomSeed = SEED
+    parameters.useRandomCoords = True
+    parameters.useBasicKnowledge = parameters.useExpTorsionAnglePrefs = knowledge
+    parameters.numThreads = 1
+    parameters.timeout = EMBEDDING_SECONDS
+    parameters.trackFailures = True
+    found = list(EmbedMultipleConfs(mol, CONFORMERS, parameters))
+    if parameters.GetFailureCounts()[EmbedFailureCauses.EXCEEDED_TIMEOUT]:
+        raise NoValueError(f"no conformers could be embedded within {EMBEDDING_SECONDS} s")
+    return found
+
+
 def geometry_label() -> str:
-    """Engine, version and force fields, as stored with every outcome."""
+    """Engine, version and methods, as stored with every outcome; in brackets what else is tried."""
     version = importlib.metadata.version("rdkit")
-    return f"RDKit {version} ETKDGv3 {CONFORMERS} conformers seed {SEED} MMFF94 (UFF)"
+    return f"RDKit {version} ETKDGv3 (DG) {CONFORMERS} conformers seed {SEED} MMFF94 (UFF)"

@@ -3,7 +3,7 @@
 from oracles.geometry import Geometry, NoValueError
 from oracles.lindh import model_hessian
 from oracles.relaxation import Array, NotConvergedError, Relaxed, relax, relaxation_energy
-from oracles.xtb import XtbSurface
+from oracles.xtb import ENERGY_ACCURACY, XtbSurface
 
 
 def vertical(start: Geometry, charge: int) -> float:
@@ -13,9 +13,10 @@ def vertical(start: Geometry, charge: int) -> float:
         start: The molecule, relaxed by a force field.
         charge: Of the ion, +1 or -1.
     """
-    surface = XtbSurface(start, 0)
+    surface = XtbSurface(start, 0, accuracy=ENERGY_ACCURACY)
     energy, _ = surface(start.positions)
-    return XtbSurface(start, charge, density_of=surface)(start.positions)[0] - energy
+    ion = XtbSurface(start, charge, density_of=surface, accuracy=ENERGY_ACCURACY)
+    return ion(start.positions)[0] - energy
 
 
 def relaxing(start: Geometry, charge: int) -> float:

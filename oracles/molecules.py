@@ -77,6 +77,7 @@ def _problem(charge: Literal[1, -1], max_length: int, max_atoms: int) -> Problem
         environment=environment,
         describe=describe,
         draw=draw,
+        similarity="tanimoto",
     )
 
 

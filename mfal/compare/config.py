@@ -31,12 +31,14 @@ class ScaleConfig(_Frozen):
 class MeasureConfig(_Frozen):
     """What figures need to know beyond the campaign; their definitions are in `mfal.metrics`."""
 
-    pairs: Component = Field(
-        default=Component(name="edit"), description="Similarity that means over pairs are of."
+    pairs: Component | None = Field(
+        default=None,
+        description="Similarity that means over pairs are of; null for the problem's own.",
     )
-    similarity: Component = Field(
-        default=Component(name="edit"),
-        description="Similarity by which candidates are different (diverse_top_k, modes).",
+    similarity: Component | None = Field(
+        default=None,
+        description="Similarity by which candidates are different (diverse_top_k, modes); null "
+        "for the problem's own.",
     )
     at_most: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.8, description="Similarity up to which two candidates are different."

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from mfal import registry
 from mfal.campaign import Campaign, open_campaign
 from mfal.compare.config import Comparison, ScaleConfig
 from mfal.compare.outside import score_outside
@@ -24,7 +23,7 @@ from mfal.metrics import (
     of_keys,
     true_values,
 )
-from mfal.similarity import Remembered
+from mfal.similarity import Remembered, similarity_of
 from mfal.types import Observation
 
 COLUMNS = ("method", "seed", "round", "cost", "design", "metric", "value")
@@ -114,11 +113,11 @@ class _Judge:
 
     @cached_property
     def pairs(self) -> Remembered:
-        return Remembered(registry.build("similarity", self.comparison.measure.pairs))
+        return Remembered(similarity_of(self.campaign.problem, self.comparison.measure.pairs))
 
     @cached_property
     def similarity(self) -> Remembered:
-        return Remembered(registry.build("similarity", self.comparison.measure.similarity))
+        return Remembered(similarity_of(self.campaign.problem, self.comparison.measure.similarity))
 
     def figures(
         self, until: Sequence[Observation], recommended: Sequence[str]

@@ -80,6 +80,11 @@ class Environment(Buildable, Protocol):
 
     ``schedule() -> Schedule``: where time alone decides what may be done.
 
+    One says which keys stand for the same candidate, where keys might not be unique:
+
+    ``identities(keys) -> texts``: a text for each key, equal for equal candidates. The laws of
+    oracles hold the keys against it, since what has two keys is bought twice.
+
     An environment that wraps another holds it as ``environment``, and has these methods
     where that one has them.
 

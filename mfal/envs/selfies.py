@@ -26,7 +26,9 @@ class SelfiesEnvironment(VariableSequenceEnvironment):
 
     A key is the text itself, such as ``[C][=C][O]``. Every text decodes to a molecule, though
     many decode to the same one and some to a fragment of what they spell: tokens that find no
-    free valence are passed over. Nothing here knows chemistry or needs the selfies package.
+    free valence are passed over. So a molecule may be bought under several keys, which
+    `oracles.spelling.MoleculeEnvironment` prevents. Only `identities` knows chemistry, and needs
+    the ``molecules`` extra.
 
     Args:
         tokens: The vocabulary; by default that of the published molecules.
@@ -48,3 +50,9 @@ class SelfiesEnvironment(VariableSequenceEnvironment):
                     "SELFIES tokens stand in square brackets, such as [C]",
                 )
         super().__init__(alphabet=tokens, min_length=min_length, max_length=max_length)
+
+    def identities(self, keys: Sequence[str]) -> list[str]:
+        """Canonical SMILES of the molecules; a key itself where RDKit reads no molecule from it."""
+        from mfal.features.morgan import canonical_smiles
+
+        return canonical_smiles(keys)

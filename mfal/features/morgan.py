@@ -74,6 +74,20 @@ class MorganCounts:
         return int(taken[taken > 1].sum())
 
 
+def canonical_smiles(keys: Sequence[str]) -> list[str]:
+    """What all SELFIES of a molecule have in common; a key where RDKit reads no molecule."""
+    parse = _parser("selfies")
+    from rdkit import Chem
+
+    def smiles(key: str) -> str:
+        try:
+            return Chem.MolToSmiles(parse(key))
+        except InvalidKeyError:
+            return key
+
+    return [smiles(key) for key in keys]
+
+
 def _generator(radius: int, size: int) -> "FingerprintGenerator64":
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 

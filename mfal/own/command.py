@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
 from mfal.own.answers import check_declaration, engines, failure, one_by_one
+from mfal.process import end_with
 from mfal.tabular import Sheet, finite_number, read_sheet
 from mfal.types import Fidelity, Objective, Outcome
 
@@ -160,31 +162,52 @@ class ExternalOracle:
 
 
 def run(command: Sequence[str], timeout: float) -> None:
-    """Run a program to its end; raise CommandError unless that comes in time, with code 0."""
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # so that what it starts ends with it
-        )
-    except OSError as error:
-        raise CommandError(f"{command[0]} cannot be run: {error}") from error
-    with process:
+    """Run a program to its end; raise CommandError unless that comes in time, with code 0.
+
+    It ends with this process, and so does whatever it starts.
+    """
+    with _lifeline() as line:
         try:
-            stderr = process.communicate(timeout=timeout)[1]
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                message = f"{command[0]} had not ended after {timeout:g} s"
-                raise CommandError(message) from error
-            raise
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[line],
+                start_new_session=True,  # so that what it starts ends with it
+            )
+        except OSError as error:
+            raise CommandError(f"{command[0]} cannot be run: {error}") from error
+        with process:
+            end_with(line, process.pid)
+            stderr = _finished(process, command[0], timeout)
     if process.returncode != 0:
         lines = stderr.decode(errors="replace").strip().splitlines()[-_STDERR_LINES:]
         said = "\n".join(lines)[-_STDERR_LETTERS:]
         ended = f"{command[0]} ended with exit code {process.returncode}"
         raise CommandError(f"{ended}: {said}" if said else ended)
+
+
+@contextmanager
+def _lifeline() -> Iterator[int]:
+    """The end for reading of a pipe whose other end only this process holds."""
+    line, held = os.pipe()
+    try:
+        yield line
+    finally:
+        os.close(line)
+        os.close(held)
+
+
+def _finished(process: "subprocess.Popen[bytes]", name: str, timeout: float) -> bytes:
+    """What a program wrote to stderr until its end; it is killed if that does not come in time."""
+    try:
+        return process.communicate(timeout=timeout)[1]
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise CommandError(f"{name} had not ended after {timeout:g} s") from error
+        raise
 
 
 def _filled(argument: str, places: Mapping[str, str]) -> str:

@@ -253,7 +253,8 @@ def _n_failed(snapshot: Snapshot) -> int:
 
 def _rule(snapshot: Snapshot) -> str:
     given = rule(snapshot)
-    return f"{given.similarity.name} similarity at most {given.at_most:g}"
+    name = given.similarity.name if given.similarity else snapshot.problem.similarity
+    return f"{name} similarity at most {given.at_most:g}"
 
 
 def _value(values: tuple[float, ...] | None) -> float:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mfal import registry
 from mfal.metrics import diverse_best, mean_similarity, measured
 from mfal.report.snapshot import Snapshot
-from mfal.sections import Component, DiversityConfig
-from mfal.similarity import Remembered
+from mfal.sections import DiversityConfig
+from mfal.similarity import Remembered, similarity_of
 
-DEFAULT = DiversityConfig(similarity=Component(name="edit"), at_most=0.8)
+DEFAULT = DiversityConfig(at_most=0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +30,14 @@ class Diversity:
 
 
 def rule(snapshot: Snapshot) -> DiversityConfig:
-    """The campaign's own rule of what is different, or edit similarity up to .8."""
+    """The campaign's own rule of what is different, or similarity up to .8."""
     return snapshot.config.diversity or DEFAULT
 
 
 def diversity_curve(snapshot: Snapshot) -> list[Diversity]:
     """A point per round, from the first on that has anything measured at the target."""
     given = rule(snapshot)
-    similarity = Remembered(registry.build("similarity", given.similarity))
+    similarity = Remembered(similarity_of(snapshot.problem, given.similarity))
     points = []
     for point in snapshot.curve():
         until = [o for o in snapshot.observations if o.round <= point.round]
@@ -54,6 +53,6 @@ def diversity_curve(snapshot: Snapshot) -> list[Diversity]:
 def gallery_keys(snapshot: Snapshot, most: int) -> Sequence[str]:
     """Keys of the best different candidates measured at the target, best first."""
     given = rule(snapshot)
-    similarity = Remembered(registry.build("similarity", given.similarity))
+    similarity = Remembered(similarity_of(snapshot.problem, given.similarity))
     scored = measured(snapshot.observations, snapshot.target.name, snapshot.objective)
     return diverse_best(scored, most, similarity, given.at_most).keys

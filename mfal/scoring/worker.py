@@ -4,10 +4,10 @@ Started by `mfal.scoring.processes`. It is the leader of a process group, so tha
 starts ends with it.
 """
 
-import fcntl
 import os
 from multiprocessing.connection import Connection
 
+from mfal.process import end_with
 from mfal.registry import build
 from mfal.scoring.calls import Asked, Call, evaluate
 from mfal.types import Oracle
@@ -42,12 +42,9 @@ def _built(asked: Asked) -> Oracle | str:
 def _end_with_parent() -> None:
     """Have the system end this process and its children when the parent's is gone.
 
-    Standard input is a pipe that the parent holds open and never writes to. The signal that
-    its closing raises ends a process even inside native code that holds on to the interpreter.
+    Standard input is a pipe that the parent holds open and never writes to.
     """
-    line = os.dup(0)
-    fcntl.fcntl(line, fcntl.F_SETOWN, -os.getpgrp())
-    fcntl.fcntl(line, fcntl.F_SETFL, fcntl.fcntl(line, fcntl.F_GETFL) | os.O_ASYNC)
+    end_with(os.dup(0), os.getpgrp())
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)

@@ -22,11 +22,21 @@ class CandidateChecks:
         raise NotImplementedError("define environment(self) in your subclass of EnvironmentChecks")
 
     def restore(self, environment: Environment, states: Tensor) -> Tensor:
-        """`states` (finished, ``n x d``) made anew from their keys, and fidelities if any."""
-        keys = environment.keys(states)
+        """`states` (finished, ``n x d``) made anew from their keys, and fidelities if any.
+
+        Where several states are one candidate, as an environment with `identities` says, these
+        are `states` themselves if those made anew are the same candidates.
+        """
+        keys, candidates = environment.keys(states), environment
         if isinstance(environment, FidelityEnvironment):
-            return environment.states(keys, environment.fidelities(states).tolist())
-        return environment.states(keys)
+            restored = environment.states(keys, environment.fidelities(states).tolist())
+            candidates = environment.environment
+        else:
+            restored = environment.states(keys)
+        if hook(candidates, "identities") is None:
+            return restored
+        assert environment.keys(restored) == keys, "states -> keys -> states -> keys"
+        return states
 
     def bad_keys(self) -> list[str]:
         """Keys outside the search space."""

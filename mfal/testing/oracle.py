@@ -6,13 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from torch import Generator
+
+from mfal.envs.base import Environment, hook
 from mfal.errors import InvalidKeyError, MfalError
 from mfal.propose import random_candidates
 from mfal.registry import build
 from mfal.scoring.calls import DIED, LATE
 from mfal.scoring.scorer import scorer
 from mfal.sections import Component, ScoringConfig
+from mfal.similarity import similarity_of
 from mfal.types import Fidelity, Oracle, Outcome, Problem, Query, check_ladder
+
+RELATIVES = 200
+"""Random candidates whose keys are compared."""
 
 COLUMNS = {"candidate", "fidelity", "error", "cost"}
 
@@ -187,6 +194,19 @@ class OracleChecks:
                     ) from error
                 _check_outcome(f"{f.name}, {key[:40]!r}", answer, len(self.built.oracle.objectives))
 
+    def test_a_candidate_has_one_key(self) -> None:
+        """Keys that stand for the same candidate, as `identities` has it, are the same key."""
+        environment = self.built.environment()
+        identities = hook(environment, "identities")
+        keys = [] if identities is None else self._relatives(environment)
+        known: dict[str, str] = {}
+        for key, candidate in zip(keys, identities(keys) if identities else [], strict=True):
+            other = known.setdefault(candidate, key)
+            assert other == key, (
+                f"{other!r} and {key!r} are both {candidate}, which would be bought twice; "
+                "let the environment's keys be canonical"
+            )
+
     def test_describe_gives_a_text(self) -> None:
         """`describe`, where there is one, gives every candidate a text, always the same."""
         describe = self.built.describe
@@ -195,6 +215,15 @@ class OracleChecks:
             text = describe(key)
             assert isinstance(text, str), f"{key!r} is described by a {type(text).__name__}"
             assert describe(key) == text, f"{key!r} is described differently the second time"
+
+    def test_similarity_compares_candidates(self) -> None:
+        """`similarity` names a measure in [0, 1] of two candidates; 1 of one with itself."""
+        similarity = similarity_of(self.built)
+        for key, other in zip(self.keys, self.keys[1:] + self.keys[:1], strict=True):
+            alike = similarity(key, other)
+            assert 0 <= alike <= 1, f"{key!r} and {other!r}: a similarity of {alike}"
+            own = similarity(key, key)
+            assert math.isclose(own, 1.0), f"{key!r} has a similarity of {own} with itself"
 
     def test_draw_gives_a_picture(self) -> None:
         """`draw`, where there is one, gives every candidate an SVG file."""
@@ -206,6 +235,15 @@ class OracleChecks:
             except (ET.ParseError, TypeError) as error:
                 raise AssertionError(f"{key!r}: the picture is no XML: {error}") from error
             assert root.tag == "{http://www.w3.org/2000/svg}svg", f"{key!r}: {root.tag} is no SVG"
+
+    def _relatives(self, environment: Environment) -> list[str]:
+        """Keys of random candidates and of small changes of theirs, which are often the same."""
+        ladder, generator = self.built.oracle.fidelities, Generator().manual_seed(self.seed)
+        keys = random_candidates(environment, ladder, RELATIVES, self.seed)
+        mutate = hook(environment, "mutate")
+        if mutate is not None:
+            keys += environment.keys(mutate(environment.states(keys), generator))
+        return keys
 
     @property
     def _deterministic(self) -> bool:

@@ -84,9 +84,22 @@ def problem(flaw: str = "") -> Problem:
     class Mine(SequenceEnvironment):
         def undo(self, states, actions):
             return states if flaw == "undo" else super().undo(states, actions)
+        if flaw == "two keys":
+            def identities(self, keys):
+                return [key.lower().replace("a", "b") for key in keys]
     def environment():
         return Mine(alphabet="ABC", length=8)
-    return Problem("flawed", Flawed(flaw), environment, describe, draw)
+    distance = os.path.join(os.path.dirname(__file__), "distance.py:Distance")
+    similarity = distance if flaw == "distance" else "edit"
+    return Problem("flawed", Flawed(flaw), environment, describe, draw, similarity)
+"""
+
+DISTANCE = """
+from mfal.similarity import EditSimilarity
+
+class Distance(EditSimilarity):
+    def __call__(self, a, b):
+        return 1 - super().__call__(a, b)
 """
 
 OUTCOMES = "there_is_an_outcome_for_every_key"
@@ -111,6 +124,8 @@ FLAWS: list[tuple[str, str, str]] = [
     ("hang", "hostile_keys_do_no_harm", "no answer within 1 s"),
     ("exit", "hostile_keys_do_no_harm", "raises SystemExit: 4"),
     ("raise", "hostile_keys_do_no_harm", "raises KeyError"),
+    ("two keys", "a_candidate_has_one_key", "which would be bought twice"),
+    ("distance", "similarity_compares_candidates", "similarity of 0.0 with itself"),
     ("description", "describe_gives_a_text", "int"),
     ("picture", "draw_gives_a_picture", "b is no SVG"),
     ("broken picture", "draw_gives_a_picture", "is no XML"),
@@ -125,6 +140,7 @@ class TestSigns(OracleChecks):
 def flawed(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("flawed") / "flawed.py"
     path.write_text(FLAWED)
+    (path.parent / "distance.py").write_text(DISTANCE)
     return f"{path}:problem"
 
 

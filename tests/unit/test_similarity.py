@@ -1,10 +1,12 @@
 import random
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 import pytest
 
 from mfal.registry import build
+from mfal.sections import Component
 from mfal.similarity import (
     AlignmentIdentity,
     Crowd,
@@ -14,7 +16,9 @@ from mfal.similarity import (
     Similarity,
     different,
     mean_similarity,
+    similarity_of,
 )
+from mfal.types import Problem
 
 
 class EqualLetters(Similarity):
@@ -80,8 +84,6 @@ def test_every_built_in_similarity_is_symmetric_and_one_with_itself(name: str) -
     if name == "tanimoto":
         pytest.importorskip("rdkit")
         pytest.importorskip("selfies")
-    from mfal.sections import Component
-
     similarity: Similarity = build("similarity", Component(name=name))
     keys = ["[C][C][O]", "[C][C][N]", "[C][C][C]"] if name == "tanimoto" else ["ACG", "AGG", "TT"]
     for key in keys:
@@ -116,6 +118,28 @@ def test_a_matrix_is_each_pair_alone(similarity: Similarity) -> None:
     assert similarity.matrix(keys, others) == pytest.approx(np.array(expected))
     assert similarity.matrix([], others).shape == (0, 2)
     assert similarity.matrix(keys, []).shape == (3, 0)
+
+
+def test_a_matrix_of_molecules_is_each_pair_alone() -> None:
+    pytest.importorskip("rdkit")
+    pytest.importorskip("selfies")
+    from mfal.similarity import Tanimoto
+
+    similarity = Tanimoto()
+    keys = ["[C][C][O]", "[#Branch1]", "[C][C][C][O]"]  # the second spells no atom
+    others = ["[O][C][C]", "[Ring1]", "[C]"]
+    expected = [[similarity(key, other) for other in others] for key in keys]
+    assert expected[0][0] == expected[1][1] == 1.0 > expected[2][0] > 0.0 == expected[1][0]
+    assert similarity.matrix(keys, others) == pytest.approx(np.array(expected))
+    assert similarity.matrix([], others).shape == (0, 3)
+
+
+def test_a_problem_has_a_similarity_of_its_own() -> None:
+    problem: Problem = build("problem", Component(name="hartmann"))
+    assert isinstance(similarity_of(problem), EditSimilarity)
+    own = replace(problem, similarity="identity")
+    assert isinstance(similarity_of(own), AlignmentIdentity)
+    assert isinstance(similarity_of(own, Component(name="edit")), EditSimilarity)
 
 
 def test_crowding_by_hand() -> None:

@@ -41,6 +41,12 @@ def test_error_names_the_token_and_its_position() -> None:
         SelfiesEnvironment().states(["[C][Xx]"])
 
 
+def test_all_texts_of_a_molecule_have_one_identity() -> None:
+    texts = ["[C][C][O]", "[O][C][C]", "[C][C][O][Branch1]", "[C][O][C]", "[Branch1]"]
+    first, *others, ether, nothing = SelfiesEnvironment().identities(texts)
+    assert others == [first] * 2 and ether != first and nothing == ""
+
+
 def test_other_tokens_are_an_option() -> None:
     environment = SelfiesEnvironment(tokens=["[C]", "[O-1]"], min_length=2, max_length=3)
     assert environment.states(["[C][O-1]"]).tolist() == [[0, 1, 2, -1]]

@@ -2,29 +2,39 @@
 
 import os
 import pickle
+import random
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
 from pydantic import ValidationError, validate_call
+from rdkit import rdBase
+from rdkit.Chem import AddHs, MolFromSmiles
 
 from mfal.config import load_config
+from mfal.envs.selfies import SelfiesEnvironment
 from mfal.errors import UnknownNameError
 from mfal.registry import build, check
-from mfal.types import Fidelity, Objective, Oracle, Problem
-from oracles.geometry import geometry
+from mfal.scoring.scorer import scorer
+from mfal.sections import Component, ScoringConfig
+from mfal.similarity import Tanimoto, similarity_of
+from mfal.testing import OracleChecks
+from mfal.types import Fidelity, Objective, Oracle, Problem, Query
+from oracles.geometry import NoValueError, _conformers, embed, geometry, molecule
 from oracles.ionisation import adiabatic, relaxed_molecule, relaxing
 from oracles.molecules import ADIABATIC, RELAXED, VERTICAL, MoleculeOracle, ea, ip
 from oracles.xtb import XtbSurface
-from tests.support import ROOT
+from tests.support import ROOT, score, worker_processes
 
 BENZENE = "[C][=C][C][=C][C][=C][Ring1][=Branch1]"
 PYRROLE = "[C][=C][NH1][C][=C][Ring1][Branch1]"
 BORANE = "[C][B][Branch1][C][C][C]"
 FORMALDEHYDE = "[C][=O]"
 SMALL = (FORMALDEHYDE, BORANE, "[S][=C][N]", "[F][C][=C]", PYRROLE, "[C][P]")
+SULFYNE = "[C][S][#C]"  # CS≡C, whose bend ETKDG takes for a straight line
 LADDER = (VERTICAL, RELAXED, ADIABATIC)
 
 
@@ -110,6 +120,40 @@ for charge in (1, -1):
         assert process.communicate()[0].split() == here
 
 
+@pytest.mark.slow
+def test_a_molecule_has_one_value_in_any_number_of_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mfal.scoring.pace.START", 1e-3)  # even these are worth a second worker
+    queries = [Query(key, f.name) for key in (*SMALL, SULFYNE) for f in LADDER]
+    draw, found = random.Random(0), []
+    for workers in (1, 2):
+        config = ScoringConfig(workers=workers, chunk_size=3)
+        with scorer(Component(name="ip"), LADDER, 1, config) as asker:
+            shuffled = draw.sample(queries, k=len(queries))
+            outcomes = dict(zip(shuffled, score(asker, shuffled), strict=True))
+            assert len(worker_processes()) == workers
+        found.append([outcomes[query].values for query in queries])
+    assert found[0] == found[1] and None not in found[0]
+
+
+def test_what_etkdg_finds_no_conformer_of_has_values_all_the_same() -> None:
+    mol = AddHs(molecule(SULFYNE))
+    with rdBase.BlockLogs():
+        assert _conformers(mol, knowledge=True) == []
+    for fidelity in LADDER:
+        (value,) = _values(ip().oracle, (SULFYNE,), fidelity)
+        assert 5 < value < 15
+
+
+def test_a_geometry_never_depends_on_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two bridgeheads that cannot both be as they are written: it tries for a long time.
+    monkeypatch.setattr("oracles.geometry.EMBEDDING_SECONDS", 1)
+    cage = AddHs(MolFromSmiles("F[C@]12CC[C@@](Cl)(CC1)CC2"))
+    with pytest.raises(NoValueError, match="no conformers could be embedded within 1 s"):
+        embed(cage)
+
+
 def test_dispatch_is_by_name_whatever_the_cost() -> None:
     oracle = ip().oracle
     dear = Fidelity("vertical", cost=20.0, level=0.9)
@@ -137,6 +181,19 @@ def test_keys_of_the_environment_are_what_the_oracle_takes() -> None:
         before, after = (ip().oracle.evaluate([k], VERTICAL)[0].values for k in (text, key))
         assert before is not None and after is not None
         assert after == pytest.approx(before, abs=1e-3)
+
+
+def test_keys_that_are_plain_texts_break_the_law_of_one_key() -> None:
+    laws = OracleChecks()
+    laws.problem = "ip"
+    laws.test_a_candidate_has_one_key()
+    laws.built = replace(laws.built, environment=SelfiesEnvironment)
+    with pytest.raises(AssertionError, match="which would be bought twice"):
+        laws.test_a_candidate_has_one_key()
+
+
+def test_molecules_are_as_alike_as_their_environments_of_atoms() -> None:
+    assert [similarity_of(problem).__class__ for problem in (ip(), ea())] == [Tanimoto, Tanimoto]
 
 
 def test_a_candidate_is_described_as_smiles_and_drawn_as_svg() -> None:

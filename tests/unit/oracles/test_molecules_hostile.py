@@ -29,6 +29,8 @@ CAGES = (
     "[P][P][P][P][Ring1][Ring2][Ring1][Ring1][=Ring1][C]",
     "[C][#C][C][#C][C][#C][Ring1][=Branch1]",
 )
+# A ring of three and one of four, bound to each other the wrong way round.
+TWISTED = "[F][C@][C][C@][Ring1][Ring1][Branch1][C][F][C][Ring1][Branch1]"
 UNICODE = ("☃", "[☃]", "[С]", "［C］", "[C]\u200b[C]", "\x00", "[C]\n[O]", "𝔠", "[C]\ud800", "é[C]")
 SHAPELESS = ("", " ", "C", "c1ccccc1", "[", "]", "[]", "[[C]]", "[C", "C]", "[C][nop]", "[Xx]")
 
@@ -146,7 +148,7 @@ def test_five_hundred_hostile_texts() -> None:
         ("[C]" * 64, "194 atoms, and at most 120 are computed"),
         ("[C]" * 1000, "a text of 3000 characters is longer than 2000"),
         ("[H]", "charge +1 leaves 0 valence electrons"),
-        ("[C][S][#C]", "no conformer could be embedded"),
+        (TWISTED, "no conformer could be embedded"),
     ],
 )
 def test_reasons(text: str, reason: str) -> None:

@@ -7,9 +7,7 @@ import pytest
 import selfies
 import torch
 from rdkit import Chem
-from torch import Tensor
 
-from mfal.envs.base import Environment
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.selfies import SELFIES_TOKENS
 from mfal.testing import EnvironmentChecks
@@ -18,16 +16,7 @@ from oracles.spelling import NOTHING, MoleculeEnvironment, canonical, localised,
 BENZENE = "[C][=C][C][=C][C][=C][Ring1][=Branch1]"
 
 
-class CanonicalChecks(EnvironmentChecks):
-    """The laws, where a key gives back a spelling of the same molecule, not the same text."""
-
-    def restore(self, environment: Environment, states: Tensor) -> Tensor:
-        restored = super().restore(environment, states)
-        assert environment.keys(restored) == environment.keys(states)
-        return states
-
-
-class TestMolecules(CanonicalChecks):
+class TestMolecules(EnvironmentChecks):
     def environment(self) -> MoleculeEnvironment:
         return MoleculeEnvironment(max_length=12)
 
@@ -35,7 +24,7 @@ class TestMolecules(CanonicalChecks):
         return ["", "C", "[C][Xx]", "[C].[C]", "[C]" * 13]
 
 
-class TestMoleculesWithFidelities(CanonicalChecks):
+class TestMoleculesWithFidelities(EnvironmentChecks):
     def environment(self) -> FidelityEnvironment:
         return FidelityEnvironment(MoleculeEnvironment(max_length=8), 3)
 

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from oracles.geometry import Geometry, NoValueError, geometry
-from oracles.xtb import HARTREE, SHIFT, XtbSurface, check_electrons, xtb_label
+from oracles.relaxation import GRADIENT_NORM
+from oracles.xtb import (
+    ACCURACY,
+    ENERGY_ACCURACY,
+    HARTREE,
+    SHIFT,
+    XtbSurface,
+    check_electrons,
+    xtb_label,
+)
 
 WATER = Geometry(
     np.array([8, 1, 1]),
@@ -18,7 +27,7 @@ WATER = Geometry(
 
 def test_the_gradient_is_that_of_the_energy() -> None:
     for charge in (-1, 0, 1):
-        surface = XtbSurface(WATER, charge)
+        surface = XtbSurface(WATER, charge, accuracy=1.0)
         _, gradient = surface(WATER.positions)
         for atom, axis in ((0, 2), (1, 0), (2, 2)):
             shift = np.zeros((3, 3))
@@ -32,9 +41,20 @@ def test_the_energy_does_not_depend_on_where_the_density_starts() -> None:
     molecule = XtbSurface(start, 0)
     molecule(start.positions)
     for charge in (1, -1):
-        cold, _ = XtbSurface(start, charge)(start.positions)
-        warm, _ = XtbSurface(start, charge, density_of=molecule)(start.positions)
+        cold, _ = XtbSurface(start, charge, accuracy=1.0)(start.positions)
+        warm, _ = XtbSurface(start, charge, molecule, accuracy=1.0)(start.positions)
         assert warm == pytest.approx(cold, abs=1e-6)
+
+
+def test_the_field_converges_to_what_its_accuracy_says() -> None:
+    start = geometry("[C][=C][C][=Branch1][C][=O][N]", max_atoms=30)
+    for charge in (1, 0, -1):
+        exact, true_gradient = XtbSurface(start, charge, accuracy=1e-3)(start.positions)
+        energy, gradient = XtbSurface(start, charge)(start.positions)
+        assert energy == pytest.approx(exact, abs=ACCURACY * 1e-6)
+        assert np.linalg.norm(gradient - true_gradient) < 0.3 * GRADIENT_NORM
+        energy, _ = XtbSurface(start, charge, accuracy=ENERGY_ACCURACY)(start.positions)
+        assert energy == pytest.approx(exact, abs=ENERGY_ACCURACY * 1e-6)
 
 
 def test_a_density_is_copied_not_shared() -> None:
@@ -67,7 +87,7 @@ def test_an_absurd_energy_is_no_value() -> None:
 
 def test_units_and_label() -> None:
     assert (HARTREE, SHIFT) == (27.211386245988, 4.8455)
-    assert xtb_label().startswith("tblite ") and xtb_label().endswith(" GFN2-xTB")
+    assert xtb_label().startswith("tblite ") and xtb_label().endswith(" GFN2-xTB accuracy 5/20")
 
 
 @pytest.mark.parametrize("threads", ["1", "4", None])

@@ -1,15 +1,19 @@
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mfal import Fidelity, Objective, external
 from mfal.errors import ConfigError, MissingDependencyError, UnknownNameError
 from mfal.own.command import ExternalOracle
 from mfal.types import Oracle
+from tests.support import ROOT
 
 LADDER = (Fidelity("low", 1, 0.5), Fidelity("high", 3, 1.0))
 OBJECTIVES = (Objective("length", "letters", "max"), Objective("level", "", "max"))
@@ -137,6 +141,40 @@ def test_a_program_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
     while is_running(child):
         assert time.monotonic() < deadline, "what the program started is still running"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_program_ends_with_the_process_that_asks_it(
+    tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    pids = tmp_path / "pids"
+    script = tmp_path / "start.sh"
+    # What it starts has stderr elsewhere, and so would not notice that nobody reads it.
+    script.write_text(f"#!/bin/sh\nsleep 300 2>/dev/null &\necho $$ $! > {pids}\nwait\n")
+    script.chmod(0o755)
+    code = "import sys; from mfal.own.command import run; run([sys.argv[1]], 300)"
+    worker = subprocess.Popen(
+        [sys.executable, "-c", code, str(script)], env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    deadline = time.monotonic() + 60
+    while not (pids.exists() and len(pids.read_text().split()) == 2):
+        assert time.monotonic() < deadline and worker.poll() is None
+        time.sleep(0.05)
+    programs = [int(pid) for pid in pids.read_text().split()]
+    assert all(map(is_running, programs))
+    worker.send_signal(signal_number)
+    worker.wait()
+    deadline = time.monotonic() + 10
+    while any(map(is_running, programs)):
+        assert time.monotonic() < deadline, "a program goes on without whoever asked it"
+        time.sleep(0.05)
+
+
+def test_asking_leaves_no_file_open(program: ExternalOracle) -> None:
+    program.evaluate(["a"], LADDER[0])
+    before = psutil.Process().num_fds()
+    program.evaluate(["a", "exit"], LADDER[0])
+    assert psutil.Process().num_fds() == before
 
 
 def is_running(pid: int) -> bool:
