@@ -76,6 +76,7 @@ def test_a_round_runs_as_a_flow_and_contacts_nobody(tmp_path: Path) -> None:
     assert hosts <= LOOPBACK, hosts
 
 
+@pytest.mark.slow
 def test_what_was_begun_is_finished_as_a_flow_too(tmp_path: Path) -> None:
     whole = motif_settings(tmp_path, name="whole", problem__options={})
     broken = motif_settings(tmp_path, name="broken", problem__options={})
@@ -104,6 +105,7 @@ def test_what_was_begun_is_finished_as_a_flow_too(tmp_path: Path) -> None:
     assert {key for (key,) in pages} == {"broken-progress", "broken-round", "broken-batch"}
 
 
+@pytest.mark.slow
 def test_under_prefect_too_an_error_of_the_user_is_a_message(tmp_path: Path) -> None:
     options = {"warm_start": True, "train": {"steps": 2, "batch_size": 8}}
     settings = motif_settings(tmp_path, sampler={"name": "gflownet", "options": options})

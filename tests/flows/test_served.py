@@ -88,12 +88,11 @@ def test_bad_parameters_are_refused_before_anything_runs(
     assert "Validation failed" in answer and reason in answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("campaign", "reason"),
     [
-        pytest.param(
-            "another", "there is no campaign 'another' in configs/", marks=pytest.mark.slow
-        ),
+        ("another", "there is no campaign 'another' in configs/"),
         ("../configs/motif", "String should match pattern"),
     ],
 )
