@@ -61,8 +61,8 @@ def campaign_flow(
     if budget is not None:
         limited = config.budget.model_copy(update={"total": budget})
         config = config.model_copy(update={"budget": limited})
-    with open_campaign(config, campaign) as opened:
-        ended = run_rounds(opened, rounds, steps=STEPS, progress=LivePage(opened))
+    with open_campaign(config, campaign) as opened, LivePage(opened) as page:
+        ended = run_rounds(opened, rounds, steps=STEPS, progress=page)
         message = how_it_ended(opened, ended, all_run=len(ended) == rounds)
     log.info("%s: %s", campaign, message)
     return Completed(message=message, data=ended)

@@ -1,9 +1,10 @@
 """Rounds on Prefect's page: a line that lives while they run, a report when each ends."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -18,7 +19,7 @@ from mfal.gfn.base import TrainMetrics
 from mfal.progress import STAGES, Stage, training_line
 from mfal.report.canvas import load_canvas
 from mfal.report.markdown import batch_rows, round_markdown
-from mfal.report.snapshot import take
+from mfal.report.snapshot import Snapshot, take
 
 log = logging.getLogger("mfal.flows")
 
@@ -26,21 +27,29 @@ PAUSE = 3.0  # seconds between two updates of the live line; the page asks less 
 
 
 class LivePage:
-    """Progress for the page of the flow run that it is made in.
+    """Progress for the page of the flow run that it is made in; to be closed, as a context.
 
-    The page only shows: whatever befalls it, the round goes on, and the log says so.
+    The page only shows: a thread of its own draws and sends, so that no round waits for a slow
+    server, and whatever befalls it, the round goes on, and the log says so.
     """
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
+        self._sender = ThreadPoolExecutor(1, "page")
+        self._last: Future[None] | None = None
         self._artifact: UUID | None = None
         self._updated = 0.0
         self._round = ""
         self._stage: Stage = "fit"
         self._share = 0.0  # of the stage
         self._notes: dict[str, str] = {}
-        # What draws takes a second to load, which the first answers of the oracle take as well.
-        threading.Thread(target=load_canvas, daemon=True).start()
+        self._send(load_canvas)  # takes a second, as the first answers of the oracle do
+
+    def __enter__(self) -> "LivePage":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._sender.shutdown()  # when all that was said is sent
 
     def begin_round(self, number: int, kind: str) -> None:
         """Say which round starts."""
@@ -52,22 +61,8 @@ class LivePage:
         """Publish the round: its batch, the best candidates, and how the campaign stands."""
         self._stage, self._share = "append", 1.0
         self._show(at_once=True)
-        snapshot = take(self._campaign)
-        name = snapshot.name
-        report = round_markdown(snapshot, number)
-        rows = batch_rows(snapshot, number)
-        _attempt(
-            lambda: create_markdown_artifact(
-                report, key=f"{name}-round", description=f"{name}, {self._round}"
-            )
-        )
-        _attempt(
-            lambda: create_table_artifact(
-                rows,
-                key=f"{name}-batch",
-                description=f"Every query of {name}, {self._round}",
-            )
-        )
+        snapshot, name = take(self._campaign), self._round
+        self._send(lambda: _publish(snapshot, number, name))
 
     def stage(self, stage: Stage) -> None:
         """Move on to a stage."""
@@ -95,21 +90,40 @@ class LivePage:
 
     def _show(self, *, at_once: bool = False) -> None:
         now = time.monotonic()
-        if not at_once and now - self._updated < PAUSE:
+        is_busy = self._last is not None and not self._last.done()
+        if not at_once and (is_busy or now - self._updated < PAUSE):
             return
         self._updated = now
         percent = 100 * (STAGES.index(self._stage) + self._share) / len(STAGES)
         notes = [self._notes[name] for name in ("train", "score", "cost") if name in self._notes]
         line = "; ".join([f"{self._round}: {self._stage}", *notes])
-        _attempt(lambda: self._send(percent, line))
+        self._send(lambda: self._show_line(percent, line))
 
-    def _send(self, percent: float, line: str) -> None:
+    def _show_line(self, percent: float, line: str) -> None:
         if self._artifact is None:
             key = f"{self._campaign.config.name}-progress"
             made = create_progress_artifact(percent, key=key, description=line)
             self._artifact = made if isinstance(made, UUID) else None  # a coroutine elsewhere
         else:
             update_progress_artifact(self._artifact, progress=percent, description=line)
+
+    def _send(self, what: Callable[[], object]) -> None:
+        # Prefect finds the flow run in the context.
+        self._last = self._sender.submit(copy_context().run, _attempt, what)
+
+
+def _publish(snapshot: Snapshot, number: int, name: str) -> None:
+    campaign = snapshot.name
+    create_markdown_artifact(
+        round_markdown(snapshot, number),
+        key=f"{campaign}-round",
+        description=f"{campaign}, {name}",
+    )
+    create_table_artifact(
+        batch_rows(snapshot, number),
+        key=f"{campaign}-batch",
+        description=f"Every query of {campaign}, {name}",
+    )
 
 
 def _attempt(send: Callable[[], object]) -> None:

@@ -25,8 +25,8 @@ def rounds_flow(campaign: Campaign, progress: Progress) -> Callable[[str, int | 
     @flow(name=ROUNDS, flow_run_name=name_of_run, persist_result=False)
     def rounds(name: str, rounds: int | None) -> list[int]:
         settle()
-        watch = Both(progress, LivePage(campaign))
-        return run_rounds(campaign, rounds, steps=STEPS, progress=watch)
+        with LivePage(campaign) as page:
+            return run_rounds(campaign, rounds, steps=STEPS, progress=Both(progress, page))
 
     return rounds
 
@@ -37,6 +37,7 @@ def resume_flow(campaign: Campaign, progress: Progress) -> Callable[[str], Resum
     @flow(name=RESUME, flow_run_name=open_name(campaign), persist_result=False)
     def resume(name: str) -> Resumed | None:
         settle()
-        return finish(campaign, Both(progress, LivePage(campaign)), STEPS)
+        with LivePage(campaign) as page:
+            return finish(campaign, Both(progress, page), STEPS)
 
     return resume
