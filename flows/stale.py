@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import time
+from contextvars import copy_context
 from uuid import UUID
 
 from prefect import get_client
@@ -36,11 +37,15 @@ log = logging.getLogger("mfal.flows")
 def settle() -> None:
     """Note the process of this flow run, and mark runs of dead processes here as crashed.
 
-    A server that is too busy for that keeps no round from going on; the log says so.
+    Beside the run, which does not wait for it; a server that is too busy is a line in the log.
     """
     system = process.system()
-    if system is None:
-        return  # the system does not tell about processes
+    if system is not None:  # else the system does not tell about processes
+        # In the context, where Prefect finds the flow run.
+        threading.Thread(target=copy_context().run, args=(_settle, system)).start()
+
+
+def _settle(system: str) -> None:
     pid = os.getpid()
     note: dict[str, bool | int | float | str] = {
         SYSTEM: system,
