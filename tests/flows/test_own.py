@@ -26,9 +26,8 @@ def servers(folder: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_ends_and_so_does_its_server(tmp_path: Path, how: signal.Signals) -> None:
     settings = motif_settings(tmp_path, problem__options__slow=0.5, scoring__workers=1)
     (tmp_path / "motif.yaml").write_text(yaml.safe_dump(settings))

@@ -45,7 +45,7 @@ def test_the_narrow_board_of_tetris(loss: str, seed: int, device: str) -> None:
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("backward", ["uniform", "learnt"])
-@pytest.mark.parametrize("loss", ["tb", "vargrad"])
+@pytest.mark.parametrize("loss", [pytest.param("tb", marks=pytest.mark.slow), "vargrad"])
 def test_a_board_on_which_orders_of_play_merge(
     loss: str, backward: str, seed: int, device: str
 ) -> None:
@@ -67,7 +67,9 @@ def test_short_sequences_within_8000_trajectories(
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("exercise", [exercises.tetris_4x4, exercises.dna6])
+@pytest.mark.parametrize(
+    "exercise", [pytest.param(exercises.tetris_4x4, marks=pytest.mark.slow), exercises.dna6]
+)
 def test_guidance_leaves_the_target_what_it_is(exercise: Any, seed: int) -> None:
     guided, plain = (
         trained(exercise(), seed, guided_every=every).total_variation for every in (8, 0)
@@ -75,7 +77,8 @@ def test_guidance_leaves_the_target_what_it_is(exercise: Any, seed: int) -> None
     assert abs(guided - plain) <= 0.01
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
 def test_every_sparse_mode_is_found_and_sampled(seed: int) -> None:
     verdict = trained(exercises.sparse_hypergrid(), seed)
     assert verdict.modes_found == verdict.modes_learnt == 16

@@ -196,7 +196,7 @@ def _open_in_another_process(config: CampaignConfig) -> None:
         raise LedgerError(done.stderr.strip())
 
 
-@pytest.mark.parametrize("trouble", ["", "raise"])
+@pytest.mark.parametrize("trouble", ["", pytest.param("raise", marks=pytest.mark.slow)])
 def test_the_ledger_does_not_depend_on_who_asks_or_how_many(tmp_path: Path, trouble: str) -> None:
     ledgers = []
     options = {"trouble": trouble, "slow": 0.3}

@@ -20,7 +20,9 @@ from tests.integration.rounds import MakeConfig, ledger, run
 from tests.support import motif_settings
 
 
-@pytest.mark.parametrize("trouble", ["raise", "nan", "shorter", "crash", "hang"])
+@pytest.mark.parametrize(
+    "trouble", ["raise", "nan", "shorter", "crash", pytest.param("hang", marks=pytest.mark.slow)]
+)
 def test_a_failing_oracle_is_recorded_and_charged_and_the_round_goes_on(
     tmp_path: Path, trouble: str
 ) -> None:

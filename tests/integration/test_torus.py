@@ -50,7 +50,8 @@ def drawn_cells(states: Tensor) -> Tensor:
     return counts.double() / len(states)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_mixture_on_a_torus_is_learnt(seed: int) -> None:
     environment = TorusEnvironment(steps=3)
     heads = RECIPE.heads(environment)

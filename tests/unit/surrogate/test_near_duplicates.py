@@ -64,7 +64,15 @@ def deviation(surrogate: MultiFidelityGP, keys: list[str]) -> Tensor:
 
 
 @pytest.mark.parametrize("n", [300, pytest.param(1000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("history", ["both", "target", "cheap", "disjoint"])
+@pytest.mark.parametrize(
+    "history",
+    [
+        "both",
+        pytest.param("target", marks=pytest.mark.slow),
+        pytest.param("cheap", marks=pytest.mark.slow),
+        "disjoint",
+    ],
+)
 def test_other_families_stay_unknown_and_wanted(history: str, n: int) -> None:
     before, _ = fit(asked("start", 0))
     after, data = fit(asked(history, n))
