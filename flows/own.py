@@ -55,8 +55,7 @@ class OwnServer:
             )
 
     def _stop(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self._process.terminate()  # at once where it is not up yet, as after an early error
         try:
             self._process.wait(STOP)
         except subprocess.TimeoutExpired:

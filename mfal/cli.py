@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from mfal import cli_problem
-from mfal.commands import NoPrefect, register
+from mfal.commands import NoPrefect, Which, register
 from mfal.config import config_schema
 from mfal.errors import MfalError
 from mfal.folder import find_campaign
@@ -24,13 +24,6 @@ app = typer.Typer(
 )
 
 ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the campaign.", show_default=False)]
-ConfigOrName = Annotated[
-    str,
-    typer.Argument(
-        help="YAML file of the campaign, or its name where the file is in configs/.",
-        show_default=False,
-    ),
-]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
@@ -39,7 +32,7 @@ Overrides = Annotated[
 
 @app.command("round")
 def round_(
-    config: ConfigOrName,
+    config: Which,
     rounds: Annotated[int, typer.Option(min=1, help="How many rounds to run.")] = 1,
     overrides: Overrides = None,
     no_prefect: NoPrefect = False,
@@ -49,9 +42,7 @@ def round_(
 
 
 @app.command()
-def campaign(
-    config: ConfigOrName, overrides: Overrides = None, no_prefect: NoPrefect = False
-) -> None:
+def campaign(config: Which, overrides: Overrides = None, no_prefect: NoPrefect = False) -> None:
     """Run rounds until the budget is spent."""
     _run(config, None, overrides, no_prefect)
 
@@ -99,7 +90,7 @@ def compare(
 
 @app.command("import")
 def import_(
-    config: ConfigOrName,
+    config: Which,
     file: Annotated[
         Path,
         typer.Argument(

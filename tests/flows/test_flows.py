@@ -1,4 +1,4 @@
-"""Rounds from the shell under the real Prefect: its ephemeral server, and one that runs."""
+"""Rounds from the shell under the real Prefect: with a server of their own, and one that runs."""
 
 import os
 import signal
