@@ -13,6 +13,7 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from mfal.campaign import Campaign
 from mfal.gfn.base import TrainMetrics
@@ -24,19 +25,22 @@ from mfal.report.snapshot import Snapshot, take
 log = logging.getLogger("mfal.flows")
 
 PAUSE = 3.0  # seconds between two updates of the live line; the page asks less often
+RETRIES = 3  # of a request that nobody answered, for 14 seconds in all; Prefect's own is 5, for 62
 
 
 class LivePage:
     """Progress for the page of the flow run that it is made in; to be closed, as a context.
 
     The page only shows: a thread of its own draws and sends, so that no round waits for a slow
-    server, and whatever befalls it, the round goes on, and the log says so.
+    server, and whatever befalls it, the round goes on, and the log says so. When the rounds are
+    over and the server does not answer, what was still to be told is dropped.
     """
 
     def __init__(self, campaign: Campaign) -> None:
         self._campaign = campaign
         self._sender = ThreadPoolExecutor(1, "page")
         self._last: Future[None] | None = None
+        self._is_heard, self._is_over = True, False
         self._artifact: UUID | None = None
         self._updated = 0.0
         self._round = ""
@@ -49,6 +53,7 @@ class LivePage:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._is_over = True
         self._sender.shutdown()  # when all that was said is sent
 
     def begin_round(self, number: int, kind: str) -> None:
@@ -109,7 +114,18 @@ class LivePage:
 
     def _send(self, what: Callable[[], object]) -> None:
         # Prefect finds the flow run in the context.
-        self._last = self._sender.submit(copy_context().run, _attempt, what)
+        self._last = self._sender.submit(copy_context().run, self._attempt, what)
+
+    def _attempt(self, send: Callable[[], object]) -> None:
+        if self._is_over and not self._is_heard:
+            return
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: RETRIES}):
+                send()
+            self._is_heard = True
+        except Exception as error:
+            self._is_heard = False
+            log.warning("the page could not be told: %s: %s", type(error).__name__, error)
 
 
 def _publish(snapshot: Snapshot, number: int, name: str) -> None:
@@ -124,10 +140,3 @@ def _publish(snapshot: Snapshot, number: int, name: str) -> None:
         key=f"{campaign}-batch",
         description=f"Every query of {campaign}, {name}",
     )
-
-
-def _attempt(send: Callable[[], object]) -> None:
-    try:
-        send()
-    except Exception as error:
-        log.warning("the page could not be told: %s: %s", type(error).__name__, error)

@@ -27,6 +27,8 @@ class Flows:
             _refuse_silent()
             self._own = OwnServer()
             os.environ["PREFECT_API_URL"] = self._own.url
+            # Killed, it does not come back: 14 seconds a request are enough, for Prefect's own 62.
+            os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "3")
 
     def run(self, campaign: "Campaign", rounds: int | None, progress: "Progress") -> list[int]:
         """One flow run around `mfal.round.run_rounds`."""

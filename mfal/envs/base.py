@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from torch import Generator, Tensor
 
@@ -176,3 +176,13 @@ class ContinuousEnvironment(Buildable, Protocol):
         A fixed one, the same for every policy, where `outputs` is None.
         """
         ...
+
+
+def is_discrete(environment: Buildable) -> TypeGuard[Environment]:
+    """Whether it has masks. Cheap, where `isinstance` looks every attribute up."""
+    return hasattr(environment, "forward_mask")
+
+
+def is_continuous(environment: Buildable) -> TypeGuard[ContinuousEnvironment]:
+    """Whether it has densities. Cheap, where `isinstance` looks every attribute up."""
+    return hasattr(environment, "forward_actions")

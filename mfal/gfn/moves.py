@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Generator, Tensor
 
-from mfal.envs.base import Buildable, ContinuousEnvironment, Environment
+from mfal.envs.base import Buildable, ContinuousEnvironment, Environment, is_continuous, is_discrete
 from mfal.errors import ConfigError
 from mfal.gfn.heads import Heads
 
@@ -125,14 +125,14 @@ def make_moves(
     temperature: float = 1.0,
 ) -> Moves:
     """The moves of an environment, for a rollout of n rows."""
-    if isinstance(environment, ContinuousEnvironment):
+    if is_continuous(environment):
         if temperature != 1.0:
             raise ConfigError(
                 f"the temperature is {temperature:g}, and densities cannot be flattened by one",
                 "leave it at 1 and explore by epsilon",
             )
         return ContinuousMoves(environment, heads, generator, epsilon=epsilon)
-    if isinstance(environment, Environment):
+    if is_discrete(environment):
         return DiscreteMoves(
             environment, heads, n, generator, epsilon=epsilon, temperature=temperature
         )

@@ -10,8 +10,8 @@ from torch import Generator, Tensor, nn
 
 from mfal.envs.base import Buildable
 from mfal.gfn.heads import Heads
+from mfal.gfn.perceptron import PerceptronWalk, Workspace
 from mfal.gfn.recurrent import RecurrentPolicy, sequence_shape
-from mfal.gfn.walk import PerceptronWalk, Workspace
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -48,9 +48,9 @@ class UniformPolicy(nn.Module):
 
 
 class MLPPolicy(nn.Module):
-    """A multilayer perceptron with ReLU that follows rollouts by increments.
+    """A multilayer perceptron with ReLU.
 
-    See `mfal.gfn.walk.PerceptronWalk` for what makes it fast.
+    See `mfal.gfn.perceptron.PerceptronWalk` for what makes it fast.
 
     Args:
         n_features: Width of the observation.
@@ -61,6 +61,8 @@ class MLPPolicy(nn.Module):
         precision: In which rollouts multiply; weights and the optimiser stay in float32.
             bfloat16 pays from a hundred rows on, where the processor has it.
     """
+
+    narrow = 64
 
     def __init__(
         self,
@@ -91,8 +93,8 @@ class MLPPolicy(nn.Module):
             values = F.linear(values.relu(), weight, bias)
         return values
 
-    def walk(self, observation: Tensor, capacity: int) -> PerceptronWalk:
-        """Follow a rollout; a later walk takes over the buffers of an earlier one."""
+    def walk(self, observation: Tensor, capacity: int, *, follows: bool) -> PerceptronWalk:
+        """Go along with a rollout; a later walk takes over the buffers of an earlier one."""
         return PerceptronWalk(
             observation,
             capacity,
@@ -100,6 +102,7 @@ class MLPPolicy(nn.Module):
             list(zip(self.weights, self.biases, strict=True)),
             torch.float32 if self.precision == "float32" else torch.bfloat16,
             self._workspace,
+            follows=follows,
         )
 
 

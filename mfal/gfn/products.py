@@ -31,6 +31,14 @@ def dense_relu(values: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> Ten
     return torch.addmm(bias, values, weight, out=out).relu_()
 
 
+def padded(n: int, step: int) -> int:
+    """How many rows to multiply where n are wanted: of oneDNN's, the next multiple of `step`.
+
+    It compiles and keeps a kernel for each number of rows, most of a megabyte.
+    """
+    return -(-n // step) * step if _ONEDNN_PAYS else n
+
+
 def _pays(left: Tensor, right: Tensor) -> bool:
     return (
         _ONEDNN_PAYS

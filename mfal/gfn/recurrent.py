@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 
 from mfal.envs.base import Buildable
 from mfal.errors import ConfigError
+from mfal.gfn.walk import ModuleWalk, Walk
 
 
 class RecurrentPolicy(nn.Module):
@@ -23,6 +24,8 @@ class RecurrentPolicy(nn.Module):
         generator: Draws the initial weights; the global one is left alone.
         hidden: Width of the unit.
     """
+
+    narrow = 0
 
     def __init__(
         self,
@@ -72,9 +75,9 @@ class RecurrentPolicy(nn.Module):
         letters = nn.functional.one_hot(tokens, self.shape[1]).to(hidden)
         return torch.gru_cell(letters, hidden, *self.unit.all_weights[0])
 
-    def walk(self, observation: Tensor, capacity: int) -> "RecurrentWalk":
-        """Follow a rollout, one token a step."""
-        return RecurrentWalk(self, observation)
+    def walk(self, observation: Tensor, capacity: int, *, follows: bool) -> Walk:
+        """Follow a rollout token by token, or read all of them anew at each step."""
+        return RecurrentWalk(self, observation) if follows else ModuleWalk(self, observation)
 
 
 class RecurrentWalk:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Generator, Tensor, nn
 
-from mfal.envs.base import Buildable, ContinuousEnvironment, Environment, Schedule, hook
+from mfal.envs.base import Buildable, Schedule, hook, is_continuous, is_discrete
 from mfal.gfn.heads import Heads
 from mfal.gfn.moves import Moves, draw_noise, gumbel, make_moves, masked_argmax, taken
 from mfal.gfn.trajectories import Trajectories
-from mfal.gfn.walk import start_walk
+from mfal.gfn.walk import pays_to_follow, start_walk
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def rollout(
     """
     environment, observation = agent.environment, agent.observe(start, context)
     schedule = hook(environment, "schedule")
-    if schedule is not None and not with_states and isinstance(environment, Environment):
+    if schedule is not None and not with_states and is_discrete(environment):
         size = (environment.max_steps, len(start), environment.n_actions)
         noise = draw_noise(size, generator, epsilon, temperature)
         return _by_schedule(agent, schedule(), observation, noise, given, context)
@@ -170,6 +170,8 @@ def _step_by_step(
     steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     moves.going(start)
     capacity = len(start) * environment.max_steps
+    if not pays_to_follow(agent.policy, observation):
+        observe_delta = None
     walk = start_walk(agent.policy, observation, capacity, follows=observe_delta is not None)
     while True:
         actions = moves.draw(states, walk.outputs(), len(steps), rows)
@@ -236,9 +238,9 @@ def rate_backward(
     Args:
         outputs: Of the backward head, ``R x backward``; None for the uniform policy.
     """
-    if isinstance(environment, ContinuousEnvironment):
+    if is_continuous(environment):
         return environment.backward_actions(after, outputs).log_prob(actions)
-    if not isinstance(environment, Environment):
+    if not is_discrete(environment):
         raise TypeError(f"{type(environment).__name__} has neither masks nor densities")
     mask = environment.backward_mask(after)
     if outputs is None:
@@ -276,9 +278,9 @@ def ways_back(
 def _draw_backward(
     environment: Buildable, after: Tensor, outputs: Tensor | None, generator: Generator
 ) -> Tensor:
-    if isinstance(environment, ContinuousEnvironment):
+    if is_continuous(environment):
         return environment.backward_actions(after, outputs).draw(generator)
-    if not isinstance(environment, Environment):
+    if not is_discrete(environment):
         raise TypeError(f"{type(environment).__name__} has neither masks nor densities")
     mask = environment.backward_mask(after)
     noise = gumbel((len(after), environment.n_actions), generator)
@@ -286,7 +288,7 @@ def _draw_backward(
 
 
 def _at_source(environment: Buildable, states: Tensor) -> Tensor:
-    if isinstance(environment, ContinuousEnvironment):
+    if is_continuous(environment):
         return environment.at_source(states)
     return (states == environment.initial(1).to(states.device)).all(dim=1)
 

@@ -92,13 +92,14 @@ def log_pb_by_definition(agent: Agent, found: Trajectories) -> Tensor:
     return torch.tensor(values)
 
 
-def assert_walks_as_it_looks(agent: Agent, n: int) -> None:
+def assert_walks_as_it_looks(agent: Agent, n: int, *, follows: bool = True) -> None:
     """A policy's walk has the outputs of looking anew, along random trajectories."""
     environment = environment_of(agent)
     delta = hook(environment, "observe_delta")
     assert delta is not None and isinstance(agent.policy, Walkable)
     states, generator, steps = agent.start(n), seeded(5), 0
-    walk = agent.policy.walk(environment.observe(states), n * environment.max_steps)
+    capacity = n * environment.max_steps
+    walk = agent.policy.walk(environment.observe(states), capacity, follows=follows)
     seen: list[Tensor] = []
     while len(states):
         seen.append(agent.outputs(states))
@@ -110,7 +111,10 @@ def assert_walks_as_it_looks(agent: Agent, n: int) -> None:
         if not len(going):
             break
         walk.keep(going)
-        walk.shift(*delta(states[going], actions[going]))
+        if follows:
+            walk.shift(*delta(states[going], actions[going]))
+        else:
+            walk.move(environment.observe(after[going]))
         states, steps = after[going], steps + 1
     assert steps == environment.max_steps - 1
     torch.testing.assert_close(walk.recorded(), torch.cat(seen), rtol=0, atol=1e-5)

@@ -6,7 +6,7 @@ from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import MLPPolicy, PolicySettings, UniformPolicy, make_policy
 from mfal.gfn.recurrent import RecurrentPolicy
 from mfal.gfn.rollout import Agent, rollout, ways_back
-from mfal.gfn.walk import ModuleWalk, start_walk
+from mfal.gfn.walk import ModuleWalk, pays_to_follow, start_walk
 from tests.unit.gfn.definitions import (
     ENVIRONMENTS,
     assert_same_gradients,
@@ -19,6 +19,12 @@ FOLLOWED = ["sequences at fidelities", "peptides at fidelities", "hypergrid", "t
 DNA = ENVIRONMENTS["sequences at fidelities"]
 
 
+@pytest.fixture(params=["followed", "looked at"])
+def _first_layer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MLPPolicy, "narrow", 0 if request.param == "followed" else 10_000)
+
+
+@pytest.mark.usefixtures("_first_layer")
 @pytest.mark.parametrize("name", [*FOLLOWED, "grid at fidelities"])
 @pytest.mark.parametrize("all_heads", [False, True])
 def test_a_rollout_has_the_gradients_of_the_plain_network(name: str, all_heads: bool) -> None:
@@ -26,6 +32,7 @@ def test_a_rollout_has_the_gradients_of_the_plain_network(name: str, all_heads: 
     assert_same_gradients(gradients(seen, 40), gradients(opaque(seen), 40))
 
 
+@pytest.mark.usefixtures("_first_layer")
 @pytest.mark.parametrize("layers", [1, 3])
 def test_any_number_of_layers_has_the_gradients_of_the_plain_network(layers: int) -> None:
     seen = agent(ENVIRONMENTS["tetris"], hidden=16, layers=layers, learnt_backward=True)
@@ -33,6 +40,7 @@ def test_any_number_of_layers_has_the_gradients_of_the_plain_network(layers: int
     assert_same_gradients(gradients(seen, 40), gradients(opaque(seen), 40))
 
 
+@pytest.mark.usefixtures("_first_layer")
 def test_gradients_with_a_context_are_those_of_the_plain_network() -> None:
     seen = agent(ENVIRONMENTS["hypergrid"], learnt_backward=True, context_features=2)
     context = torch.rand(40, 2, generator=seeded(0))
@@ -40,6 +48,7 @@ def test_gradients_with_a_context_are_those_of_the_plain_network() -> None:
     assert_same_gradients(gradients(seen, 40, context), expected)
 
 
+@pytest.mark.usefixtures("_first_layer")
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_large_batches_have_the_gradients_of_the_plain_network(name: str) -> None:
     """Several chunks that fit the cache, and products by other kernels."""
@@ -48,10 +57,13 @@ def test_large_batches_have_the_gradients_of_the_plain_network(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_a_walk_has_the_outputs_of_looking_anew(name: str) -> None:
-    assert_walks_as_it_looks(agent(ENVIRONMENTS[name], learnt_backward=True, flow=True), 60)
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_walk_has_the_outputs_of_looking_anew(name: str, follows: bool) -> None:
+    seen = agent(ENVIRONMENTS[name], learnt_backward=True, flow=True)
+    assert_walks_as_it_looks(seen, 60, follows=follows)
 
 
+@pytest.mark.usefixtures("_first_layer")
 def test_half_precision_stays_close() -> None:
     """bfloat16 has 8 bits: outputs within a hundredth, gradients within a twentieth."""
     for name in FOLLOWED:
@@ -105,14 +117,27 @@ def test_gradients_may_be_taken_twice() -> None:
         assert torch.equal(one, other)
 
 
-def test_a_walk_starts_where_changes_are_told() -> None:
+def test_a_walk_is_told_one_thing() -> None:
     policy, observation = agent(DNA).policy, DNA.observe(DNA.initial(3))
-    assert isinstance(start_walk(policy, observation, 9, follows=False), ModuleWalk)
-    assert isinstance(start_walk(Opaque(policy), observation, 9, follows=True), ModuleWalk)
-    walk = start_walk(policy, observation, 9, follows=True)
-    assert not isinstance(walk, ModuleWalk)
-    with pytest.raises(TypeError, match="follows changes"):
-        walk.move(observation)
+    told = start_walk(policy, observation, 9, follows=True)
+    with pytest.raises(TypeError, match="told what changes"):
+        told.move(observation)
+    looking = start_walk(policy, observation, 9, follows=False)
+    with pytest.raises(TypeError, match="looks at the observation"):
+        looking.shift(torch.zeros(3, dtype=torch.long), None)
+
+
+def test_a_narrow_observation_is_not_worth_following() -> None:
+    policy = agent(DNA).policy
+    assert not pays_to_follow(policy, torch.zeros(3, 64))
+    assert pays_to_follow(policy, torch.zeros(3, 65))
+    assert pays_to_follow(Opaque(policy), torch.zeros(3, 1))
+
+
+def test_any_other_module_looks_anew() -> None:
+    observation = DNA.observe(DNA.initial(3))
+    walk = start_walk(Opaque(agent(DNA).policy), observation, 9, follows=True)
+    assert isinstance(walk, ModuleWalk)
 
 
 def test_weights_come_from_the_generator_alone() -> None:

@@ -119,7 +119,7 @@ def test_what_is_no_sequence_is_refused(environment: Buildable) -> None:
 def test_a_walk_follows_changes_alone() -> None:
     seen = reader(dna(4))
     assert isinstance(seen.policy, RecurrentPolicy)
-    walk = seen.policy.walk(seen.observe(seen.start(2), None), 8)
+    walk = seen.policy.walk(seen.observe(seen.start(2), None), 8, follows=True)
     with pytest.raises(TypeError, match="follows changes"):
         walk.move(torch.zeros(2, 16))
 
