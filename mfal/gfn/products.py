@@ -31,6 +31,12 @@ def dense_relu(values: Tensor, weight: Tensor, bias: Tensor, out: Tensor) -> Ten
     return torch.addmm(bias, values, weight, out=out).relu_()
 
 
+def has_bfloat16(device: str) -> bool:
+    """Whether the device multiplies bfloat16, or torch has to do it without, at a crawl."""
+    # What torch asks itself before it leaves such a product to oneDNN.
+    return device != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def padded(n: int, step: int) -> int:
     """How many rows to multiply where n are wanted: of oneDNN's, the next multiple of `step`.
 

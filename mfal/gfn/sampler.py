@@ -1,5 +1,6 @@
 """The GFlowNet as a round sees it: a reward goes in, proposals come out."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
@@ -13,10 +14,13 @@ from mfal.gfn.base import LogReward, Proposals, TrainMetrics
 from mfal.gfn.checkpoint import check_shapes, from_bytes, to_bytes
 from mfal.gfn.heads import Heads
 from mfal.gfn.policy import PolicySettings, make_policy
+from mfal.gfn.products import has_bfloat16
 from mfal.gfn.rewards import Rewards
 from mfal.gfn.rollout import Agent, rollout
 from mfal.gfn.train import Trainer, TrainSettings
 from mfal.types import Fidelity, Query
+
+log = logging.getLogger(__name__)
 
 _CHUNK = 1024  # Queries sampled at once from a trained policy.
 _LEFT = "what the last round left for a warm start"
@@ -60,6 +64,11 @@ class GFlowNetSampler:
         self.warm_start = warm_start
         self.keep = keep
         self.device = device
+        if policy.precision == "bfloat16" and not has_bfloat16(device):
+            log.warning(
+                "this processor has no bfloat16 and takes ten times as long for it as for float32: "
+                "set sampler.options.policy.precision to float32"
+            )
 
     def policy(self, heads: Heads, generator: Generator) -> nn.Module:
         """An untrained policy; override it to plug in another network.

@@ -216,3 +216,18 @@ def test_queries_are_drawn_in_any_number() -> None:
 def test_queries_keep_the_order_of_their_first_appearance() -> None:
     queries = as_queries([("B", 1), ("A", 0), ("B", 1), ("B", 0)], LADDER)
     assert queries == (Query("B", "mid"), Query("A", "low"), Query("B", "low"))
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_precision_that_the_processor_lacks_is_warned_of(
+    has: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sampler, "has_bfloat16", lambda device: has)
+    quick()
+    assert not caplog.messages
+    quick(policy=PolicySettings(precision="bfloat16"))
+    assert [message.partition(":")[0] for message in caplog.messages] == (
+        []
+        if has
+        else ["this processor has no bfloat16 and takes ten times as long for it as for float32"]
+    )
