@@ -76,7 +76,7 @@ def test_nearly_every_published_molecule_has_values(charge: Charge) -> None:
 
 # Some were published at geometries of higher energy than those found here from the same start,
 # some of other conformers.
-short_of_it = pytest.mark.xfail(strict=True, reason="median deviation .005 to .014 eV: see docs/molecules.md")
+short_of_it = pytest.mark.xfail(strict=True, reason="medians .005 to .014 eV: docs/molecules.md")
 
 
 @needs_anchors
