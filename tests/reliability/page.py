@@ -32,7 +32,7 @@ them. Repetitions stop at different places: in the initial design, at the change
 in the batch.
 
 A server that runs by itself is started again at once, as whatever watches over a service would do.
-A round's own server cannot be: its flow goes on calling it for minutes, and one that has not ended
+A round's own server cannot be: its flow gives it up after a minute or two, and one that is not over
 after 400 s is killed, too, and run again.
 
 A cell says how many repetitions held, of how many that were run, and what it took: *on*, the run
