@@ -29,7 +29,7 @@ def trained(exercise: Exercise, seed: int, device: str = "cpu", **settings: Any)
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("loss", ["fm", "tb", "vargrad"])
+@pytest.mark.parametrize("loss", ["fm", pytest.param("tb", marks=pytest.mark.slow), "vargrad"])
 def test_the_narrow_board_of_tetris(loss: str, seed: int, device: str) -> None:
     verdict = trained(exercises.tetris(), seed, device, loss=loss)
     assert verdict.total_variation <= 0.005
@@ -44,7 +44,7 @@ def test_the_narrow_board_of_tetris(loss: str, seed: int, device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("backward", ["uniform", "learnt"])
+@pytest.mark.parametrize("backward", ["uniform", pytest.param("learnt", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("loss", [pytest.param("tb", marks=pytest.mark.slow), "vargrad"])
 def test_a_board_on_which_orders_of_play_merge(
     loss: str, backward: str, seed: int, device: str

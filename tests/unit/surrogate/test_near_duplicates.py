@@ -67,7 +67,7 @@ def deviation(surrogate: MultiFidelityGP, keys: list[str]) -> Tensor:
 @pytest.mark.parametrize(
     "history",
     [
-        "both",
+        pytest.param("both", marks=pytest.mark.slow),
         pytest.param("target", marks=pytest.mark.slow),
         pytest.param("cheap", marks=pytest.mark.slow),
         "disjoint",
