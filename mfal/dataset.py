@@ -35,6 +35,11 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.utility)
 
+    @property
+    def at_target(self) -> Tensor:
+        """Index into `keys` of each observation at the target, int64."""
+        return self.candidate[self.fidelity == self.n_fidelities - 1]
+
     def subset(self, rows: Tensor) -> "Dataset":
         """The observations at `rows` (indices or a mask over N), with candidates renumbered."""
         candidate = self.candidate[rows]

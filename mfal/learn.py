@@ -13,6 +13,7 @@ from mfal.acquisition.base import Acquisition
 from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.campaign import Campaign, derive_seed
+from mfal.crowd import Crowding
 from mfal.dataset import Dataset, build_dataset
 from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
@@ -22,7 +23,7 @@ from mfal.gfn.guided import offspring
 from mfal.metrics import utility
 from mfal.progress import training_line
 from mfal.sections import Component
-from mfal.similarity import Crowding, similarity_of
+from mfal.similarity import similarity_of
 from mfal.surrogate.base import FallsBack, Surrogate
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed
+from mfal.crowd import Crowd
 from mfal.dataset import Dataset
 from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
@@ -19,7 +20,7 @@ from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
 from mfal.learn import Fitted, no_reward, places
 from mfal.select import Pool, candidate_queries, select_batch
-from mfal.similarity import Crowd, similarity_of
+from mfal.similarity import similarity_of
 from mfal.surrogate.base import Surrogate
 from mfal.types import Fidelity, Query
 
@@ -154,14 +155,15 @@ def make_crowd(
         config.at_most,
         {key: merit[key] for key in data.keys},
         merit,
+        measured={data.keys[i] for i in data.at_target.tolist()},
+        places=campaign.config.top_k,
     )
 
 
 def promotions(campaign: Campaign, data: Dataset, surrogate: Surrogate) -> list[str]:
     """Candidates in the ledger that were not asked at the target, the most promising first."""
-    at_target = data.candidate[data.fidelity == data.n_fidelities - 1]
     rest = torch.ones(len(data.keys), dtype=torch.bool)
-    rest[at_target] = False
+    rest[data.at_target] = False
     rows = rest.nonzero()[:, 0]
     if not len(rows):
         return []

@@ -116,7 +116,8 @@ class DiversityConfig(Frozen):
     at_most: Share = Field(
         description="Similarity up to which two candidates count as different. A candidate that "
         "is more similar than that to a better one in the ledger, or to one in the batch, is "
-        "not bought.",
+        "not bought; one that is better than all it is like only if that gains at least half of "
+        "what a candidate that is like none would, among the best top_k.",
     )
     repulsion: float = Field(
         default=4.0,

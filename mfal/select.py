@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from mfal.budget import fits, minus, total_cost
+from mfal.crowd import Crowd
 from mfal.filling import Filling
 from mfal.sections import BatchConfig
-from mfal.similarity import Crowd
 from mfal.types import Query
 from mfal.variety import Variety
 

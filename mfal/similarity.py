@@ -1,7 +1,7 @@
 """How alike two candidates are, by their keys: 1 for the same, 0 for nothing in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -141,78 +141,6 @@ class Remembered(Similarity):
         if pair not in self._known:
             self._known[pair] = self._similarity(*pair)
         return self._known[pair]
-
-
-class Crowding:
-    """How much a reward is lowered for candidates like the best that are known.
-
-    Zero up to a similarity of `at_most`, and from there in proportion, up to `strength` for a
-    candidate that differs in nothing. A candidate is not held against itself.
-    """
-
-    def __init__(
-        self, similarity: Similarity, at_most: float, known: Sequence[str], strength: float
-    ) -> None:
-        self._similarity = similarity
-        self._at_most = at_most
-        self._known = list(known)
-        self._place = {key: i for i, key in enumerate(self._known)}
-        self._strength = strength
-
-    def __call__(self, keys: Sequence[str]) -> NDArray[np.float64]:
-        """Zero to `strength` for each of n keys, ``n``."""
-        alike = self._similarity.matrix(keys, self._known).astype(np.float64)
-        for row, key in enumerate(keys):
-            if key in self._place:
-                alike[row, self._place[key]] = 0.0
-        nearest: NDArray[np.float64] = alike.max(axis=1, initial=0.0)
-        excess = np.maximum(nearest - self._at_most, 0.0) / max(1 - self._at_most, 1e-9)
-        return np.asarray(self._strength * excess, dtype=np.float64)
-
-
-class Crowd:
-    """The candidates that are bought, which leave no room for worse ones like them.
-
-    What counts in the end is how good the best candidates are that differ from each other. A
-    candidate that is like a better one has no place among them; one that is better than all
-    that it is like has.
-
-    Args:
-        similarity: How alike two keys are.
-        at_most: Similarity of two keys that still count as different.
-        bought: Key -> how good it is, of every candidate of the ledger.
-        merit: Key -> how good it is, of every candidate that may be asked about; on the same
-            scale, higher is better.
-    """
-
-    def __init__(
-        self,
-        similarity: Similarity,
-        at_most: float,
-        bought: Mapping[str, float],
-        merit: Mapping[str, float],
-    ) -> None:
-        self._similarity = similarity
-        self._at_most = at_most
-        self._merit = merit
-        self._bought = sorted(bought.items(), key=lambda item: -item[1])
-        self._chosen: list[str] = []
-
-    def admits(self, key: str) -> bool:
-        """Whether it differs from all that are chosen, and from all bought that are as good."""
-        if any(self._similarity(key, other) > self._at_most for other in self._chosen):
-            return False
-        merit = self._merit[key]
-        for other, worth in self._bought:
-            if worth < merit:
-                break
-            if other != key and self._similarity(key, other) > self._at_most:
-                return False
-        return True
-
-    def add(self, key: str) -> None:
-        """Choose a candidate."""
-        self._chosen.append(key)
 
 
 def different(

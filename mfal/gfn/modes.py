@@ -1,5 +1,6 @@
 """How many different answers have been found, where the problem itself does not say."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -8,6 +9,8 @@ BEST = 100
 
 APART = 0.2
 """Share of a state's entries in which modes differ."""
+
+_BLOCK = 64
 
 
 def count_modes(states: Tensor) -> int:
@@ -30,11 +33,18 @@ def apart(states: Tensor, least: float, most: int) -> list[int]:
         least: Share of the entries in which two rows have to differ.
         most: Stop when so many are taken.
     """
-    free = torch.ones(len(states), dtype=torch.bool, device=states.device)
-    taken: list[int] = []
-    while len(taken) < most and bool(free.any()):
-        row = int(free.int().argmax())
-        taken.append(row)
-        free &= (states != states[row]).float().mean(dim=1) >= least
-        free[row] = False
+    rows, taken = torch.arange(len(states), device=states.device), list[int]()
+    entries = states if states.is_floating_point() else states.float()
+    while len(taken) < most and len(rows):
+        # Which of a block differ from which of the rest, in one go.
+        head = rows[:_BLOCK]
+        share = torch.cdist(entries[head], entries[rows], p=0) / states.shape[1]
+        free = np.ones(len(rows), dtype=np.bool_)
+        for place, differ in enumerate((share >= least).cpu().numpy()):
+            if free[place] and len(taken) < most:
+                taken.append(int(rows[place]))
+                free &= differ
+                free[place] = False
+        free[: len(head)] = False
+        rows = rows[torch.from_numpy(free).to(rows.device)]
     return taken

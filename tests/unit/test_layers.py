@@ -19,7 +19,7 @@ LAYERS = [
     ["lock"],
     ["ledger"],
     ["registry", "folder", "store", "design", "filling", "variety", "similarity", "worth"],
-    ["metrics", "new_problem"],
+    ["metrics", "new_problem", "crowd"],
     ["dataset", "features", "scoring"],
     ["envs"],
     ["surrogate"],

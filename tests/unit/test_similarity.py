@@ -9,8 +9,6 @@ from mfal.registry import build
 from mfal.sections import Component
 from mfal.similarity import (
     AlignmentIdentity,
-    Crowd,
-    Crowding,
     EditSimilarity,
     Remembered,
     Similarity,
@@ -142,16 +140,6 @@ def test_a_problem_has_a_similarity_of_its_own() -> None:
     assert isinstance(similarity_of(own, Component(name="edit")), EditSimilarity)
 
 
-def test_crowding_by_hand() -> None:
-    # AAAC is .75 like AAAA, half way from .5 to 1; AACC is .5 like it, and free. AAAA itself is
-    # known, and not held against itself; AAAG is, but less.
-    crowding = Crowding(equal_letters, 0.5, ["AAAA", "GGGG"], strength=4.0)
-    assert crowding(["AAAC", "AACC", "AAAA", "CCCC"]).tolist() == [2.0, 0.0, 0.0, 0.0]
-    both = Crowding(equal_letters, 0.5, ["AAAA", "AAAG"], strength=4.0)
-    assert both(["AAAA", "AAAG", "AAGG"]).tolist() == [2.0, 2.0, 2.0]
-    assert Crowding(equal_letters, 0.5, [], strength=4.0)(["AAAA"]).tolist() == [0.0]
-
-
 def test_different_keys_are_taken_from_the_best_on() -> None:
     keys = ["AAAA", "AAAC", "AACC", "CCCC", "GGGG"]
     assert different(keys, equal_letters, 0.5) == ["AAAA", "AACC", "CCCC", "GGGG"]
@@ -164,26 +152,3 @@ def test_mean_similarity_is_over_all_pairs_of_different_places() -> None:
     # AA-AC .5, AA-CC 0, AC-CC .5
     assert mean_similarity(["AA", "AC", "CC"], equal_letters) == pytest.approx(1 / 3)
     assert mean_similarity(["AA"], equal_letters) is None
-
-
-MERIT = {"AAAA": 3.0, "AAAC": 2.0, "AAAG": 4.0, "CCCC": 1.0}
-
-
-def test_a_crowd_admits_what_is_better_than_all_that_it_is_like() -> None:
-    crowd = Crowd(equal_letters, 0.5, {"AAAA": 3.0}, MERIT)
-    assert not crowd.admits("AAAC")  # worse than what is bought, and like it
-    assert crowd.admits("AAAG")  # better
-    assert crowd.admits("CCCC")  # worse, and different
-    assert crowd.admits("AAAA")  # itself, at another fidelity
-
-
-def test_a_crowd_admits_nothing_like_what_is_chosen_however_good() -> None:
-    crowd = Crowd(equal_letters, 0.5, {}, MERIT)
-    crowd.add("AAAC")
-    assert not crowd.admits("AAAG")
-    assert crowd.admits("CCCC")
-
-
-def test_what_is_as_good_as_what_it_is_like_is_not_admitted() -> None:
-    crowd = Crowd(equal_letters, 0.5, {"AAAA": 2.0}, {"AAAC": 2.0})
-    assert not crowd.admits("AAAC")
