@@ -10,6 +10,17 @@ from mfal.types import Query
 LADDER = ("low", "middle", "high")
 
 
+def test_proposals_compete_as_proposed_and_at_the_target() -> None:
+    proposed = [Query("a", "low"), Query("b", "high"), Query("c", "middle"), Query("a", "low")]
+    assert candidate_queries(proposed, [], LADDER, set()) == [
+        Query("a", "low"),
+        Query("a", "high"),
+        Query("b", "high"),
+        Query("c", "middle"),
+        Query("c", "high"),
+    ]
+
+
 def test_nothing_competes_that_was_asked() -> None:
     asked = {Query("a", "low"), Query("b", "high"), Query("c", "high")}
     proposed = [Query("a", "low"), Query("b", "high"), Query("c", "low")]
