@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mfal.similarity import Similarity, different
 
-_OF_AN_ADDITION = 0.5
+_OF_AN_ADDITION = 0.5  # gain of an improvement that is worth a query, of that of a new family
 
 
 class Crowding:

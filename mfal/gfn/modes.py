@@ -10,7 +10,7 @@ BEST = 100
 APART = 0.2
 """Share of a state's entries in which modes differ."""
 
-_BLOCK = 64
+_BLOCK = 64  # rows compared at once with all that are left
 
 
 def count_modes(states: Tensor) -> int:

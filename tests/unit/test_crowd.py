@@ -1,13 +1,7 @@
 """The room that bought candidates leave for others like them."""
 
 from mfal.crowd import Crowd, Crowding
-from mfal.similarity import Similarity
-
-
-class EqualLetters(Similarity):
-    def __call__(self, a: str, b: str) -> float:
-        return sum(x == y for x, y in zip(a, b, strict=True)) / len(a)
-
+from tests.unit.letters import EqualLetters
 
 equal_letters = EqualLetters()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mfal.crowd import Crowd
 from mfal.select import Pool, select_batch
-from mfal.similarity import Similarity
+from tests.unit.letters import EqualLetters
 from tests.unit.pools import HIGH, LOW, limits, pool, random_pool
 
 
@@ -127,11 +127,6 @@ def test_the_default_weight_counts_the_queries_that_a_limit_pays_for() -> None:
     default = select_batch(source, limits(repulsion=None), 1000.0)
     one_over = select_batch(source, limits(repulsion=4 / 100), 1000.0)  # a query costs 4 on average
     assert default == one_over
-
-
-class EqualLetters(Similarity):
-    def __call__(self, a: str, b: str) -> float:
-        return sum(x == y for x, y in zip(a, b, strict=True)) / len(a)
 
 
 def crowd(bought: dict[str, float], merit: dict[str, float], at_most: float = 0.5) -> Crowd:
