@@ -1,5 +1,10 @@
 """What it takes to charge a molecule: the energy of its ion over its own, on three rungs."""
 
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
 from oracles.geometry import Geometry, NoValueError
 from oracles.lindh import model_hessian
 from oracles.relaxation import Array, NotConvergedError, Relaxed, relax, relaxation_energy
@@ -37,24 +42,23 @@ def relaxing(start: Geometry, charge: int) -> float:
 def adiabatic(start: Geometry, charge: int) -> float:
     """Energy of the ion over that of the molecule in Eh, each at its own minimum.
 
-    The ion starts from the molecule's minimum, and from what was learnt of its Hessian.
+    The ion starts from the molecule's minimum.
     """
     surface, molecule = relaxed_molecule(start)
     ion = XtbSurface(start, charge, density_of=surface)
-    return relaxed(ion, molecule.positions, molecule.hessian).energy - molecule.energy
+    return relaxed(ion, start.numbers, molecule.positions).energy - molecule.energy
 
 
 def relaxed_molecule(start: Geometry) -> tuple[XtbSurface, Relaxed]:
     """The energy of a neutral molecule, and its minimum next to a geometry."""
     surface = XtbSurface(start, 0)
-    hessian = model_hessian(start.numbers, start.positions)
-    return surface, relaxed(surface, start.positions, hessian)
+    return surface, relaxed(surface, start.numbers, start.positions)
 
 
-def relaxed(surface: XtbSurface, positions: Array, hessian: Array) -> Relaxed:
+def relaxed(surface: XtbSurface, numbers: NDArray[np.int64], positions: Array) -> Relaxed:
     """`oracles.relaxation.relax`, where a relaxation that does not converge has no value."""
     try:
-        return relax(surface, positions, hessian)
+        return relax(surface, positions, partial(model_hessian, numbers))
     except NotConvergedError as error:
         raise NoValueError(
             f"the geometry at charge {surface.charge:+d} did not converge: {error}"

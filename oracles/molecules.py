@@ -18,6 +18,7 @@ from mfal.errors import MissingDependencyError, UnknownNameError
 from mfal.types import Fidelity, Objective, Outcome, Problem
 from oracles import ionisation
 from oracles.geometry import NoValueError, geometry, geometry_label, molecule
+from oracles.relaxation import RELAXATION
 from oracles.xtb import HARTREE, SHIFT, xtb_label
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class MoleculeOracle:
     @property
     def backends(self) -> Mapping[str, str]:
         """Name of a fidelity -> engines, versions and method behind it."""
-        label = f"{xtb_label()}, {geometry_label()}"
+        label = f"{xtb_label()}, {RELAXATION}, {geometry_label()}"
         return MappingProxyType(dict.fromkeys((f.name for f in self.fidelities), label))
 
     def evaluate(self, keys: Sequence[str], fidelity: Fidelity) -> list[Outcome]:

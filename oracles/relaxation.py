@@ -1,4 +1,4 @@
-"""Relaxing a molecule: the nearest geometry at which no force is left."""
+"""Relaxing a molecule as the program xtb does: in approximate normal coordinates."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +11,27 @@ Array = NDArray[np.float64]
 Surface = Callable[[Array], tuple[float, Array]]
 """Positions in bohr, ``n x 3`` -> energy in Eh and its gradient in Eh/bohr, ``n x 3``."""
 
-MAX_GRADIENTS = 150
+Model = Callable[[Array], Array]
+"""Positions in bohr, ``n x 3`` -> a guess of the second derivatives, Eh/bohr², ``3n x 3n``."""
+
+RELAXATION = "ANC relaxation"
+"""As stored with every outcome."""
+
+# The constants are those of xtb, so that a relaxation ends where one by xtb does: where a minimum
+# is flat, that is as far from it as the criteria allow, and energies of the ion differ there.
+MAX_GRADIENTS = 200
 GRADIENT_NORM = 1e-3  # Eh/bohr
 ENERGY_CHANGE = 5e-6  # Eh
 """Convergence as xtb's level "normal": norm of the gradient, and change of energy in a step."""
 
-_SOFTEST_GUESS = 1e-3  # Eh/bohr²: no direction is guessed to be softer
-_SOFTEST = 1e-4  # Eh/bohr²: none that was learnt is taken for softer, so that steps stay finite
-_LEAST_CURVATURE = 1e-14  # Eh: along a step, what rounding leaves of it
-_FIRST_TRUST, _MOST_TRUST, _LEAST_TRUST = 0.4, 1.0, 0.05  # length of a step in bohr
-_RISE = 2e-5  # Eh: a step that raises the energy by more is taken back
+_SOFTEST, _STIFFEST = 0.01, 5.0  # Eh/bohr²: of the coordinates, as guessed
+_STEPS = 20  # with one set of coordinates; each set may take a tenth more than the one before
+_MOST_STEPS = 40
+_LONGEST = 1.0  # bohr: a step along one coordinate
+_TOO_LONG = 2.0  # bohr: a step after which the coordinates are made anew instead
+_CLOSE, _STRETCH = 2e-3, 1.5  # Eh/bohr: with gradients below it, steps are longer by this factor
+_LEAST_CURVATURE = 1e-12  # Eh: along a step, from which there is something to learn
+_RIGID = 1e-5  # singular value beside the largest, below which a motion is no motion
 
 
 class NotConvergedError(Exception):
@@ -34,55 +45,51 @@ class Relaxed:
     Attributes:
         positions: In bohr, ``n x 3``.
         energy: In Eh.
-        hessian: What was learnt of the second derivatives, Eh/bohr², ``3n x 3n``.
         gradients: How often the surface was asked.
     """
 
     positions: Array
     energy: float
-    hessian: Array
     gradients: int
 
 
-def relax(surface: Surface, positions: Array, hessian: Array) -> Relaxed:
-    """Quasi-Newton descent in Cartesian coordinates, with steps of limited length.
+def relax(surface: Surface, positions: Array, model: Model) -> Relaxed:
+    """Steps along the normal coordinates that a model guesses, which are guessed anew at times.
 
-    The Hessian is updated by BFGS with Powell's damping, so it stays positive definite
-    (J. Nocedal and S. Wright, Numerical Optimization, 2nd ed., procedure 18.2).
+    Steps are those of the rational function method (A. Banerjee and others, J. Phys. Chem. 89,
+    52 (1985)) with a Hessian that is updated by BFGS; the coordinates and the rules are those of
+    the program xtb (C. Bannwarth and others, WIREs Comput. Mol. Sci. 11, e1493 (2021), its
+    optimiser ANCopt), whose path this takes.
 
     Args:
         positions: Where to start, in bohr, ``n x 3``.
-        hessian: A guess of the second derivatives there, Eh/bohr², ``3n x 3n``, such as
-            `oracles.lindh.model_hessian`.
 
     Raises:
         NotConvergedError: after `MAX_GRADIENTS` gradients.
     """
-    x = positions.ravel()
-    energy, gradient = _ask(surface, x)
-    hessian = _floored(hessian)
-    trust, change = _FIRST_TRUST, 0.0
-    for count in range(1, MAX_GRADIENTS):
-        step = _newton_step(gradient, hessian)
-        if count == 1:
-            change = 0.5 * float(gradient @ step)
-        if np.linalg.norm(gradient) < GRADIENT_NORM and abs(change) < ENERGY_CHANGE:
-            return Relaxed(x.reshape(-1, 3), energy, hessian, count)
-        length = float(np.linalg.norm(step))
-        if length > trust:
-            step, length = step * (trust / length), trust
-        new_energy, new_gradient = _ask(surface, x + step)
-        hessian = _updated(hessian, step, new_gradient - gradient)
-        rise = new_energy - energy
-        if rise > _RISE:
-            trust = max(_LEAST_TRUST, 0.5 * length)
-            continue
-        if rise <= 0:
-            trust = min(_MOST_TRUST, 1.3 * trust)
-        x, energy, gradient, change = x + step, new_energy, new_gradient, rise
-    raise NotConvergedError(
-        f"{MAX_GRADIENTS} gradients left one of {np.linalg.norm(gradient):.1e} Eh/bohr"
-    )
+    descent = _Descent(surface, positions)
+    steps, change = _STEPS, 0.0
+    while True:
+        axes, hessian = _normal_coordinates(model(descent.positions), descent.positions)
+        before: tuple[Array, Array] | None = None  # the gradient and the step that led from it
+        for count in range(1, steps + 1):
+            gradient = axes.T @ descent.gradient
+            norm = float(np.linalg.norm(gradient))
+            if before is not None:
+                hessian = _updated(hessian, before[1], gradient - before[0])
+            step = _rational_step(gradient, hessian)
+            if count > 2 and np.linalg.norm(step) > _TOO_LONG:
+                change = 0.0
+                break
+            if norm < GRADIENT_NORM and -ENERGY_CHANGE < change < 1e-10:
+                return Relaxed(descent.positions, descent.energy, descent.gradients)
+            if descent.gradients == MAX_GRADIENTS:
+                raise NotConvergedError(f"{MAX_GRADIENTS} gradients left one of {norm:.1e} Eh/bohr")
+            change = descent.go(axes @ step * (_STRETCH if norm < _CLOSE else 1.0))
+            # The step before it was stretched, as xtb has it: with a stiffer Hessian than the
+            # true one, the last steps are shorter again.
+            before = gradient, step
+        steps = min(int(1.1 * steps), _MOST_STEPS)
 
 
 def relaxation_energy(gradient: Array, hessian: Array, softest: float = 0.02) -> float:
@@ -95,31 +102,71 @@ def relaxation_energy(gradient: Array, hessian: Array, softest: float = 0.02) ->
     return 0.5 * float((along**2 / np.maximum(values, softest)).sum())
 
 
-def _ask(surface: Surface, x: Array) -> tuple[float, Array]:
-    energy, gradient = surface(x.reshape(-1, 3))
-    return energy, gradient.ravel()
+class _Descent:
+    """Where a relaxation is, and what is known of the surface there."""
+
+    def __init__(self, surface: Surface, positions: Array) -> None:
+        self._surface = surface
+        self.positions = positions
+        self.gradients = 0
+        self._ask()
+
+    def go(self, way: Array) -> float:
+        """Move all atoms by `way`, ``3n`` in bohr; the change of energy."""
+        energy = self.energy
+        self.positions = self.positions + way.reshape(-1, 3)
+        self._ask()
+        return self.energy - energy
+
+    def _ask(self) -> None:
+        self.energy, gradient = self._surface(self.positions)
+        self.gradient = gradient.ravel()
+        self.gradients += 1
 
 
-def _floored(hessian: Array) -> Array:
-    values, vectors = np.linalg.eigh(hessian)
-    floored: Array = (vectors * np.maximum(values, _SOFTEST_GUESS)) @ vectors.T
-    return floored
+def _normal_coordinates(hessian: Array, positions: Array) -> tuple[Array, Array]:
+    """Orthonormal motions that change the shape, ``3n x m``, and the Hessian along them, ``m x m``.
+
+    The whole spectrum is raised until its lowest value is `_SOFTEST`.
+    """
+    inner = _inner_motions(positions)
+    values, vectors = np.linalg.eigh(inner.T @ hessian @ inner)
+    if len(values):
+        values = np.minimum(values + max(_SOFTEST - values[0], 0.0), _STIFFEST)
+    return inner @ vectors, np.diag(values)
 
 
-def _newton_step(gradient: Array, hessian: Array) -> Array:
-    values, vectors = np.linalg.eigh(hessian)
-    step: Array = -vectors @ ((vectors.T @ gradient) / np.maximum(values, _SOFTEST))
+def _inner_motions(positions: Array) -> Array:
+    """An orthonormal basis of all motions that are no shifts or rotations, ``3n x m``."""
+    from_centre = positions - positions.mean(axis=0)
+    shifts = np.tile(np.eye(3), (len(positions), 1))
+    rotations = np.stack([np.cross(axis, from_centre).ravel() for axis in np.eye(3)], axis=1)
+    basis, size, _ = np.linalg.svd(np.hstack([shifts, rotations]))
+    inner: Array = basis[:, np.count_nonzero(size > _RIGID * size[0]) :]
+    return inner
+
+
+def _rational_step(gradient: Array, hessian: Array) -> Array:
+    """The step to the minimum of the rational model of the energy, no coordinate too far."""
+    n = len(gradient)
+    if n == 0:
+        return gradient
+    augmented = np.zeros((n + 1, n + 1))
+    augmented[:n, :n] = hessian
+    augmented[n, :n] = augmented[:n, n] = gradient
+    lowest = np.linalg.eigh(augmented)[1][:, 0]
+    step: Array = np.clip(lowest[:n] / lowest[n], -_LONGEST, _LONGEST)
     return step
 
 
 def _updated(hessian: Array, step: Array, change: Array) -> Array:
-    """BFGS with the change of gradient blended with the expected one where curvature is low."""
+    """BFGS, unless the curvature along the step is none; no coordinate becomes too soft."""
     expected = hessian @ step
     predicted, found = float(step @ expected), float(step @ change)
-    if predicted < _LEAST_CURVATURE:
-        return hessian  # the step was none, or no more can be learnt along it
-    if found < 0.2 * predicted:
-        share = 0.8 * predicted / (predicted - found)
-        change = share * change + (1 - share) * expected
-        found = float(step @ change)
-    return hessian + np.outer(change, change) / found - np.outer(expected, expected) / predicted
+    if min(predicted, found) > _LEAST_CURVATURE:
+        hessian = (
+            hessian + np.outer(change, change) / found - np.outer(expected, expected) / predicted
+        )
+    own = np.diagonal(hessian)
+    floored: Array = hessian + np.diag(np.where(np.abs(own) < _SOFTEST, _SOFTEST - own, 0.0))
+    return floored
