@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -173,13 +174,22 @@ def mean_similarity(keys: Sequence[str], similarity: Similarity) -> float | None
 
 def aligned_identity(alignment: "Alignment") -> float:
     """Equal places over all places of an alignment that lie between its ends' gaps."""
-    first, second = str(alignment[0]), str(alignment[1])
-    both = [i for i, (x, y) in enumerate(zip(first, second, strict=True)) if "-" not in (x, y)]
-    if not both:
+    first, second = alignment.sequences
+    # Runs of places with neither or one sequence at a gap: where they start, and their lengths.
+    corners = alignment.coordinates.T.tolist()
+    runs = [(i, j, to_i - i, to_j - j) for (i, j), (to_i, to_j) in pairwise(corners)]
+    matched = [place for place, (_, _, m, n) in enumerate(runs) if m and n]
+    if not matched:
         return 0.0
-    inner = slice(both[0], both[-1] + 1)
-    equal = sum(x == y for x, y in zip(first[inner], second[inner], strict=True))
-    return equal / (both[-1] + 1 - both[0])
+    inner = runs[matched[0] : matched[-1] + 1]
+    equal: int = sum(
+        x == y
+        for i, j, m, n in inner
+        if m and n
+        for x, y in zip(first[i : i + m], second[j : j + n], strict=True)
+    )
+    places: int = sum(max(m, n) for _, _, m, n in inner)
+    return equal / places
 
 
 def _global_aligner(match: float, mismatch: float, gap: float) -> "PairwiseAligner":

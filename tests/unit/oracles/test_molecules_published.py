@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from oracles import geometry as conformers
 from oracles.geometry import BOHR, Geometry, NoValueError, geometry, molecule
 from oracles.ionisation import adiabatic, relaxed, relaxed_molecule, relaxing, vertical
 from oracles.molecules import MAX_ATOMS
+from oracles.relaxation import Array
 from oracles.xtb import HARTREE, SHIFT, XtbSurface
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * 3600)]
@@ -55,17 +57,21 @@ def ladder(charge: Charge) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index", columns=list(RUNGS))
 
 
-def _rungs(start: Geometry, charge: Charge) -> list[float]:
-    """The values of `RUNGS`; ``unrelaxed`` is the middle rung without its relaxation energy."""
+def _rungs(start: Geometry, charge: Charge, *wanted: str) -> list[float]:
+    """Values of `RUNGS`, or of those wanted; ``unrelaxed`` is the middle rung as published."""
+    energies: dict[str, Callable[[], float]] = {
+        "vertical": lambda: vertical(start, charge),
+        "unrelaxed": lambda: _at_the_minimum(start, charge),
+        "relaxed": lambda: relaxing(start, charge),
+        "adiabatic": lambda: adiabatic(start, charge),
+    }
+    return [charge * energies[rung]() * HARTREE - SHIFT for rung in wanted or RUNGS]
+
+
+def _at_the_minimum(start: Geometry, charge: Charge) -> float:
     surface, neutral = relaxed_molecule(start)
     ion, _ = XtbSurface(start, charge, density_of=surface)(neutral.positions)
-    energies = (
-        vertical(start, charge),
-        ion - neutral.energy,
-        relaxing(start, charge),
-        adiabatic(start, charge),
-    )
-    return [charge * energy * HARTREE - SHIFT for energy in energies]
+    return ion - neutral.energy
 
 
 @needs_anchors
@@ -74,30 +80,47 @@ def test_nearly_every_published_molecule_has_values(charge: Charge) -> None:
     assert len(ladder(charge)) >= 0.98 * published(charge)["selfies"].nunique()
 
 
-# Some were published at geometries of higher energy than those found here from the same start,
-# some of other conformers.
-short_of_it = pytest.mark.xfail(strict=True, reason="medians .005 to .014 eV: docs/molecules.md")
-
-
 @needs_anchors
 @pytest.mark.parametrize(
     ("charge", "fidelity", "rung", "least"),
     [
         (1, 0, "vertical", 0.99),
-        pytest.param(1, 1, "unrelaxed", 0.98, marks=short_of_it),
+        (1, 1, "unrelaxed", 0.98),
         (1, 2, "adiabatic", 0.98),
         (-1, 0, "vertical", 0.99),
-        pytest.param(-1, 1, "unrelaxed", 0.98, marks=short_of_it),
-        pytest.param(-1, 2, "adiabatic", 0.98, marks=short_of_it),
+        (-1, 2, "adiabatic", 0.98),
     ],
 )
 def test_published_values(charge: Charge, fidelity: int, rung: str, least: float) -> None:
     rows = published(charge)
     rows = rows[(rows["fidelity"] == fidelity) & rows["selfies"].isin(ladder(charge).index)]
     ours = ladder(charge).loc[rows["selfies"], rung].to_numpy()
-    theirs = rows["value"].to_numpy()
-    assert pd.Series(ours).corr(pd.Series(theirs), method="spearman") >= least
-    assert np.median(np.abs(ours - theirs)) <= 0.005
+    rank, deviation = _agreement(ours, rows["value"].to_numpy())
+    assert rank >= least
+    assert deviation <= 0.005
+
+
+@needs_anchors
+def test_published_affinities_at_relaxed_geometries(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Those were published of conformers without a seed, and just half of these 25 are met again
+    # from any one: whether the median is one of them is chance, so five seeds are asked.
+    rows = published(-1)
+    rows = rows[rows["fidelity"] == 1]
+    deviations = []
+    for seed in range(5):
+        monkeypatch.setattr(conformers, "SEED", seed)
+        ours = [_rungs(geometry(key, MAX_ATOMS), -1, "unrelaxed")[0] for key in rows["selfies"]]
+        rank, deviation = _agreement(np.array(ours), rows["value"].to_numpy())
+        assert rank >= 0.98
+        deviations.append(deviation)
+    print(deviations)  # noqa: T201 - shown where the figure is missed
+    assert np.median(deviations) <= 0.005
+
+
+def _agreement(ours: Array, theirs: Array) -> tuple[float, float]:
+    """Spearman's rank correlation, and the median deviation in eV."""
+    rank = pd.Series(ours).corr(pd.Series(theirs), method="spearman")
+    return float(rank), float(np.median(np.abs(ours - theirs)))
 
 
 @needs_anchors
