@@ -21,6 +21,8 @@ MAX_CHARACTERS = 2_000
 TOKENS = re.compile(r"(\[[^\[\]]+\]|\.)+")
 CONFORMERS = 4
 SEED = 0
+ATTEMPTS = 25
+"""At one conformer. Ordinary molecules take one; what takes more is mostly never embedded."""
 EMBEDDING_SECONDS = 20
 FORCE_FIELD_STEPS = 2_000
 
@@ -97,8 +99,8 @@ def check(mol: "Mol") -> None:
 def embed(mol: "Mol") -> Geometry:
     """The best of a few conformers (ETKDGv3, from one seed) after relaxation by MMFF94.
 
-    Where there are none, as of ``C#S``, whose bend ETKDGv3 does not know, conformers come from
-    distances alone.
+    Where there are none after `ATTEMPTS` at each, as of ``C#S``, whose bend ETKDGv3 does not know,
+    conformers come from distances alone.
     UFF takes the place of MMFF94 for a molecule with an atom that MMFF94 has no parameters
     for, such as boron. S. Riniker and G. Landrum, J. Chem. Inf. Model. 55, 2562 (2015).
 
@@ -138,6 +140,7 @@ def _conformers(mol: "Mol", *, knowledge: bool) -> list[int]:
     parameters.randomSeed = SEED
     parameters.useRandomCoords = True
     parameters.useBasicKnowledge = parameters.useExpTorsionAnglePrefs = knowledge
+    parameters.maxIterations = ATTEMPTS
     parameters.numThreads = 1
     parameters.timeout = EMBEDDING_SECONDS
     parameters.trackFailures = True

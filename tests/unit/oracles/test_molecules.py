@@ -146,6 +146,14 @@ def test_what_etkdg_finds_no_conformer_of_has_values_all_the_same() -> None:
         assert 5 < value < 15
 
 
+def test_bends_that_etkdg_does_not_know_are_given_up_on_soon() -> None:
+    # At its own limit of attempts, ETKDG would try for longer than a molecule is given.
+    mol = AddHs(MolFromSmiles("NOC#[SH]=[SH]PNNSC#[SH]=C=[SH]NF"))
+    with rdBase.BlockLogs():
+        assert _conformers(mol, knowledge=True) == []
+    assert len(embed(mol).numbers) == 25
+
+
 def test_a_geometry_never_depends_on_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two bridgeheads that cannot both be as they are written: it tries for a long time.
     monkeypatch.setattr("oracles.geometry.EMBEDDING_SECONDS", 1)
