@@ -105,12 +105,13 @@ def embed(mol: "Mol") -> Geometry:
     for, such as boron. S. Riniker and G. Landrum, J. Chem. Inf. Model. 55, 2562 (2015).
 
     Raises:
-        NoValueError: where no conformer is found, or none relaxes.
+        NoValueError: where no conformer is found, no force field fits, or none relaxes.
     """
     from rdkit import rdBase
     from rdkit.Chem.rdForceFieldHelpers import (
         MMFFHasAllMoleculeParams,
         MMFFOptimizeMoleculeConfs,
+        UFFHasAllMoleculeParams,
         UFFOptimizeMoleculeConfs,
     )
 
@@ -119,6 +120,8 @@ def embed(mol: "Mol") -> Geometry:
         if not conformers:
             raise NoValueError("no conformer could be embedded")
         known = MMFFHasAllMoleculeParams(mol)
+        if not known and not UFFHasAllMoleculeParams(mol):
+            raise NoValueError("no force field has parameters for all of its atoms")
         optimise = MMFFOptimizeMoleculeConfs if known else UFFOptimizeMoleculeConfs
         found = optimise(mol, maxIters=FORCE_FIELD_STEPS, numThreads=1)
     relaxed = [(e, c) for (failed, e), c in zip(found, conformers, strict=True) if failed == 0]

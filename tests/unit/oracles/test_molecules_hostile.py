@@ -31,6 +31,7 @@ CAGES = (
 )
 # A ring of three and one of four, bound to each other the wrong way round.
 TWISTED = "[F][C@][C][C@][Ring1][Ring1][Branch1][C][F][C][Ring1][Branch1]"
+UNKNOWN_BENDS = "[P][O][C][S][Branch1][C][S][=N][C][N][=C][=N][O][Ring1][Branch2]"
 UNICODE = ("☃", "[☃]", "[С]", "［C］", "[C]\u200b[C]", "\x00", "[C]\n[O]", "𝔠", "[C]\ud800", "é[C]")
 SHAPELESS = ("", " ", "C", "c1ccccc1", "[", "]", "[]", "[[C]]", "[C", "C]", "[C][nop]", "[Xx]")
 
@@ -149,6 +150,7 @@ def test_five_hundred_hostile_texts() -> None:
         ("[C]" * 1000, "a text of 3000 characters is longer than 2000"),
         ("[H]", "charge +1 leaves 0 valence electrons"),
         (TWISTED, "no conformer could be embedded"),
+        (UNKNOWN_BENDS, "no force field has parameters for all of its atoms"),
     ],
 )
 def test_reasons(text: str, reason: str) -> None:
