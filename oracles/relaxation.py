@@ -86,8 +86,7 @@ def relax(surface: Surface, positions: Array, model: Model) -> Relaxed:
             if descent.gradients == MAX_GRADIENTS:
                 raise NotConvergedError(f"{MAX_GRADIENTS} gradients left one of {norm:.1e} Eh/bohr")
             change = descent.go(axes @ step * (_STRETCH if norm < _CLOSE else 1.0))
-            # The step before it was stretched, as xtb has it: with a stiffer Hessian than the
-            # true one, the last steps are shorter again.
+            # As in xtb, the Hessian learns from the step as it was before it was stretched.
             before = gradient, step
         steps = min(int(1.1 * steps), _MOST_STEPS)
 
