@@ -156,6 +156,7 @@ def test_bends_that_etkdg_does_not_know_are_given_up_on_soon() -> None:
 
 def test_a_geometry_never_depends_on_how_long_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two bridgeheads that cannot both be as they are written: it tries for a long time.
+    monkeypatch.setattr("oracles.geometry.ATTEMPTS", 1_000_000)
     monkeypatch.setattr("oracles.geometry.EMBEDDING_SECONDS", 1)
     cage = AddHs(MolFromSmiles("F[C@]12CC[C@@](Cl)(CC1)CC2"))
     with pytest.raises(NoValueError, match="no conformers could be embedded within 1 s"):
