@@ -20,11 +20,11 @@ class Features(Protocol):
         ...
 
     @property
-    def linear(self) -> bool:
-        """Whether a surrogate should give the columns a linear trend.
+    def linear_columns(self) -> Sequence[int]:
+        """The columns that a surrogate should give a linear trend.
 
-        True for summaries that grow with the objective, so that a model extrapolates along
-        them; False for counts, where only similarity carries meaning.
+        Summaries that grow with the objective, so that a model extrapolates along them; not
+        counts and shares, where only similarity carries meaning.
         """
         ...
 
@@ -55,19 +55,13 @@ class FeatureSet:
         self._rows = torch.empty(0, self.width, dtype=torch.float64)
 
     @property
-    def linear(self) -> bool:
-        """Whether any column gets a linear trend."""
-        return any(part.linear for part in self.parts)
-
-    @property
     def linear_columns(self) -> tuple[int, ...]:
         """The columns that get a linear trend."""
         starts = accumulate((part.width for part in self.parts), initial=0)
         return tuple(
-            column
+            start + column
             for start, part in zip(starts, self.parts, strict=False)
-            if part.linear
-            for column in range(start, start + part.width)
+            for column in part.linear_columns
         )
 
     def __call__(self, keys: Sequence[str]) -> Tensor:

@@ -22,7 +22,7 @@ class Coordinates:
         side: Number of points along each, at least 2.
     """
 
-    linear = False
+    linear_columns = ()
 
     def __init__(
         self, *, dimensions: Annotated[int, Field(ge=1)], side: Annotated[int, Field(ge=2)]

@@ -25,7 +25,7 @@ class KmerCounts:
         k: Length of the longest word.
     """
 
-    linear = False
+    linear_columns = ()
 
     def __init__(self, *, alphabet: str, k: Annotated[int, Field(gt=0, le=8)] = 4) -> None:
         check_alphabet(alphabet)

@@ -33,7 +33,7 @@ class MorganCounts:
         size: Number of columns, 2048 by default.
     """
 
-    linear = False
+    linear_columns = ()
 
     def __init__(
         self,

@@ -48,7 +48,8 @@ class PeptideDescriptors:
 
     Args:
         gaps: Distances of pairs in sequence; 1 are neighbours. Empty for no pairs.
-        linear: Whether the surrogate gives the columns a linear trend.
+        linear: Whether the surrogate gives columns 0-8 a linear trend. Shares have none: it would
+            promise most where a peptide is made of two residues, such as ``CKCKCK``.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class PeptideDescriptors:
         if len(set(gaps)) != len(gaps) or any(gap < 1 for gap in gaps):
             raise ConfigError(f"the gaps are {gaps}", "name each distance once, 1 or more")
         self.gaps = tuple(gaps)
-        self.linear = linear
+        self.linear_columns = tuple(range(SUMMARIES)) if linear else ()
         self.width = SUMMARIES + len(ALPHABET) + len(gaps) * len(CLASSES) ** 2
 
     def __call__(self, keys: Sequence[str]) -> Tensor:

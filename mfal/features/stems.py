@@ -55,7 +55,7 @@ class StemSummary:
     """
 
     width = 3 * _TOP + len(_RUNS) + 2
-    linear = True
+    linear_columns = tuple(range(width))
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """``n x 20`` float64."""

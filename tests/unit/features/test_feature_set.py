@@ -15,8 +15,8 @@ from mfal.features.stems import StemSummary
 class Numbers:
     """Turns "7" into a row of 7s and remembers what it was asked."""
 
-    def __init__(self, width: int, *, linear: bool) -> None:
-        self.width, self.linear = width, linear
+    def __init__(self, width: int, *linear_columns: int) -> None:
+        self.width, self.linear_columns = width, linear_columns
         self.asked: list[str] = []
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
@@ -32,15 +32,15 @@ def test_parts_are_features() -> None:
 
 
 def test_columns_and_their_linear_share() -> None:
-    parts = [Numbers(2, linear=True), Numbers(3, linear=False), Numbers(1, linear=True)]
+    parts = [Numbers(2, 0, 1), Numbers(3, 1), Numbers(1)]
     features = FeatureSet(parts)
     assert features.width == 6
-    assert features.linear_columns == (0, 1, 5)
+    assert features.linear_columns == (0, 1, 3)
     assert features(["4"]).tolist() == [[4.0] * 6]
 
 
 def test_each_candidate_is_computed_once() -> None:
-    part = Numbers(2, linear=False)
+    part = Numbers(2)
     features = FeatureSet([part])
     first = features(["1", "2", "1"])
     assert first[:, 0].tolist() == [1, 2, 1]
@@ -50,7 +50,7 @@ def test_each_candidate_is_computed_once() -> None:
 
 
 def test_rows_stay_right_when_old_ones_are_dropped() -> None:
-    part = Numbers(1, linear=False)
+    part = Numbers(1)
     features = FeatureSet([part], capacity=10)
     for start in range(0, 60, 3):
         keys = [str(i) for i in range(max(0, start - 6), start + 3)]
@@ -61,7 +61,7 @@ def test_rows_stay_right_when_old_ones_are_dropped() -> None:
 
 
 def test_more_candidates_than_are_kept() -> None:
-    features = FeatureSet([Numbers(1, linear=False)], capacity=4)
+    features = FeatureSet([Numbers(1)], capacity=4)
     keys = [str(i) for i in range(50)]
     assert features(keys)[:, 0].tolist() == [float(i) for i in range(50)]
     assert features(keys[::-1])[:, 0].tolist() == [float(i) for i in reversed(range(50))]

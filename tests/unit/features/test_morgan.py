@@ -96,7 +96,7 @@ def test_a_configuration_names_them() -> None:
     component = Component(name="morgan", options={"notation": "smiles", "radius": 1, "size": 256})
     features = registry.build("features", component)
     assert (features.notation, features.radius, features.width) == ("smiles", 1, 256)
-    assert not features.linear
+    assert features.linear_columns == ()
     with pytest.raises(ConfigError, match="size"):
         registry.build("features", Component(name="morgan", options={"size": 10}))
 

@@ -112,7 +112,8 @@ def test_short_peptides_are_no_outliers() -> None:
 
 def test_shapes_flags_and_errors() -> None:
     assert isinstance(PeptideDescriptors(), Features)
-    assert PeptideDescriptors().linear and not PeptideDescriptors(linear=False).linear
+    assert PeptideDescriptors().linear_columns == tuple(range(SUMMARIES))
+    assert PeptideDescriptors(linear=False).linear_columns == ()
     assert PeptideDescriptors()([]).shape == (0, SUMMARIES + 20 + 49)
     with pytest.raises(InvalidKeyError, match="'X'"):
         PeptideDescriptors()(["KX"])

@@ -95,7 +95,7 @@ def test_shape_and_errors() -> None:
     features = StemSummary()
     assert features([]).shape == (0, 20)
     assert features(["ACGT"]).dtype == torch.float64
-    assert features.linear
+    assert features.linear_columns == tuple(range(20))
     with pytest.raises(InvalidKeyError):
         features(["ACGU"])
 
