@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mfal.types import Fidelity, Objective, Observation
+from mfal.types import Fidelity, Objective, Observation, Query
 
 Featurise = Callable[[Sequence[str]], Tensor]
 
@@ -60,22 +60,43 @@ def build_dataset(
     objective: Objective,
     featurise: Featurise,
 ) -> Dataset:
-    """The successful ones among `observations` (failures teach the surrogate nothing)."""
-    answered = [o for o in observations if o.outcome.values is not None]
+    """The successful ones among `observations`; what failures teach is `success_dataset`."""
+    values = [
+        (o.query, o.outcome.values[0] * objective.sign)
+        for o in observations
+        if o.outcome.values is not None
+    ]
+    return _dataset(values, ladder, featurise)
+
+
+def success_dataset(
+    observations: Sequence[Observation], fidelity: Fidelity, featurise: Featurise
+) -> Dataset:
+    """All `observations` at one fidelity, with utilities of 1 for answers and 0 for failures."""
+    values = [(o.query, float(o.outcome.values is not None)) for o in observations]
+    return _dataset(values, [fidelity], featurise)
+
+
+def _dataset(
+    values: Sequence[tuple[Query, float]], ladder: Sequence[Fidelity], featurise: Featurise
+) -> Dataset:
     rung = {f.name: i for i, f in enumerate(ladder)}
-    index: dict[str, int] = {}
-    for o in answered:
-        index.setdefault(o.query.key, len(index))
-    keys = tuple(index)
-    values = [o.outcome.values[0] for o in answered if o.outcome.values is not None]
+    keys = tuple(dict.fromkeys(query.key for query, _ in values))
+    index = {key: i for i, key in enumerate(keys)}
     return Dataset(
         keys=keys,
         features=featurise(keys).to(torch.float64),
-        candidate=torch.tensor([index[o.query.key] for o in answered], dtype=torch.long),
-        fidelity=torch.tensor([rung[o.query.fidelity] for o in answered], dtype=torch.long),
-        utility=torch.tensor(values, dtype=torch.float64) * objective.sign,
+        candidate=torch.tensor([index[query.key] for query, _ in values], dtype=torch.long),
+        fidelity=torch.tensor([rung[query.fidelity] for query, _ in values], dtype=torch.long),
+        utility=torch.tensor([value for _, value in values], dtype=torch.float64),
         n_fidelities=len(ladder),
     )
+
+
+def places(known: Sequence[str], keys: Sequence[str]) -> Tensor:
+    """Place of each key among those that are known, -1 for a new one, ``n``."""
+    index = {key: i for i, key in enumerate(known)}
+    return torch.tensor([index.get(key, -1) for key in keys], dtype=torch.long)
 
 
 def split_by_candidate(data: Dataset, share: float, *, seed: int) -> tuple[Dataset, Dataset]:

@@ -1,7 +1,7 @@
 """How far a round's surrogate can be trusted, and what its batch is made of: for the record."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import torch
@@ -86,6 +86,23 @@ def correlations(diagnostics: dict[str, float], ladder: Sequence[Fidelity]) -> d
         fidelity.name: diagnostics[f"correlation_{rung}"]
         for rung, fidelity in enumerate(ladder[:-1])
         if f"correlation_{rung}" in diagnostics
+    }
+
+
+def expected_failures(
+    queries: Sequence[Query],
+    ladder: Sequence[Fidelity],
+    feasibility: Callable[[Sequence[str]], torch.Tensor] | None,
+) -> dict[str, float]:
+    """Fidelity -> how many of its queries will probably fail; empty before any ever has."""
+    if feasibility is None or not queries:
+        return {}
+    failure = (1 - feasibility([q.key for q in queries])).tolist()
+    return {
+        f.name: sum(
+            row[rung] for q, row in zip(queries, failure, strict=True) if q.fidelity == f.name
+        )
+        for rung, f in enumerate(ladder)
     }
 
 

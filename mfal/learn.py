@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from mfal import registry
 from mfal.acquisition.base import Acquisition
@@ -14,14 +15,15 @@ from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.campaign import Campaign, derive_seed
 from mfal.crowd import Crowding
-from mfal.dataset import Dataset, build_dataset
+from mfal.dataset import Dataset, build_dataset, places
 from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
+from mfal.feasibility import Feasibility, learn_feasibility
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward
 from mfal.gfn.baselines import RandomSampler
-from mfal.gfn.guided import offspring
 from mfal.metrics import utility
 from mfal.progress import training_line
+from mfal.reference import best_rows, reference_keys
 from mfal.sections import Component
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import FallsBack, Surrogate
@@ -32,7 +34,6 @@ FALLBACKS = (Component(name="ucb"), Component(name="thompson"))
 
 COLLAPSED = 0.99  # fidelity correlation above which a warning is due
 START = 200  # best candidates of the ledger that a sampler starts from
-GENERATIONS, GENERATION = 10, 256  # of the reference set
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,14 @@ class Fitted:
         """Figures of the reward for the record."""
         return {} if self.reward is None else self.reward.statistics()
 
+    @property
+    def feasibility(self) -> Callable[[Sequence[str]], Tensor] | None:
+        """Probability that candidates have a value; None where nothing has failed."""
+        return None if self.reward is None else self.reward.feasibility
+
     def candidate(self, keys: Sequence[str]) -> Tensor:
         """Place of each key among the data's candidates, -1 for a new one, ``n``."""
-        return places(self.data, keys)
-
-
-def places(data: Dataset, keys: Sequence[str]) -> Tensor:
-    """Place of each key among the candidates of `data`, -1 for a new one, ``n``."""
-    index = {key: i for i, key in enumerate(data.keys)}
-    return torch.tensor([index.get(key, -1) for key in keys], dtype=torch.long)
+        return places(self.data.keys, keys)
 
 
 def fit(campaign: Campaign, seed: int) -> Fitted:
@@ -85,25 +85,24 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     first of `FALLBACKS` that does takes its place for this round.
     """
     observations = campaign.store.observations()
-    data = build_dataset(observations, campaign.ladder, campaign.objective, campaign.features)
+    ladder, featurise = campaign.ladder, campaign.features
+    data = build_dataset(observations, ladder, campaign.objective, featurise)
     if campaign.config.surrogate is None:
         return Fitted(data)
-    surrogate: Surrogate = registry.build(
-        "surrogate",
-        campaign.config.surrogate,
-        n_fidelities=len(campaign.ladder),
-        levels=tuple(f.level for f in campaign.ladder),
-        linear_columns=campaign.features.linear_columns,
-    )
+    of_one = make_surrogate(campaign, campaign.config.surrogate, levels=(1.0,))
+    feasibility = learn_feasibility(observations, ladder, featurise, of_one, seed=seed)
+    levels = tuple(f.level for f in ladder)
     try:
-        surrogate = surrogate.fit(data, seed=seed)
+        surrogate = make_surrogate(campaign, campaign.config.surrogate, levels).fit(data, seed=seed)
     except SurrogateError as error:
         log.warning("no surrogate this round, the batch is random: %s", error.message)
         return Fitted(data, fallback=f"random batch: {error.message}")
     diagnostics = surrogate.diagnostics()
     _warn_of_collapse(campaign, diagnostics)
-    reference = reference_keys(campaign, surrogate, data, derive_seed(seed, "reference"))
-    reward, followed = choose_reward(campaign, surrogate, data, reference, seed)
+    reference = reference_keys(
+        campaign, surrogate, data, derive_seed(seed, "reference"), feasibility
+    )
+    reward, followed = choose_reward(campaign, surrogate, data, reference, seed, feasibility)
     stand_in = surrogate.fallback() if isinstance(surrogate, FallsBack) else ""
     predicted = held_out(surrogate, data, seed=derive_seed(seed, "held out"))
     return Fitted(
@@ -119,16 +118,49 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     )
 
 
+def make_surrogate(
+    campaign: Campaign, component: Component, levels: tuple[float, ...]
+) -> Surrogate:
+    """The surrogate of that name and options for fidelities at these levels, not fitted."""
+    surrogate: Surrogate = registry.build(
+        "surrogate",
+        component,
+        n_fidelities=len(levels),
+        levels=levels,
+        linear_columns=campaign.features.linear_columns,
+    )
+    return surrogate
+
+
 def recommend(
     campaign: Campaign, data: Dataset, surrogate: Surrogate | RemembersReference
 ) -> tuple[str, ...]:
-    """The ledger's top-K candidates by posterior mean at the target, best first."""
+    """The ledger's top-K candidates by posterior mean at the target, best first.
+
+    A candidate that failed there is none of them.
+    """
     mean = surrogate.joint(data.features, torch.arange(len(data.keys))).mean[:, -1]
-    return tuple(data.keys[i] for i in _best_rows(mean, campaign.config.top_k))
+    failed = failed_at_target(campaign)
+    ranked = (data.keys[i] for i in best_rows(mean, len(mean)))
+    return tuple(islice((key for key in ranked if key not in failed), campaign.config.top_k))
+
+
+def failed_at_target(campaign: Campaign) -> set[str]:
+    """Candidates of the ledger that were asked at the target and have no value there."""
+    return {
+        o.query.key
+        for o in campaign.store.observations()
+        if o.query.fidelity == campaign.target.name and o.outcome.values is None
+    }
 
 
 def choose_reward(
-    campaign: Campaign, surrogate: Surrogate, data: Dataset, reference: Sequence[str], seed: int
+    campaign: Campaign,
+    surrogate: Surrogate,
+    data: Dataset,
+    reference: Sequence[str],
+    seed: int,
+    feasibility: Feasibility | None = None,
 ) -> tuple[AcquisitionReward, str]:
     """The reward of the configured acquisition, or of a fallback, and then why.
 
@@ -136,8 +168,10 @@ def choose_reward(
     train its sampler on nothing. Where the fallbacks have stalled, too, the last is followed.
     """
     configured = campaign.config.acquisition
-    asked = RemembersReference(surrogate, campaign.features(reference), places(data, reference))
-    reward = make_reward(campaign, configured, asked, data, reference, seed)
+    asked = RemembersReference(
+        surrogate, campaign.features(reference), places(data.keys, reference)
+    )
+    reward = make_reward(campaign, configured, asked, data, reference, seed, feasibility)
     stalled, name = [], configured.name
     for other in FALLBACKS:
         if not reward.is_flat:
@@ -145,7 +179,7 @@ def choose_reward(
         if other.name != configured.name:
             stalled.append(name)
             name = other.name
-            reward = make_reward(campaign, other, asked, data, reference, seed)
+            reward = make_reward(campaign, other, asked, data, reference, seed, feasibility)
     if not stalled:
         return reward, ""
     why = f"{name}: {' and '.join(stalled)} did not tell candidates apart"
@@ -162,6 +196,7 @@ def make_reward(
     data: Dataset,
     reference: Sequence[str],
     seed: int,
+    feasibility: Feasibility | None = None,
 ) -> AcquisitionReward:
     """The log reward of an acquisition, measured against a reference set of keys."""
     acquisition: Acquisition = registry.build(
@@ -169,7 +204,7 @@ def make_reward(
         component,
         surrogate=surrogate,
         reference_features=campaign.features(reference),
-        reference_candidate=places(data, reference),
+        reference_candidate=places(data.keys, reference),
         rank=campaign.config.top_k,
         seed=derive_seed(seed, "acquisition"),
     )
@@ -180,6 +215,7 @@ def make_reward(
         [f.cost for f in campaign.ladder],
         reference,
         make_crowding(campaign, data, surrogate),
+        feasibility,
         temperature=campaign.config.temperature,
     )
 
@@ -194,39 +230,6 @@ def make_crowding(
     similarity = similarity_of(campaign.problem, config.similarity)
     known = recommend(campaign, data, surrogate)
     return Crowding(similarity, config.at_most, known, config.repulsion)
-
-
-def reference_keys(campaign: Campaign, surrogate: Surrogate, data: Dataset, seed: int) -> list[str]:
-    """Candidates that reach as far as the sampler will.
-
-    They are the ledger's, what the sampler proposed in the last round, and a pool evolved from
-    the best of both. Max-values sampled over the ledger alone stay below what the search
-    finds, and then every good candidate is worth the same. A campaign that chooses from a
-    fixed list reaches that far and no farther.
-    """
-    if campaign.pool is not None:
-        return list(dict.fromkeys([*data.keys, *campaign.pool]))
-    environment = campaign.environment
-    generator = Generator().manual_seed(seed)
-    known = list(dict.fromkeys([*data.keys, *last_proposed(campaign)]))
-    moments = surrogate.joint(campaign.features(known), places(data, known))
-    parents = [known[i] for i in _best_rows(moments.mean[:, -1], START)]
-    found = dict.fromkeys(known)
-    for _ in range(GENERATIONS):
-        states = environment.states(parents)
-        children = environment.keys(offspring(environment, states, GENERATION, generator))
-        found |= dict.fromkeys(children)
-        family = list(dict.fromkeys([*parents, *children]))
-        moments = surrogate.joint(campaign.features(family), places(data, family))
-        bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
-        parents = [family[i] for i in _best_rows(bound, START)]
-    return list(found)
-
-
-def last_proposed(campaign: Campaign) -> list[str]:
-    """Keys that the sampler proposed in the last round, as far as its record keeps them."""
-    rounds = campaign.store.rounds()
-    return list(rounds[-1].record.get("proposed", [])) if rounds else []
 
 
 def train(
@@ -269,10 +272,14 @@ def train(
 
 
 def best_known(campaign: Campaign, n: int) -> list[str]:
-    """Candidates of the ledger by the best value that any fidelity gave them."""
+    """Candidates of the ledger by the best value that any fidelity gave them.
+
+    Those that failed at the target are left out.
+    """
     value: dict[str, float] = {}
+    failed = failed_at_target(campaign)
     for o in campaign.store.observations():
-        if o.outcome.values is not None:
+        if o.outcome.values is not None and o.query.key not in failed:
             known = value.get(o.query.key, -torch.inf)
             value[o.query.key] = max(known, utility(o, campaign.objective))
     return sorted(value, key=lambda key: (-value[key], key))[:n]
@@ -281,11 +288,6 @@ def best_known(campaign: Campaign, n: int) -> list[str]:
 def no_reward(keys: Sequence[str]) -> Tensor:
     """The reward of a sampler that never asks for one."""
     raise RuntimeError(f"a random sampler asked for the reward of {len(keys)} candidates")
-
-
-def _best_rows(score: Tensor, n: int) -> list[int]:
-    rows: list[int] = score.argsort(descending=True, stable=True)[:n].tolist()
-    return rows
 
 
 def _warn_of_collapse(campaign: Campaign, diagnostics: dict[str, float]) -> None:

@@ -13,12 +13,12 @@ from mfal.acquisition.reward import AcquisitionReward
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed
 from mfal.crowd import Crowd
-from mfal.dataset import Dataset
+from mfal.dataset import Dataset, places
 from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
-from mfal.learn import Fitted, no_reward, places
+from mfal.learn import Fitted, no_reward
 from mfal.select import Pool, candidate_queries, select_batch
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import Surrogate
@@ -148,7 +148,7 @@ def make_crowd(
     if config is None:
         return None
     keys = list(dict.fromkeys([*data.keys, *(q.key for q in queries)]))
-    mean = surrogate.joint(campaign.features(keys), places(data, keys)).mean[:, -1].tolist()
+    mean = surrogate.joint(campaign.features(keys), places(data.keys, keys)).mean[:, -1].tolist()
     merit = dict(zip(keys, mean, strict=True))
     return Crowd(
         similarity_of(campaign.problem, config.similarity),

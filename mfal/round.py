@@ -14,7 +14,7 @@ from typing import Any
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed, versions
 from mfal.design import missing_counts
-from mfal.diagnostics import batch_shares
+from mfal.diagnostics import batch_shares, expected_failures
 from mfal.errors import LedgerError
 from mfal.gfn.base import Proposals, TrainMetrics
 from mfal.learn import Fitted, fit, train
@@ -189,6 +189,7 @@ def _choose(
         "correlations": fitted.correlations,
         "recommended": list(fitted.recommended),
         "batch": batch_shares(queries, campaign.ladder),
+        "expected_failures": expected_failures(queries, campaign.ladder, fitted.feasibility),
         "reward": fitted.reward_statistics,
         "fallback": fitted.fallback,
         "training": [asdict(m) for m in proposals.history],

@@ -60,6 +60,10 @@ class AcquisitionReward:
             of them is not finite.
         crowding: How many temperatures of log reward n candidates lose for being like others
             that are known, ``n``; None for none.
+        feasibility: Probability that n candidates have a value at M fidelities, ``n x M`` above
+            zero; None where all have one. Worth is multiplied by it (Gelbart, Snoek & Adams,
+            Bayesian optimization with unknown constraints, arXiv 1403.5607), and below the
+            target by no more than the target's: what has no value there is of no use.
         temperature: T, log reward lost from the best of the reference to its median.
         max_spread: Most nats of log(worth / cost) between y = 0 and y = -1.
         flat_spread: Below this spread, in nats, the acquisition is flat.
@@ -74,6 +78,7 @@ class AcquisitionReward:
         costs: Sequence[float],
         reference: Sequence[str],
         crowding: Callable[[Sequence[str]], NDArray[np.float64]] | None = None,
+        feasibility: Callable[[Sequence[str]], Tensor] | None = None,
         *,
         temperature: Annotated[float, Field(gt=0)] = 15.0,
         max_spread: Annotated[float, Field(gt=0)] = 15.0,
@@ -88,6 +93,7 @@ class AcquisitionReward:
         self.featurise = featurise
         self.index = index
         self.crowding = crowding
+        self.feasibility = feasibility
         self.log_costs = torch.tensor(costs, dtype=torch.float64).log()
         worth = self._ask(reference)
         if not bool(worth.isfinite().all()):
@@ -117,7 +123,7 @@ class AcquisitionReward:
         return {name: float(value) for name, value in asdict(self.scale).items()}
 
     def value(self, keys: Sequence[str]) -> Tensor:
-        """Worth of n candidates at M fidelities, before cost, ``n x M``."""
+        """Expected worth of n candidates at M fidelities, before cost, ``n x M``."""
         return self.log_worth(keys).exp()
 
     def log_worth(self, keys: Sequence[str]) -> Tensor:
@@ -134,7 +140,11 @@ class AcquisitionReward:
 
     def _ask(self, keys: Sequence[str]) -> Tensor:
         place = torch.tensor([self.index.get(key, -1) for key in keys], dtype=torch.long)
-        return self.acquisition.log(self.featurise(keys), place)
+        worth = self.acquisition.log(self.featurise(keys), place)
+        if self.feasibility is None:
+            return worth
+        probability = self.feasibility(keys)
+        return worth + torch.minimum(probability, probability[:, -1:]).log()
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """Log reward of n candidates at M fidelities, ``n x M``."""

@@ -17,11 +17,11 @@ import typer
 from rich.console import Console
 from torch import Tensor
 
-from mfal import learn
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.learn import Fitted
 from mfal.metrics import curve
+from mfal.reference import reference_keys
 from mfal.round import Steps, run_rounds
 from tests.benchmarks import machine, pool_page
 from tests.problems import dna_ladder
@@ -132,7 +132,7 @@ def run(ladder: Ladder, changes: dict[str, Any], is_random: bool, seed: int) -> 
     points: list[Point] = []
 
     def fit(campaign: Campaign, seed: int) -> Fitted:
-        fitted = learn.fit(campaign, seed)
+        fitted = fit(campaign, seed)
         points.append(look(campaign, fitted, keys, truth))
         return Fitted(fitted.data, fallback="random on purpose") if is_random else fitted
 
@@ -172,7 +172,7 @@ def look(campaign: Campaign, fitted: Fitted, keys: list[str], truth: Tensor) -> 
         raise RuntimeError(f"no surrogate to recommend by: {fitted.fallback}")
     # The pool in the order of the round's reference, about which the surrogate was asked before;
     # every acquisition that comes with the product holds the surrogate that remembers.
-    order = learn.reference_keys(campaign, fitted.surrogate, fitted.data, 0)
+    order = reference_keys(campaign, fitted.surrogate, fitted.data, 0)
     acquisition: Any = fitted.reward.acquisition
     moments = acquisition.surrogate.joint(campaign.features(order), fitted.candidate(order))
     mean = moments.mean[:, -1]

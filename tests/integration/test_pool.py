@@ -11,8 +11,9 @@ import torch
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError, LedgerError
-from mfal.learn import fit, reference_keys
+from mfal.learn import fit
 from mfal.propose import make_pool
+from mfal.reference import reference_keys
 from mfal.round import run_rounds
 from mfal.types import Query
 from tests.support import motif_settings

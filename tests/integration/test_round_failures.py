@@ -14,7 +14,7 @@ import yaml
 
 from mfal.budget import total_cost
 from mfal.campaign import open_campaign
-from mfal.config import parse_config
+from mfal.config import CampaignConfig, parse_config
 from mfal.round import Steps, score
 from tests.integration.rounds import MakeConfig, ledger, run
 from tests.support import motif_settings
@@ -157,3 +157,40 @@ def _wait_for_calls(path: Path, n: int) -> None:
 
 def _read(path: Path) -> Sequence[str]:
     return path.read_text().splitlines() if path.exists() else []
+
+
+def fails_on_the_right(*arguments: Any) -> Any:
+    """At the target there is nothing to measure where x_1 > 5, of Branin's three minima one."""
+    return [
+        (q, type(o)(None, "no contact", o.seconds), b)
+        if q.fidelity == "branin" and int(q.key.split(",")[0]) > 66
+        else (q, o, b)
+        for q, o, b in score(*arguments)
+    ]
+
+
+def failures(config: CampaignConfig) -> tuple[int, int]:
+    """How many of the queries at the target failed after the first batch, and how many answered."""
+    assert run(config, 3, Steps(score=fails_on_the_right)) == [1, 2, 3]
+    failed = [row[8] is not None for row in ledger(config) if row[0] > 1 and row[5] == "branin"]
+    return sum(failed), len(failed) - sum(failed)
+
+
+def test_what_failed_is_not_asked_about_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {
+        "problem": "branin",
+        "budget": {"total": 100},
+        "initial": {"queries": {"low": 40, "mid": 20, "branin": 20}},
+        "batch": {"cost": 6, "queries": 20},
+        "features": [{"name": "coordinates", "options": {"dimensions": 2, "side": 100}}],
+        "surrogate": {"name": "gp", "options": {"kernel": "rbf", "structure": "ar1"}},
+        "sampler": "evolution",
+        "data_dir": str(tmp_path),
+    }
+    failed, answered = failures(parse_config({"name": "learnt", **settings}))
+    assert answered > 3 * failed
+    monkeypatch.setattr("mfal.learn.learn_feasibility", lambda *_, **__: None)
+    failed, answered = failures(parse_config({"name": "ignored", **settings}))
+    assert answered < failed

@@ -150,3 +150,17 @@ def test_crowding_lowers_the_log_reward_by_temperatures_and_leaves_the_worth() -
     assert torch.allclose(lowered(keys), expected)
     assert torch.equal(lowered.value(keys), free.value(keys))
     assert lowered.scale == free.scale
+
+
+def test_worth_is_multiplied_by_the_probability_of_a_value() -> None:
+    def feasibility(keys: Sequence[str]) -> Tensor:
+        return torch.tensor([[0.9, 0.5], [0.2, 0.8], [1.0, 1.0]]).double()[[int(k) for k in keys]]
+
+    keys = ["0", "1", "2"]
+    free = AcquisitionReward(Given(), number, {}, [1.0, 7.0], keys)
+    expected = AcquisitionReward(Given(), number, {}, [1.0, 7.0], keys, feasibility=feasibility)
+    # At the lower fidelity no more than at the target counts.
+    factor = torch.tensor([[0.5, 0.5], [0.2, 0.8], [1.0, 1.0]]).double()
+    assert torch.allclose(expected.value(keys), free.value(keys) * factor)
+    best = (expected.log_worth(keys) - torch.tensor([1.0, 7.0]).double().log()).max()
+    assert expected.scale.maximum == pytest.approx(float(best))

@@ -1,0 +1,103 @@
+"""How probable it is that a query has a value at all, learnt from those that failed."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mfal.dataset import Featurise, places, success_dataset
+from mfal.errors import SurrogateError
+from mfal.surrogate.base import Surrogate
+from mfal.types import Fidelity, Observation
+
+log = logging.getLogger(__name__)
+
+LEAST = 0.02  # of a probability: a surrogate's mean may lie below zero
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What one fidelity's answers and failures teach.
+
+    Attributes:
+        surrogate: Fitted to 1 for an answer and 0 for a failure.
+        keys: The candidates that it was fitted to.
+    """
+
+    surrogate: Surrogate
+    keys: tuple[str, ...]
+
+
+class Feasibility:
+    """Probability that a candidate has a value, at each fidelity.
+
+    Oracles fail on kinds of candidates rather than by chance, such as molecules that fall apart
+    when they are relaxed. Least-squares classification (Rasmussen & Williams, Gaussian Processes
+    for Machine Learning (2006), section 6.5): for each fidelity by itself a surrogate of the
+    campaign's own kind is fitted to 1 for an answer and 0 for a failure, and its mean is taken
+    for the probability. Where none failed, or all, it is Laplace's (successes + 1) / (n + 2).
+
+    Args:
+        models: What was learnt of each fidelity, or the same probability for all candidates.
+        featurise: Keys to ``n x p`` features.
+    """
+
+    def __init__(self, models: Sequence[_Learnt | float], featurise: Featurise) -> None:
+        self._models = tuple(models)
+        self._featurise = featurise
+
+    def __call__(self, keys: Sequence[str]) -> Tensor:
+        """Probabilities of n candidates at M fidelities, ``n x M`` in [`LEAST`, 1]."""
+        features = self._featurise(keys)
+        return torch.stack([_mean(m, keys, features) for m in self._models], dim=1).clamp(LEAST, 1)
+
+
+def learn_feasibility(
+    observations: Sequence[Observation],
+    ladder: Sequence[Fidelity],
+    featurise: Featurise,
+    surrogate: Surrogate,
+    *,
+    seed: int,
+) -> Feasibility | None:
+    """What the failures of a ledger teach; None where there are none.
+
+    Args:
+        observations: All there are, failures too.
+        ladder: Fidelities by rising level.
+        featurise: Keys to ``n x p`` features.
+        surrogate: Of one fidelity, to be fitted; it is left as it is.
+        seed: Of the fits.
+    """
+    if all(o.outcome.values is not None for o in observations):
+        return None
+    models = [_learn(observations, f, featurise, surrogate, seed) for f in ladder]
+    return Feasibility(models, featurise)
+
+
+def _learn(
+    observations: Sequence[Observation],
+    fidelity: Fidelity,
+    featurise: Featurise,
+    surrogate: Surrogate,
+    seed: int,
+) -> _Learnt | float:
+    asked = [o for o in observations if o.query.fidelity == fidelity.name]
+    answered = sum(o.outcome.values is not None for o in asked)
+    rate = (answered + 1) / (len(asked) + 2)
+    if answered in (0, len(asked)):
+        return rate
+    data = success_dataset(asked, fidelity, featurise)
+    try:
+        return _Learnt(surrogate.fit(data, seed=seed), data.keys)
+    except SurrogateError as error:
+        log.warning("failures at %s tell no candidates apart: %s", fidelity.name, error.message)
+        return rate
+
+
+def _mean(model: _Learnt | float, keys: Sequence[str], features: Tensor) -> Tensor:
+    if isinstance(model, float):
+        return torch.full((len(keys),), model, dtype=torch.float64)
+    return model.surrogate.joint(features, places(model.keys, keys)).mean[:, 0].double()

@@ -1,0 +1,81 @@
+"""Which queries have a value, as learnt from those that failed."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from mfal.dataset import success_dataset
+from mfal.diagnostics import expected_failures
+from mfal.feasibility import LEAST, Feasibility, learn_feasibility
+from mfal.surrogate.gp import MultiFidelityGP
+from mfal.types import Fidelity, Observation, Outcome, Query
+
+LADDER = (Fidelity("low", 1.0, 0.5), Fidelity("high", 7.0, 1.0))
+
+
+def numbers(keys: Sequence[str]) -> Tensor:
+    """A candidate is a number; that is its only feature."""
+    return torch.tensor([[float(key)] for key in keys], dtype=torch.float64)
+
+
+def answered(key: float, fidelity: str, *, fails: bool) -> Observation:
+    outcome = Outcome(None, "fell apart", 0.1) if fails else Outcome((key,), None, 0.1)
+    return Observation(Query(f"{key:g}", fidelity), outcome, 0, 1.0, "test")
+
+
+def ledger() -> list[Observation]:
+    """At the target all above 10 fail, below it none."""
+    low = [answered(x, "low", fails=False) for x in range(0, 21)]
+    high = [answered(x, "high", fails=x > 10) for x in range(0, 21, 2)]
+    return [*low, *high]
+
+
+def learn(observations: Sequence[Observation]) -> Feasibility | None:
+    return learn_feasibility(observations, LADDER, numbers, MultiFidelityGP(), seed=0)
+
+
+def test_the_data_are_ones_and_zeros_of_all_that_was_asked() -> None:
+    asked = [o for o in ledger() if o.query.fidelity == "high"]
+    data = success_dataset(asked, LADDER[1], numbers)
+    assert len(data) == len(data.keys) == 11
+    assert data.utility.tolist() == [1.0] * 6 + [0.0] * 5
+
+
+def test_nothing_is_learnt_where_nothing_failed() -> None:
+    assert learn([o for o in ledger() if o.outcome.error is None]) is None
+
+
+def test_candidates_like_those_that_failed_will_probably_fail() -> None:
+    feasibility = learn(ledger())
+    assert feasibility is not None
+    probability = feasibility(["2", "3", "5.5", "15.5", "17", "18"])  # 3 and 17: low alone
+    assert probability.shape == (6, 2)
+    assert (probability[:3, 1] > 0.8).all() and (probability[3:, 1] < 0.2).all()
+    assert probability[:, 0].tolist() == pytest.approx([22 / 23] * 6)  # none of 21 failed there
+    assert ((probability >= LEAST) & (probability <= 1)).all()
+
+
+def test_a_batch_says_how_many_will_fail() -> None:
+    def feasibility(keys: Sequence[str]) -> Tensor:
+        return torch.tensor([[0.9, 0.5]], dtype=torch.float64).expand(len(keys), 2)
+
+    queries = [Query("1", "low"), Query("2", "high"), Query("3", "high")]
+    found = expected_failures(queries, LADDER, feasibility)
+    assert found == pytest.approx({"low": 0.1, "high": 1.0})
+    assert expected_failures(queries, LADDER, None) == {}
+    assert expected_failures([], LADDER, feasibility) == {}
+
+
+def test_where_all_failed_one_probability_is_left() -> None:
+    feasibility = learn([answered(x, "high", fails=True) for x in range(3)])
+    assert feasibility is not None
+    assert feasibility(["0", "7"]).tolist() == [pytest.approx([0.5, 0.2])] * 2
+
+
+def test_too_few_tell_no_candidates_apart(caplog: pytest.LogCaptureFixture) -> None:
+    feasibility = learn([answered(0, "high", fails=False), answered(1, "high", fails=True)])
+    assert feasibility is not None
+    assert feasibility(["0", "1"])[:, 1].tolist() == [0.5, 0.5]
+    assert "failures at high tell no candidates apart: 2 observations" in caplog.text
