@@ -225,8 +225,29 @@ def _failures(snapshot: Snapshot) -> Section:
     rows = [(reason, fidelity, str(n)) for (fidelity, reason), n in reasons.most_common()]
     charged = "are" if snapshot.config.budget.charge_failures else "are not"
     said = f"{_n_failed(snapshot)} queries failed; they {charged} charged."
-    grid = Grid("By reason.", ("reason", "fidelity", "n"), rows, numeric=False)
-    return Section("Failures", [said], grids=[grid])
+    grids = [Grid("By reason.", ("reason", "fidelity", "n"), rows, numeric=False)]
+    foreseen = _foreseen(snapshot)
+    if foreseen:
+        text = "How many failures each round expected, and how many there were."
+        header = ("round", "fidelity", "queries", "expected", "failed")
+        grids.append(Grid(text, header, foreseen, numeric=False))
+    return Section("Failures", [said], grids=grids)
+
+
+def _foreseen(snapshot: Snapshot) -> list[tuple[str, ...]]:
+    """Round, fidelity, its queries, expected failures and failures; of rounds that expect any."""
+    rows: list[tuple[str, ...]] = []
+    for info in snapshot.rounds:
+        for fidelity, expected in info.record.get("expected_failures", {}).items():
+            asked = [
+                o.outcome.values is None
+                for o in snapshot.observations
+                if o.round == info.number and o.query.fidelity == fidelity
+            ]
+            if asked:
+                asked_about = (str(info.number), fidelity, str(len(asked)))
+                rows.append((*asked_about, f"{expected:.1f}", str(sum(asked))))
+    return rows
 
 
 def _settings(snapshot: Snapshot) -> Section:

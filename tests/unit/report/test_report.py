@@ -125,6 +125,22 @@ def test_a_campaign_of_failures_only_still_has_a_report(snapshot: Snapshot) -> N
     assert f"{len(failed)} queries failed" in page.text
 
 
+def test_expected_failures_stand_beside_what_failed(snapshot: Snapshot) -> None:
+    last = snapshot.rounds[-1]
+    asked = [o for o in snapshot.of_round(last.number) if o.query.fidelity == "whole"]
+    failed = replace(asked[0], outcome=Outcome(None, "it broke", 0.1))
+    expecting = replace(last, record={"expected_failures": {"whole": 1.25}})
+    changed = replace(
+        snapshot,
+        rounds=(*snapshot.rounds[:-1], expecting),
+        observations=tuple(failed if o == asked[0] else o for o in snapshot.observations),
+    )
+    (section,) = [s for s in campaign_page(changed).sections if s.title == "Failures"]
+    n_failed = sum(o.outcome.values is None for o in asked[1:]) + 1
+    row = (str(last.number), "whole", str(len(asked)), "1.2", str(n_failed))
+    assert row in section.grids[-1].rows
+
+
 def test_an_undrawn_problem_has_a_gallery_without_pictures(snapshot: Snapshot) -> None:
     bare = replace(snapshot, problem=replace(snapshot.problem, draw=None, describe=str.lower))
     (gallery,) = [s for s in campaign_page(bare).sections if s.cards]
