@@ -95,22 +95,25 @@ class AcquisitionReward:
         self.crowding = crowding
         self.feasibility = feasibility
         self.log_costs = torch.tensor(costs, dtype=torch.float64).log()
-        worth = self._ask(reference)
+        worth = self._worth(reference)
         if not bool(worth.isfinite().all()):
             raise SurrogateError(
                 f"{type(acquisition).__name__}: the logarithm of the worth of some of the "
                 f"{len(reference)} reference candidates is not a finite number",
                 "an acquisition's log() is finite wherever the surrogate's moments are",
             )
-        self._reference, self._reference_row = worth, {key: i for i, key in enumerate(reference)}
-        best = (worth - self.log_costs).max(dim=1).values
-        maximum, median = float(best.max()), float(best.quantile(0.5))
+        # Differences in feasibility alone are nothing to follow.
+        maximum, median = self._best_and_median(worth)
+        is_flat = maximum - median < flat_spread or float(worth.exp().max()) < flat_worth
+        self._reference = worth + self._log_probability(reference)
+        self._reference_row = {key: i for i, key in enumerate(reference)}
+        maximum, median = self._best_and_median(self._reference)
         self.scale = RewardScale(
             maximum=maximum,
             median=median,
             spread=min(max(maximum - median, _LEAST_SPREAD), max_spread),
             temperature=temperature,
-            is_flat=maximum - median < flat_spread or float(worth.exp().max()) < flat_worth,
+            is_flat=is_flat,
         )
 
     @property
@@ -135,16 +138,26 @@ class AcquisitionReward:
         worth = self._reference[row]
         new = [i for i, at in enumerate(row) if at < 0]
         if new:
-            worth[new] = self._ask([keys[i] for i in new])
+            fresh = [keys[i] for i in new]
+            worth[new] = self._worth(fresh) + self._log_probability(fresh)
         return worth
 
-    def _ask(self, keys: Sequence[str]) -> Tensor:
+    def _worth(self, keys: Sequence[str]) -> Tensor:
+        """Logarithm of what answers are worth, ``n x M``."""
         place = torch.tensor([self.index.get(key, -1) for key in keys], dtype=torch.long)
-        worth = self.acquisition.log(self.featurise(keys), place)
+        return self.acquisition.log(self.featurise(keys), place)
+
+    def _log_probability(self, keys: Sequence[str]) -> Tensor:
+        """Logarithm of how probable an answer of use is, ``n x M``."""
         if self.feasibility is None:
-            return worth
+            return torch.zeros(len(keys), len(self.log_costs), dtype=torch.float64)
         probability = self.feasibility(keys)
-        return worth + torch.minimum(probability, probability[:, -1:]).log()
+        return torch.minimum(probability, probability[:, -1:]).log()
+
+    def _best_and_median(self, worth: Tensor) -> tuple[float, float]:
+        """Of the best fidelity's log(worth / cost), over ``n x M`` candidates."""
+        best = (worth - self.log_costs).max(dim=1).values
+        return float(best.max()), float(best.quantile(0.5))
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """Log reward of n candidates at M fidelities, ``n x M``."""

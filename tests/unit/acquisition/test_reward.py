@@ -164,3 +164,20 @@ def test_worth_is_multiplied_by_the_probability_of_a_value() -> None:
     assert torch.allclose(expected.value(keys), free.value(keys) * factor)
     best = (expected.log_worth(keys) - torch.tensor([1.0, 7.0]).double().log()).max()
     assert expected.scale.maximum == pytest.approx(float(best))
+
+
+def test_candidates_that_differ_in_feasibility_alone_are_not_told_apart() -> None:
+    class Constant:
+        def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+            return torch.ones(len(features), 2, dtype=torch.float64)
+
+        def log(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+            return torch.zeros(len(features), 2, dtype=torch.float64)
+
+    def feasibility(keys: Sequence[str]) -> Tensor:
+        return torch.tensor([[float(key), float(key)] for key in keys]).double()
+
+    keys = ["0.1", "0.5", "0.9"]
+    reward = AcquisitionReward(Constant(), number, {}, [1.0, 7.0], keys, feasibility=feasibility)
+    assert reward.is_flat
+    assert reward(keys)[0, 0] < reward(keys)[2, 0]
