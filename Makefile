@@ -49,10 +49,10 @@ report: $(READY) ## Show what the campaign in CONFIG has found and spent so far
 	$(BIN)/mfal report $(CONFIG) $(CHANGES)
 
 test: $(READY) ## Run the tests
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n auto --dist worksteal -m "not slow"
 
 test-all: $(READY) ## Run the tests, the long ones too
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 lint: $(READY) ## Check style
 	$(BIN)/ruff check .
