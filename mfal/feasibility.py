@@ -1,13 +1,13 @@
 """How probable it is that a query has a value at all, learnt from those that failed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mfal.dataset import Featurise, places, success_dataset
+from mfal.dataset import Featurise, success_dataset
 from mfal.errors import SurrogateError
 from mfal.surrogate.base import Surrogate
 from mfal.types import Fidelity, Observation
@@ -23,11 +23,11 @@ class _Learnt:
 
     Attributes:
         surrogate: Fitted to 1 for an answer and 0 for a failure.
-        keys: The candidates that it was fitted to.
+        place: Of each candidate that it was fitted to.
     """
 
     surrogate: Surrogate
-    keys: tuple[str, ...]
+    place: Mapping[str, int]
 
 
 class Feasibility:
@@ -91,7 +91,8 @@ def _learn(
         return rate
     data = success_dataset(asked, fidelity, featurise)
     try:
-        return _Learnt(surrogate.fit(data, seed=seed), data.keys)
+        place = {key: i for i, key in enumerate(data.keys)}
+        return _Learnt(surrogate.fit(data, seed=seed), place)
     except SurrogateError as error:
         log.warning("failures at %s tell no candidates apart: %s", fidelity.name, error.message)
         return rate
@@ -100,4 +101,5 @@ def _learn(
 def _mean(model: _Learnt | float, keys: Sequence[str], features: Tensor) -> Tensor:
     if isinstance(model, float):
         return torch.full((len(keys),), model, dtype=torch.float64)
-    return model.surrogate.joint(features, places(model.keys, keys)).mean[:, 0].double()
+    candidate = torch.tensor([model.place.get(key, -1) for key in keys], dtype=torch.long)
+    return model.surrogate.joint(features, candidate).mean[:, 0].double()

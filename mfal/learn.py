@@ -27,6 +27,7 @@ from mfal.reference import best_rows, reference_keys
 from mfal.sections import Component
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import FallsBack, Surrogate
+from mfal.types import Fidelity, Observation
 
 log = logging.getLogger(__name__)
 
@@ -140,17 +141,17 @@ def recommend(
     A candidate that failed there is none of them.
     """
     mean = surrogate.joint(data.features, torch.arange(len(data.keys))).mean[:, -1]
-    failed = failed_at_target(campaign)
+    failed = failed_at(campaign.target, campaign.store.observations())
     ranked = (data.keys[i] for i in best_rows(mean, len(mean)))
     return tuple(islice((key for key in ranked if key not in failed), campaign.config.top_k))
 
 
-def failed_at_target(campaign: Campaign) -> set[str]:
-    """Candidates of the ledger that were asked at the target and have no value there."""
+def failed_at(fidelity: Fidelity, observations: Sequence[Observation]) -> set[str]:
+    """Candidates that were asked at a fidelity and have no value there."""
     return {
         o.query.key
-        for o in campaign.store.observations()
-        if o.query.fidelity == campaign.target.name and o.outcome.values is None
+        for o in observations
+        if o.query.fidelity == fidelity.name and o.outcome.values is None
     }
 
 
@@ -277,8 +278,9 @@ def best_known(campaign: Campaign, n: int) -> list[str]:
     Those that failed at the target are left out.
     """
     value: dict[str, float] = {}
-    failed = failed_at_target(campaign)
-    for o in campaign.store.observations():
+    observations = campaign.store.observations()
+    failed = failed_at(campaign.target, observations)
+    for o in observations:
         if o.outcome.values is not None and o.query.key not in failed:
             known = value.get(o.query.key, -torch.inf)
             value[o.query.key] = max(known, utility(o, campaign.objective))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 from mfal.budget import total_cost
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
+from mfal.learn import best_known, failed_at, fit, recommend
 from mfal.round import Steps, score
 from tests.integration.rounds import MakeConfig, ledger, run
 from tests.support import motif_settings
@@ -189,8 +191,20 @@ def test_what_failed_is_not_asked_about_for_long(
         "sampler": "evolution",
         "data_dir": str(tmp_path),
     }
-    failed, answered = failures(parse_config({"name": "learnt", **settings}))
+    config = parse_config({"name": "learnt", **settings})
+    failed, answered = failures(config)
     assert answered > 3 * failed
+    with open_campaign(config) as campaign:
+        known = campaign.store.observations()
+        lost = failed_at(campaign.target, known)
+        # Given room for all that is known, only what failed is missing.
+        kept = {o.query.key for o in known} - lost
+        assert lost and set(best_known(campaign, len(known))) == kept
+        fitted = fit(campaign, 0)
+        assert fitted.surrogate is not None
+        roomy = campaign.config.model_copy(update={"top_k": len(known)})
+        recommended = recommend(replace(campaign, config=roomy), fitted.data, fitted.surrogate)
+        assert set(recommended) == kept
     monkeypatch.setattr("mfal.learn.learn_feasibility", lambda *_, **__: None)
     failed, answered = failures(parse_config({"name": "ignored", **settings}))
     assert answered < failed
