@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from torch import Tensor
 
+from mfal import learn
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.learn import Fitted
@@ -132,7 +133,7 @@ def run(ladder: Ladder, changes: dict[str, Any], is_random: bool, seed: int) -> 
     points: list[Point] = []
 
     def fit(campaign: Campaign, seed: int) -> Fitted:
-        fitted = fit(campaign, seed)
+        fitted = learn.fit(campaign, seed)
         points.append(look(campaign, fitted, keys, truth))
         return Fitted(fitted.data, fallback="random on purpose") if is_random else fitted
 

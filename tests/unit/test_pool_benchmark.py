@@ -3,6 +3,7 @@
 import pytest
 
 from oracles.folding import ViennaFolding
+from tests.benchmarks.pool import Ladder, run
 from tests.benchmarks.pool_page import cost_to_reach
 from tests.problems.dna_ladder import LadderOracle, make_pool, stem
 
@@ -53,3 +54,16 @@ def test_the_cost_of_a_value_is_linear_between_rounds(value: float, cost: float)
     curve = [(10.0, -5.0), (20.0, -7.0), (30.0, -6.0), (40.0, -10.0)]
     assert cost_to_reach(curve, value) == pytest.approx(cost)
     assert cost_to_reach(curve, -10.1) is None
+
+
+def test_a_campaign_over_a_pool_is_looked_at_after_every_round() -> None:
+    pytest.importorskip("RNA")
+    points = run(Ladder((1, 3, 7), 140, 280), {}, is_random=False, seed=1)
+    assert [point.cost for point in points] == [140, 280]
+    for point in points:
+        stems, rna, folding = point.queries
+        assert stems + 3 * rna + 7 * folding == point.cost
+    # A pool's mean energy is about -3.25; what the model recommends is better, and gets better.
+    first, last = points
+    assert -3.25 > first.recommended > last.recommended
+    assert last.measured < first.measured
