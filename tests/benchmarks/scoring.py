@@ -1,9 +1,10 @@
 """How scoring scales with workers: ``python -m tests.benchmarks.scoring``.
 
-Queries that cost a fixed amount of computing each, asked through one worker and through two: by
-worker processes of this machine, and by a local Dask cluster. The oracle is one that users may
-have: pure Python, a known number of turns of a loop. Each figure is the best of several runs,
-one worker and two in turn, so that other work on the machine falls on both alike.
+Queries asked through one worker and through two: by worker processes of this machine, and by a
+local Dask cluster. One oracle is one that users may have, pure Python, a known number of turns of
+a loop; the other is native code that takes a while, ionisation potentials of random molecules by
+GFN2-xTB. Each figure is the best of several runs, one worker and two in turn, so that other work
+on the machine falls on both alike.
 """
 
 import time
@@ -16,16 +17,20 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mfal.propose import random_candidates
 from mfal.scoring.scorer import Scorer, scorer
 from mfal.sections import Component, ScoringConfig
 from mfal.types import Fidelity, Objective, Outcome, Problem, Query
+from oracles.molecules import RELAXED, ip
 from tests.benchmarks import machine, report
 
 QUERIES = 2_000
 TURNS = 120_000  # of the loop: some 5 ms
+MOLECULES = 100
 REPEATS = 3
-RUNNERS: tuple[Literal["processes", "dask"], ...] = ("processes", "dask")
-HEADER = ["runner", "1 worker (s)", "2 workers (s)", "ratio", "busy of 1", "busy of 2"]
+HEADER = ["oracle", "runner", "queries", "1 worker (s)", "2 workers (s)", "ratio", "busy of 1"]
+HEADER += ["busy of 2"]
+Runner = Literal["processes", "dask"]
 
 
 class Turning:
@@ -51,21 +56,50 @@ def problem() -> Problem:
     return Problem("turning", Turning(), lambda: None)  # type: ignore[arg-type, return-value]
 
 
-def main(queries: int = QUERIES, repeats: int = REPEATS) -> None:
+@dataclass(frozen=True)
+class Work:
+    """What is asked, once the workers have been started with the first of it."""
+
+    oracle: str
+    runner: Runner
+    component: Component
+    fidelities: tuple[Fidelity, ...]
+    queries: list[Query]
+    chunk_size: int
+
+
+def works() -> list[Work]:
+    """Every kind of work that is measured."""
+    loop = Component(name=f"{Path(__file__)}:problem")
+    turning = [Query(str(key), "only") for key in range(QUERIES)]
+    problem = ip()
+    ladder = problem.oracle.fidelities
+    keys = random_candidates(problem.environment(), ladder, MOLECULES, seed=0)
+    relaxed = [Query(key, RELAXED.name) for key in keys]
+    return [
+        Work("loop", "processes", loop, Turning.fidelities, turning, 1000),
+        Work("loop", "dask", loop, Turning.fidelities, turning, 1000),
+        Work("molecules", "processes", Component(name="ip"), ladder, relaxed, 4),
+    ]
+
+
+def main(repeats: int = REPEATS) -> None:
     """Measure, print the table and write it down."""
-    found = {runner: measure(runner, queries, repeats) for runner in RUNNERS}
+    found = [(work, *measure(work, repeats)) for work in works()]
     cells = [
         [
-            runner,
+            work.oracle,
+            work.runner,
+            f"{len(work.queries):,}",
             f"{one.elapsed:.1f}",
             f"{two.elapsed:.1f}",
             f"{one.elapsed / two.elapsed:.2f}",
             f"{one.busy:.2f}",
             f"{two.busy:.2f}",
         ]
-        for runner, (one, two) in found.items()
+        for work, one, two in found
     ]
-    shown = Table(title=f"{queries:,} queries", title_justify="left")
+    shown = Table()
     for column in HEADER:
         shown.add_column(column, justify="right")
     for row in cells:
@@ -73,17 +107,21 @@ def main(queries: int = QUERIES, repeats: int = REPEATS) -> None:
     Console().print(shown)
     described = machine.describe()
     text = (
-        f"{queries:,} queries of a pure Python oracle, {TURNS:,} turns of a loop each, through "
-        f"one worker and through two; the best of {repeats} runs in turn. The workers have been "
-        "started before. Busy is how many workers were inside the oracle on average: on a machine "
-        "that has other work to do, the ratio says what that left, and this what scoring did."
+        f"Queries of a pure Python oracle, {TURNS:,} turns of a loop each, and ionisation "
+        "potentials of random molecules at the middle rung, through one worker and through two; "
+        f"the best of {repeats} runs in turn. The workers have been started before. Busy is how "
+        "many workers were inside the oracle on average: on a machine that has other work to do, "
+        "the ratio says what that left, and this what scoring did."
     )
     parts = ["## Scoring with several workers", text, machine.sentence(described)]
     markdown = "\n\n".join([*parts, report.table(HEADER, cells)])
     data: dict[str, Any] = {
         "machine": described,
-        "queries": queries,
-        "found": {k: [asdict(r) for r in v] for k, v in found.items()},
+        "found": [
+            {"oracle": w.oracle, "runner": w.runner, "queries": len(w.queries)}
+            | {"runs": [asdict(one), asdict(two)]}
+            for w, one, two in found
+        ],
     }
     report.section("scoring", markdown, data)
 
@@ -96,13 +134,13 @@ class Run:
     busy: float
 
 
-def measure(runner: Literal["processes", "dask"], queries: int, repeats: int) -> tuple[Run, Run]:
+def measure(work: Work, repeats: int) -> tuple[Run, Run]:
     """The fastest run with one worker and with two."""
     runs: dict[int, list[Run]] = {1: [], 2: []}
     answers = []
     for _ in range(repeats):
         for workers in runs:
-            answer, run = once(runner, workers, queries)
+            answer, run = once(work, workers)
             answers.append(answer)
             runs[workers].append(run)
     if any(answer != answers[0] for answer in answers):
@@ -111,24 +149,21 @@ def measure(runner: Literal["processes", "dask"], queries: int, repeats: int) ->
     return one, two
 
 
-def once(
-    runner: Literal["processes", "dask"], workers: int, queries: int
-) -> tuple[dict[Query, Any], Run]:
+def once(work: Work, workers: int) -> tuple[dict[Query, Any], Run]:
     """The answers, and how they came once the workers had been started."""
-    config = ScoringConfig(runner=runner, workers=workers)
-    component = Component(name=f"{Path(__file__)}:problem")
-    with scorer(component, Turning.fidelities, 1, config) as asker:
-        ask(asker, range(queries // 2 * workers))  # enough to start every worker
+    config = ScoringConfig(runner=work.runner, workers=workers, chunk_size=work.chunk_size)
+    with scorer(work.component, work.fidelities, 1, config) as asker:
+        ask(asker, work.queries[: len(work.queries) // 10 * workers])  # enough to start each
         started = time.perf_counter()
-        outcomes = ask(asker, range(queries))
+        outcomes = ask(asker, work.queries)
         elapsed = time.perf_counter() - started
         inside = sum(outcome.seconds for outcome in outcomes.values())
         return {q: o.values for q, o in outcomes.items()}, Run(elapsed, inside / elapsed)
 
 
-def ask(asker: Scorer, keys: Sequence[int]) -> dict[Query, Outcome]:
+def ask(asker: Scorer, queries: Sequence[Query]) -> dict[Query, Outcome]:
     """Outcomes by query."""
-    asker.ask([Query(str(key), "only") for key in keys])
+    asker.ask(list(queries))
     found: dict[Query, Outcome] = {}
     while asker.waiting:
         found |= dict(asker.answers())
