@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,10 +38,13 @@ class Geometry:
     Attributes:
         numbers: Atomic numbers, ``n``.
         positions: In bohr, ``n x 3``.
+        bonds: Which atoms are bonded and stay so however they relax, bool ``n x n``, symmetric;
+            None where they may do as they like.
     """
 
     numbers: NDArray[np.int64]
     positions: Array
+    bonds: NDArray[np.bool_] | None = None
 
 
 def molecule(key: str) -> "Mol":
@@ -68,7 +71,7 @@ def molecule(key: str) -> "Mol":
     return mol
 
 
-def geometry(key: str, max_atoms: int) -> Geometry:
+def geometry(key: str, max_atoms: int, *, keep_bonds: bool = False) -> Geometry:
     """Where the atoms of a molecule are, by the force field MMFF94 (see `embed`)."""
     from rdkit import Chem
 
@@ -77,7 +80,10 @@ def geometry(key: str, max_atoms: int) -> Geometry:
     mol = Chem.AddHs(mol)
     if mol.GetNumAtoms() > max_atoms:
         raise NoValueError(f"{mol.GetNumAtoms()} atoms, and at most {max_atoms} are computed")
-    return embed(mol)
+    found = embed(mol)
+    if not keep_bonds:
+        return found
+    return replace(found, bonds=Chem.GetAdjacencyMatrix(mol).astype(bool))
 
 
 def check(mol: "Mol") -> None:

@@ -2,9 +2,7 @@
 
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
+from oracles.bonding import changed_bond
 from oracles.geometry import Geometry, NoValueError
 from oracles.lindh import model_hessian
 from oracles.relaxation import Array, NotConvergedError, Relaxed, relax, relaxation_energy
@@ -46,20 +44,29 @@ def adiabatic(start: Geometry, charge: int) -> float:
     """
     surface, molecule = relaxed_molecule(start)
     ion = XtbSurface(start, charge, density_of=surface)
-    return relaxed(ion, start.numbers, molecule.positions).energy - molecule.energy
+    return relaxed(ion, start, molecule.positions).energy - molecule.energy
 
 
 def relaxed_molecule(start: Geometry) -> tuple[XtbSurface, Relaxed]:
     """The energy of a neutral molecule, and its minimum next to a geometry."""
     surface = XtbSurface(start, 0)
-    return surface, relaxed(surface, start.numbers, start.positions)
+    return surface, relaxed(surface, start, start.positions)
 
 
-def relaxed(surface: XtbSurface, numbers: NDArray[np.int64], positions: Array) -> Relaxed:
-    """`oracles.relaxation.relax`, where a relaxation that does not converge has no value."""
+def relaxed(surface: XtbSurface, molecule: Geometry, positions: Array) -> Relaxed:
+    """`oracles.relaxation.relax` from other positions of a molecule's atoms.
+
+    Raises:
+        NoValueError: where it does not converge, or does not keep the bonds that it should.
+    """
     try:
-        return relax(surface, positions, partial(model_hessian, numbers))
+        found = relax(surface, positions, partial(model_hessian, molecule.numbers))
     except NotConvergedError as error:
         raise NoValueError(
             f"the geometry at charge {surface.charge:+d} did not converge: {error}"
         ) from error
+    if molecule.bonds is not None and (
+        changed := changed_bond(molecule.numbers, molecule.bonds, found.positions)
+    ):
+        raise NoValueError(f"another molecule at charge {surface.charge:+d}: {changed}")
+    return found

@@ -17,6 +17,7 @@ from pydantic import Field
 from mfal.errors import MissingDependencyError, UnknownNameError
 from mfal.types import Fidelity, Objective, Outcome, Problem
 from oracles import ionisation
+from oracles.bonding import BONDING
 from oracles.geometry import NoValueError, geometry, geometry_label, molecule
 from oracles.relaxation import RELAXATION
 from oracles.xtb import HARTREE, SHIFT, xtb_label
@@ -43,22 +44,24 @@ _RUNGS = {
 }
 
 
-def ip(max_length: Length = 64, max_atoms: Atoms = MAX_ATOMS) -> Problem:
+def ip(max_length: Length = 64, max_atoms: Atoms = MAX_ATOMS, keep_bonds: bool = True) -> Problem:
     """The search for the molecule that is ionised most easily.
 
     Args:
         max_length: Most SELFIES tokens of a candidate.
         max_atoms: Most atoms, hydrogens included: a larger molecule is a failed outcome.
+        keep_bonds: Whether a molecule, or an ion, that breaks or forms a bond while it relaxes is
+            a failed outcome; otherwise the value is that of whatever it has become.
     """
-    return _problem(1, max_length, max_atoms)
+    return _problem(1, max_length, max_atoms, keep_bonds)
 
 
-def ea(max_length: Length = 64, max_atoms: Atoms = MAX_ATOMS) -> Problem:
+def ea(max_length: Length = 64, max_atoms: Atoms = MAX_ATOMS, keep_bonds: bool = True) -> Problem:
     """The search for the molecule that takes up an electron most readily; arguments as `ip`."""
-    return _problem(-1, max_length, max_atoms)
+    return _problem(-1, max_length, max_atoms, keep_bonds)
 
 
-def _problem(charge: Literal[1, -1], max_length: int, max_atoms: int) -> Problem:
+def _problem(charge: Literal[1, -1], max_length: int, max_atoms: int, keep_bonds: bool) -> Problem:
     for package in ("rdkit", "selfies", "tblite"):
         if find_spec(package) is None:
             raise MissingDependencyError(
@@ -71,7 +74,7 @@ def _problem(charge: Literal[1, -1], max_length: int, max_atoms: int) -> Problem
 
         return MoleculeEnvironment(max_length=max_length)
 
-    oracle = MoleculeOracle(charge, max_atoms)
+    oracle = MoleculeOracle(charge, max_atoms, keep_bonds)
     return Problem(
         name=oracle.objectives[0].name,
         oracle=oracle,
@@ -88,20 +91,26 @@ class MoleculeOracle:
     Args:
         charge: Of the ion: +1 for ionisation potentials, -1 for electron affinities.
         max_atoms: Most atoms of a molecule, hydrogens included.
+        keep_bonds: Whether what breaks or forms a bond while it relaxes has no value.
     """
 
     fidelities = (VERTICAL, RELAXED, ADIABATIC)
 
-    def __init__(self, charge: Literal[1, -1], max_atoms: int = MAX_ATOMS) -> None:
+    def __init__(
+        self, charge: Literal[1, -1], max_atoms: int = MAX_ATOMS, keep_bonds: bool = True
+    ) -> None:
         self._charge = charge
         self._max_atoms = max_atoms
+        self._keep_bonds = keep_bonds
         self.objectives = (IONISATION if charge == 1 else AFFINITY,)
 
     @property
     def backends(self) -> Mapping[str, str]:
         """Name of a fidelity -> engines, versions and method behind it."""
         label = f"{xtb_label()}, {RELAXATION}, {geometry_label()}"
-        return MappingProxyType(dict.fromkeys((f.name for f in self.fidelities), label))
+        kept = f"{label}, {BONDING}" if self._keep_bonds else label
+        relaxing = dict.fromkeys((RELAXED.name, ADIABATIC.name), kept)
+        return MappingProxyType({VERTICAL.name: label} | relaxing)
 
     def evaluate(self, keys: Sequence[str], fidelity: Fidelity) -> list[Outcome]:
         """One outcome per key, in order.
@@ -131,7 +140,8 @@ class MoleculeOracle:
 
     def _value(self, key: str, rung: str) -> float:
         """In eV, with the empirical shift of xtb."""
-        energy = _RUNGS[rung](geometry(key, self._max_atoms), self._charge)
+        start = geometry(key, self._max_atoms, keep_bonds=self._keep_bonds)
+        energy = _RUNGS[rung](start, self._charge)
         return self._charge * energy * HARTREE - SHIFT
 
 
