@@ -12,7 +12,7 @@ from mfal.ledger import read_ledger
 from mfal.round import initial_record
 from mfal.runner import Runner, chosen_runner
 from mfal.stopping import stop_reason
-from mfal.terminal import TerminalProgress, show_rounds
+from mfal.terminal import TerminalProgress, engine_lines, show_rounds
 from mfal.waiting import waiting, waiting_text
 
 NOTHING_OPEN = "nothing to do: every round that was begun is finished"
@@ -30,7 +30,7 @@ def run_in_terminal(
     """
     console = Console()
     with open_campaign(config, source) as campaign:
-        engines = "; ".join(f"{n}: {b}" for n, b in campaign.problem.oracle.backends.items())
+        engines = "; ".join(engine_lines(campaign.problem.oracle.backends))
         console.print(f"{config.name} ({campaign.problem.name})  {engines}", markup=False)
         with TerminalProgress(console) as progress:
             ended = runner.run(campaign, rounds, progress)

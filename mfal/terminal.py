@@ -135,9 +135,20 @@ def show_state(console: Console, campaign: Campaign) -> None:
         f"spent {campaign.store.spent():g} of {config.budget.total:g} on {len(observations)} "
         f"queries ({failed} failed)"
     )
-    for name, engines in sorted(campaign.store.backends().items()):
-        console.print(f"{name}: {'; '.join(sorted(engines))}", markup=False)
+    level = {f.name: f.level for f in campaign.ladder}
+    used = {name: "; ".join(sorted(e)) for name, e in campaign.store.backends().items()}
+    rising = sorted(used.items(), key=lambda item: level.get(item[0], 0.0))
+    for line in engine_lines(dict(rising)):
+        console.print(line, markup=False)
     console.print(f"ledger: {campaign.store.location}", soft_wrap=True, markup=False)
+
+
+def engine_lines(backends: Mapping[str, str]) -> list[str]:
+    """Each engine behind the fidelities that share it: ``relaxed, adiabatic: GFN2-xTB``."""
+    sharing: dict[str, list[str]] = {}
+    for fidelity, engine in backends.items():
+        sharing.setdefault(engine, []).append(fidelity)
+    return [f"{', '.join(names)}: {engine}" for engine, names in sharing.items()]
 
 
 def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -> Table:

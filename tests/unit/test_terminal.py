@@ -13,6 +13,7 @@ from mfal.terminal import (
     batch_table,
     best_table,
     curve_table,
+    engine_lines,
     show_rounds,
     show_state,
 )
@@ -208,6 +209,11 @@ def test_a_state_says_what_was_spent_by_whom_and_where_it_is(played: Campaign) -
     # In one piece, however long, so that it can be copied.
     assert f"ledger: {played.store.location}\n" in shown
     assert played.store.location.endswith("ledger.db")
+
+
+def test_an_engine_that_fidelities_share_is_named_once() -> None:
+    engines = {"vertical": "xtb", "relaxed": "xtb, bonds kept", "adiabatic": "xtb, bonds kept"}
+    assert engine_lines(engines) == ["vertical: xtb", "relaxed, adiabatic: xtb, bonds kept"]
 
 
 def test_rounds_are_shown_each_with_its_own_batch(played: Campaign) -> None:
