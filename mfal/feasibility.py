@@ -42,16 +42,29 @@ class Feasibility:
     Args:
         models: What was learnt of each fidelity, or the same probability for all candidates.
         featurise: Keys to ``n x p`` features.
+        rate: Laplace's probability at the target, over all that was asked there.
     """
 
-    def __init__(self, models: Sequence[_Learnt | float], featurise: Featurise) -> None:
+    def __init__(
+        self, models: Sequence[_Learnt | float], featurise: Featurise, rate: float
+    ) -> None:
         self._models = tuple(models)
         self._featurise = featurise
+        self.rate = rate
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """Probabilities of n candidates at M fidelities, ``n x M`` in [`LEAST`, 1]."""
         features = self._featurise(keys)
         return torch.stack([_mean(m, keys, features) for m in self._models], dim=1).clamp(LEAST, 1)
+
+    def is_probable(self, keys: Sequence[str]) -> list[bool]:
+        """Whether each has a value at the target, more probably than not.
+
+        Where most that was asked there failed, more probably than that: next to nothing may be
+        left otherwise, and least of all in families that have not been asked about.
+        """
+        probable: list[bool] = (self(keys)[:, -1] >= min(0.5, self.rate)).tolist()
+        return probable
 
 
 def learn_feasibility(
@@ -74,7 +87,7 @@ def learn_feasibility(
     if all(o.outcome.values is not None for o in observations):
         return None
     models = [_learn(observations, f, featurise, surrogate, seed) for f in ladder]
-    return Feasibility(models, featurise)
+    return Feasibility(models, featurise, _rate(observations, ladder[-1]))
 
 
 def _learn(
@@ -85,9 +98,8 @@ def _learn(
     seed: int,
 ) -> _Learnt | float:
     asked = [o for o in observations if o.query.fidelity == fidelity.name]
-    answered = sum(o.outcome.values is not None for o in asked)
-    rate = (answered + 1) / (len(asked) + 2)
-    if answered in (0, len(asked)):
+    rate = _rate(observations, fidelity)
+    if len({o.outcome.values is None for o in asked}) < 2:
         return rate
     data = success_dataset(asked, fidelity, featurise)
     try:
@@ -96,6 +108,12 @@ def _learn(
     except SurrogateError as error:
         log.warning("failures at %s tell no candidates apart: %s", fidelity.name, error.message)
         return rate
+
+
+def _rate(observations: Sequence[Observation], fidelity: Fidelity) -> float:
+    """Laplace's probability of an answer, from those of all candidates that were asked."""
+    asked = [o for o in observations if o.query.fidelity == fidelity.name]
+    return (sum(o.outcome.values is not None for o in asked) + 1) / (len(asked) + 2)
 
 
 def _mean(model: _Learnt | float, keys: Sequence[str], features: Tensor) -> Tensor:

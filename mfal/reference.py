@@ -1,6 +1,7 @@
 """The candidates that a round measures its rewards against."""
 
 from collections.abc import Iterable
+from itertools import compress
 
 from torch import Generator, Tensor
 
@@ -12,7 +13,6 @@ from mfal.surrogate.base import Surrogate
 
 PARENTS = 200  # best candidates that the reference set is evolved from
 GENERATIONS, GENERATION = 10, 256
-PROBABLE = 0.5
 
 
 def reference_keys(
@@ -63,9 +63,8 @@ def best_rows(score: Tensor, n: int) -> list[int]:
 
 
 def _feasible(keys: Iterable[str], feasibility: Feasibility | None) -> list[str]:
-    """Those that have a value at the target more probably than not; all, where none has."""
+    """Those that probably have a value at the target; all, where none has."""
     keys = list(keys)
     if feasibility is None or not keys:
         return keys
-    probable = (feasibility(keys)[:, -1] >= PROBABLE).tolist()
-    return [key for key, is_probable in zip(keys, probable, strict=True) if is_probable] or keys
+    return list(compress(keys, feasibility.is_probable(keys))) or keys

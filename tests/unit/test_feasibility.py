@@ -57,6 +57,27 @@ def test_candidates_like_those_that_failed_will_probably_fail() -> None:
     assert ((probability >= LEAST) & (probability <= 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("probability", "rate", "is_probable"),
+    [(0.55, 0.9, True), (0.45, 0.9, False), (0.3, 0.25, True), (0.2, 0.25, False)],
+)
+def test_probable_is_more_than_not_or_than_what_was_asked(
+    probability: float, rate: float, is_probable: bool
+) -> None:
+    feasibility = Feasibility([1.0, probability], numbers, rate)
+    assert feasibility.is_probable(["1", "2"]) == [is_probable] * 2
+
+
+def test_where_nearly_all_failed_others_than_the_known_are_probable() -> None:
+    # One in four has a value, here and there, so that nowhere it is more probable than not.
+    asked = [answered(x, "high", fails=x % 4 > 0) for x in range(40)]
+    feasibility = learn(asked)
+    assert feasibility is not None
+    fresh = [f"{x + 0.5:g}" for x in range(40)]
+    assert feasibility(fresh)[:, 1].max() < 0.5
+    assert any(feasibility.is_probable(fresh))
+
+
 def test_a_batch_says_how_many_will_fail() -> None:
     def feasibility(keys: Sequence[str]) -> Tensor:
         return torch.tensor([[0.9, 0.5]], dtype=torch.float64).expand(len(keys), 2)
