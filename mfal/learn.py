@@ -23,7 +23,7 @@ from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.metrics import utility
 from mfal.progress import training_line
-from mfal.reference import best_rows, reference_keys
+from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import FallsBack, Surrogate
@@ -200,13 +200,14 @@ def make_reward(
     feasibility: Feasibility | None = None,
 ) -> AcquisitionReward:
     """The log reward of an acquisition, measured against a reference set of keys."""
+    sought = attainable(reference, feasibility)
     acquisition: Acquisition = registry.build(
         "acquisition",
         component,
         surrogate=surrogate,
-        reference_features=campaign.features(reference),
-        reference_candidate=places(data.keys, reference),
-        rank=campaign.config.top_k,
+        reference_features=campaign.features(sought),
+        reference_candidate=places(data.keys, sought),
+        rank=min(campaign.config.top_k, 1 + len(sought) // 10),
         seed=derive_seed(seed, "acquisition"),
     )
     return AcquisitionReward(

@@ -1,6 +1,6 @@
 """The candidates that a round measures its rewards against."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import compress
 
 from torch import Generator, Tensor
@@ -13,6 +13,7 @@ from mfal.surrogate.base import Surrogate
 
 PARENTS = 200  # best candidates that the reference set is evolved from
 GENERATIONS, GENERATION = 10, 256
+PROBABLE = 0.5
 
 
 def reference_keys(
@@ -48,6 +49,18 @@ def reference_keys(
         bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
         parents = [family[i] for i in best_rows(bound, PARENTS)]
     return list(found)
+
+
+def attainable(reference: Sequence[str], feasibility: Feasibility | None) -> list[str]:
+    """Those of a reference that have a value more probably than not; all of it, where none has.
+
+    What is good enough is judged by these. A family that promises more and mostly fails would
+    otherwise set a mark that nothing else comes near, and a round would ask about it again.
+    """
+    if feasibility is None:
+        return list(reference)
+    probable = (feasibility(reference)[:, -1] >= PROBABLE).tolist()
+    return list(compress(reference, probable)) or list(reference)
 
 
 def last_proposed(campaign: Campaign) -> list[str]:

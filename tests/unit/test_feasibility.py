@@ -9,6 +9,7 @@ from torch import Tensor
 from mfal.dataset import success_dataset
 from mfal.diagnostics import expected_failures
 from mfal.feasibility import LEAST, Feasibility, learn_feasibility
+from mfal.reference import attainable
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.types import Fidelity, Observation, Outcome, Query
 
@@ -66,6 +67,13 @@ def test_probable_is_more_than_not_or_than_what_was_asked(
 ) -> None:
     feasibility = Feasibility([1.0, probability], numbers, rate)
     assert feasibility.is_probable(["1", "2"]) == [is_probable] * 2
+
+
+def test_what_is_good_enough_is_judged_by_what_probably_has_a_value() -> None:
+    feasibility = learn(ledger())
+    assert attainable(["2", "17", "3"], feasibility) == ["2", "3"]
+    assert attainable(["17", "18"], feasibility) == ["17", "18"]
+    assert attainable(["2", "17"], None) == ["2", "17"]
 
 
 def test_where_nearly_all_failed_others_than_the_known_are_probable() -> None:
