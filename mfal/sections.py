@@ -75,7 +75,8 @@ class BatchConfig(Frozen):
     )
     target_share: Share = Field(
         default=0.5,
-        description="Floor on the share of a round's cost that is spent at the target fidelity.",
+        description="Floor on the share of a round's cost that is spent at the target fidelity; "
+        "raise it where the target costs a hundred times as much as the others.",
     )
     promotions: int = Field(
         default=200,
