@@ -58,10 +58,10 @@ class Feasibility:
         return torch.stack([_mean(m, keys, features) for m in self._models], dim=1).clamp(LEAST, 1)
 
     def is_probable(self, keys: Sequence[str]) -> list[bool]:
-        """Whether each has a value at the target, more probably than not.
+        """Whether each is more likely than not to have a value at the target, ``n``.
 
-        Where most that was asked there failed, more probably than that: next to nothing may be
-        left otherwise, and least of all in families that have not been asked about.
+        Where most of what was asked there failed, whether it is at least as likely as that:
+        nothing but what is known might be left otherwise.
         """
         probable: list[bool] = (self(keys)[:, -1] >= min(0.5, self.rate)).tolist()
         return probable
@@ -111,7 +111,7 @@ def _learn(
 
 
 def _rate(observations: Sequence[Observation], fidelity: Fidelity) -> float:
-    """Laplace's probability of an answer, from those of all candidates that were asked."""
+    """Laplace's probability of an answer at a fidelity, (successes + 1) / (n + 2)."""
     asked = [o for o in observations if o.query.fidelity == fidelity.name]
     return (sum(o.outcome.values is not None for o in asked) + 1) / (len(asked) + 2)
 

@@ -201,13 +201,15 @@ def make_reward(
 ) -> AcquisitionReward:
     """The log reward of an acquisition, measured against a reference set of keys."""
     sought = attainable(reference, feasibility)
+    # Of a few that are known to have a value, the top-K-th best is no mark at all.
+    rank = min(campaign.config.top_k, 1 + len(sought) // 10)
     acquisition: Acquisition = registry.build(
         "acquisition",
         component,
         surrogate=surrogate,
         reference_features=campaign.features(sought),
         reference_candidate=places(data.keys, sought),
-        rank=min(campaign.config.top_k, 1 + len(sought) // 10),
+        rank=rank,
         seed=derive_seed(seed, "acquisition"),
     )
     return AcquisitionReward(

@@ -1,11 +1,13 @@
 """Rounds whose acquisition does not tell candidates apart, and how that is kept from happening."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from mfal.acquisition.gibbon import Gibbon
 from mfal.acquisition.mes import MaxValueEntropy
@@ -24,6 +26,7 @@ MakeConfig = Callable[..., CampaignConfig]
 
 CONSTANT = """
 import torch
+from torch import Tensor
 
 
 class Constant:
@@ -178,3 +181,34 @@ def test_max_values_of_the_ledger_alone_make_good_candidates_equal(dna: Campaign
     assert rewards[0].std() < 0.2 < 1 < rewards[1].std()
     ranks = torch.stack([x.argsort().argsort().double() for x in (rewards[1], mean)])
     assert torch.corrcoef(ranks)[0, 1] > 0.8
+
+
+def test_a_family_that_mostly_fails_sets_no_mark_for_others(dna: Campaign) -> None:
+    keys = strands(60, seed=1)
+    data = folded(keys, keys[:30], dna.features)
+    surrogate = MultiFidelityGP(linear_columns=dna.features.linear_columns).fit(data, seed=0)
+    reference = reference_keys(dna, surrogate, data, 1)
+    known = set(data.keys)
+
+    def feasibility(keys: Sequence[str]) -> Tensor:
+        """What is known has a value; all that a search would find mostly fails."""
+        probability = torch.tensor([0.9 if key in known else 0.1 for key in keys])
+        return probability[:, None].expand(len(keys), 2).double()
+
+    roomy = replace(dna, config=dna.config.model_copy(update={"top_k": 100}))
+    acquisition = make_reward(
+        roomy,
+        Component(name="gibbon"),
+        surrogate,
+        data,
+        reference,
+        0,
+        feasibility,  # type: ignore[arg-type]
+    ).acquisition
+    assert isinstance(acquisition, Gibbon)
+    mean = surrogate.joint(data.features, torch.arange(len(data.keys))).mean[:, -1]
+    # The seventh best of sixty, not the hundredth of thousands; what is found lies beyond.
+    assert acquisition.max_values.min() >= mean.topk(7).values[-1]
+    found = best_found(dna, surrogate, data, known)
+    beyond = surrogate.joint(dna.features(found)).mean[:, -1]
+    assert acquisition.max_values.max() < beyond.median()
