@@ -1,4 +1,6 @@
+import gc
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -6,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from mfal.cli import main
 from mfal.config import CampaignConfig, parse_config
 from tests import postgres
 from tests.reliability import page
@@ -26,6 +29,29 @@ def motif(tmp_path: Path) -> Callable[..., CampaignConfig]:
         return parse_config(motif_settings(tmp_path, **changes))
 
     return make
+
+
+@pytest.fixture
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """What the command line says when it refuses arguments in a folder; exit code 2.
+
+    It runs in this process: to start one and import torch takes seconds, and there are many
+    mistakes to make.
+    """
+
+    def run(folder: Path, *arguments: str) -> str:
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setattr(sys, "argv", ["mfal", *arguments])
+        monkeypatch.setattr(gc, "freeze", lambda: None)  # meant for a process that ends
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    return run
 
 
 @pytest.fixture

@@ -182,7 +182,8 @@ def test_a_scheduler_that_goes_is_told_of(cluster: Cluster) -> None:
     made.close()
 
 
-def test_no_scheduler_is_the_users_error() -> None:
+def test_no_scheduler_is_the_users_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mfal.scoring.dask.CONNECT", 1.0)
     config = ScoringConfig(runner="dask", address="tcp://127.0.0.1:1")
     made = Scorer(motif(), LADDER, 1, config)
     made.ask(QUERIES)
