@@ -188,13 +188,18 @@ def _load_module(name: str) -> ModuleType:
         raise ConfigError(f"{name}: {type(error).__name__}: {error}", "mend the module") from error
 
 
-@cache
 def _load_file(name: str) -> ModuleType:
     path = Path(name).resolve()
     if not path.is_file():
         raise UnknownNameError(
             f"there is no file {name}", f"it was looked for at {path}; paths start where you run"
         )
+    return _run_file(path, name)
+
+
+@cache
+def _run_file(path: Path, name: str) -> ModuleType:
+    """The module in a file, once: the same name is another file in another folder."""
     module_name = f"mfal_user_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:

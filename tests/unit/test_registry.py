@@ -108,6 +108,16 @@ def test_paths_start_where_one_runs(parts: str, monkeypatch: pytest.MonkeyPatch)
     assert resolve("sampler", "./mine_here.py:f")() == "mine"
 
 
+def test_the_same_path_in_another_folder_is_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(f"def which():\n    return {name!r}\n")
+        monkeypatch.chdir(tmp_path / name)
+        assert resolve("problem", "./mine.py:which")() == name
+
+
 def test_a_file_is_run_once(parts: str) -> None:
     assert resolve("sampler", f"{parts}:Sized") is resolve("sampler", f"{parts}:Sized")
 
