@@ -50,7 +50,7 @@ class Feasibility:
     ) -> None:
         self._models = tuple(models)
         self._featurise = featurise
-        self.rate = rate
+        self._rate = rate
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """Probabilities of n candidates at M fidelities, ``n x M`` in [`LEAST`, 1]."""
@@ -63,7 +63,7 @@ class Feasibility:
         Where most of what was asked there failed, whether it is at least as likely as that:
         nothing but what is known might be left otherwise.
         """
-        probable: list[bool] = (self(keys)[:, -1] >= min(0.5, self.rate)).tolist()
+        probable: list[bool] = (self(keys)[:, -1] >= min(0.5, self._rate)).tolist()
         return probable
 
 
