@@ -17,6 +17,9 @@ from mfal.process import end_with
 from mfal.tabular import Sheet, finite_number, read_sheet
 from mfal.types import Fidelity, Objective, Outcome
 
+# A shell that waits for a line before it becomes the program its arguments name. If whoever
+# started it dies first, there is none, and the program never begins.
+_WHEN_TOLD = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
 _STDERR_LINES = 5
 _STDERR_LETTERS = 500
 
@@ -30,7 +33,7 @@ def external(
     timeout_seconds: float = 50.0,
     deterministic: bool = True,
 ) -> "ExternalOracle":
-    """An oracle that runs a program for each chunk of candidates; no shell is involved.
+    """An oracle that runs a program for each chunk of candidates; no shell reads its arguments.
 
     The program reads a CSV file with the columns ``candidate`` and ``fidelity``, and writes one
     with ``candidate`` and a column for each objective, by name, in any order of rows. A column
@@ -169,8 +172,8 @@ def run(command: Sequence[str], timeout: float) -> None:
     with _lifeline() as line:
         try:
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
+                [*_WHEN_TOLD, *command],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=[line],
@@ -200,9 +203,12 @@ def _lifeline() -> Iterator[int]:
 
 
 def _finished(process: "subprocess.Popen[bytes]", name: str, timeout: float) -> bytes:
-    """What a program wrote to stderr until its end; it is killed if that does not come in time."""
+    """Tell a program to begin, and return what it wrote to stderr until its end.
+
+    It is killed if that does not come in time.
+    """
     try:
-        return process.communicate(timeout=timeout)[1]
+        return process.communicate(b"\n", timeout=timeout)[1]
     except BaseException as error:
         os.killpg(process.pid, signal.SIGKILL)
         if isinstance(error, subprocess.TimeoutExpired):

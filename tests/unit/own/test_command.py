@@ -137,10 +137,7 @@ def test_a_program_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
     (found,) = made.evaluate(["a"], LADDER[0])
     assert found.error == f"{script} had not ended after 0.5 s"
     child = int(pid.read_text())
-    deadline = time.monotonic() + 10
-    while is_running(child):
-        assert time.monotonic() < deadline, "what the program started is still running"
-        time.sleep(0.05)
+    await_end([child])
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
@@ -164,10 +161,31 @@ def test_a_program_ends_with_the_process_that_asks_it(
     assert all(map(is_running, programs))
     worker.send_signal(signal_number)
     worker.wait()
-    deadline = time.monotonic() + 10
-    while any(map(is_running, programs)):
-        assert time.monotonic() < deadline, "a program goes on without whoever asked it"
-        time.sleep(0.05)
+    await_end(programs)
+
+
+def test_a_program_does_not_begin_if_whoever_asks_it_dies_while_starting_it(
+    tmp_path: Path,
+) -> None:
+    begun = tmp_path / "begun"
+    # It dies between having a process for the program, and having tied that to its own end.
+    code = """
+import os, signal, sys
+from mfal.own import command
+def die(line, group):
+    print(group, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+command.end_with = die
+command.run(["touch", sys.argv[1]], 300)
+"""
+    worker = subprocess.run(
+        [sys.executable, "-c", code, str(begun)],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    assert worker.returncode == -signal.SIGKILL
+    await_end([int(worker.stdout)])
+    assert not begun.exists()
 
 
 def test_asking_leaves_no_file_open(program: ExternalOracle) -> None:
@@ -175,6 +193,13 @@ def test_asking_leaves_no_file_open(program: ExternalOracle) -> None:
     before = psutil.Process().num_fds()
     program.evaluate(["a", "exit"], LADDER[0])
     assert psutil.Process().num_fds() == before
+
+
+def await_end(pids: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(map(is_running, pids)):
+        assert time.monotonic() < deadline, "a program goes on without whoever asked it"
+        time.sleep(0.05)
 
 
 def is_running(pid: int) -> bool:
