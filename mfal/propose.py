@@ -18,7 +18,9 @@ from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
+from mfal.knowledge import Sought
 from mfal.learn import Fitted, no_reward
+from mfal.reference import attainable, best_rows
 from mfal.select import Pool, candidate_queries, select_batch
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import Surrogate
@@ -27,6 +29,7 @@ from mfal.types import Fidelity, Query
 log = logging.getLogger(__name__)
 
 DRAWN = 256  # candidates drawn at once for a random design
+SOUGHT = 500  # most promising candidates about whose order a round is to learn
 
 
 def initial_design(campaign: Campaign, seed: int) -> list[Query]:
@@ -187,15 +190,30 @@ def make_pool(
     fidelity = torch.tensor([rung[q.fidelity] for q in queries])
     features, candidate = campaign.features(keys), fitted.candidate(keys)
 
+    best = sought_keys(campaign, fitted, surrogate, keys)
+    best_features, best_candidate = campaign.features(best), fitted.candidate(best)
+    target = torch.full((len(best),), len(campaign.ladder) - 1)
+
     def covariance(rows: Tensor) -> Tensor:
         at = row[rows]
-        return surrogate.covariance(features[at], candidate[at], fidelity[rows])
+        return surrogate.covariance(
+            torch.cat([features[at], best_features]),
+            torch.cat([candidate[at], best_candidate]),
+            torch.cat([fidelity[rows], target]),
+        )
 
     cost = tuple(campaign.cost(q.fidelity) for q in queries)
     value = reward.value(keys)[row, fidelity]
     if campaign.config.batch.fidelity == "random":
         # Worth at the target for each unit of cost: neither that nor worth prefers a fidelity.
         value = reward.value(keys)[row, -1] * torch.tensor(cost, dtype=torch.float64)
+    sought = None
+    if best:
+        mean = surrogate.joint(best_features, best_candidate).mean[:, -1].double()
+        is_best = set(best)
+        asks = torch.tensor([q.key in is_best for q in queries])
+        k = min(campaign.config.top_k, max(1, len(best) // 5))
+        sought = Sought(mean, k, asks.nonzero()[:, 0], reward.probability(keys)[row, fidelity])
     is_information = isinstance(reward.acquisition, MaxValueAcquisition)
     return Pool(
         queries=tuple(queries),
@@ -205,7 +223,26 @@ def make_pool(
         covariance=covariance,
         noise=surrogate.joint(features[:1], candidate[:1]).noise[fidelity],
         nat=1.0 if is_information else float(value.std(correction=0)),
+        sought=sought,
     )
+
+
+def sought_keys(
+    campaign: Campaign, fitted: Fitted, surrogate: Surrogate, keys: Sequence[str]
+) -> list[str]:
+    """The most promising candidates of the ledger and of some keys, whose order is to be learnt.
+
+    None where a round is chosen by its acquisition alone.
+    """
+    batch = campaign.config.batch
+    if batch.rest == "acquisition" or batch.fidelity == "random" or len(campaign.ladder) == 1:
+        return []
+    known = list(dict.fromkeys([*fitted.data.keys, *keys]))
+    known = attainable(known, fitted.feasibility)
+    moments = surrogate.joint(campaign.features(known), fitted.candidate(known))
+    bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
+    best = [known[i] for i in best_rows(bound, SOUGHT)]
+    return best if len(best) > 1 else []
 
 
 def random_batch(campaign: Campaign, proposals: Proposals, seed: int) -> list[Query]:

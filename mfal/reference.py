@@ -1,6 +1,6 @@
 """The candidates that a round measures its rewards against."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 
 from torch import Generator, Tensor
@@ -51,7 +51,9 @@ def reference_keys(
     return list(found)
 
 
-def attainable(reference: Sequence[str], feasibility: Feasibility | None) -> list[str]:
+def attainable(
+    reference: Sequence[str], feasibility: Callable[[Sequence[str]], Tensor] | None
+) -> list[str]:
     """Those of a reference that have a value more probably than not; all of it, where none has.
 
     What is good enough is judged by these. A family that promises more and mostly fails would

@@ -78,6 +78,12 @@ class BatchConfig(Frozen):
         description="Floor on the share of a round's cost that is spent at the target fidelity; "
         "raise it where the target costs a hundred times as much as the others.",
     )
+    rest: Literal["knowledge", "acquisition"] = Field(
+        default="knowledge",
+        description="What chooses the queries beyond that share: how much they are expected to "
+        "better the mean of the top_k best posterior means at the target for their cost, or, as "
+        "within it, the acquisition.",
+    )
     promotions: int = Field(
         default=200,
         ge=0,

@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 
 from mfal.budget import fits, minus, total_cost
+from mfal.conditioning import Conditioned
 from mfal.crowd import Crowd
 from mfal.filling import Filling
+from mfal.knowledge import BestLesson, Knowledge, Sought
 from mfal.sections import BatchConfig
 from mfal.types import Query
-from mfal.variety import Variety
 
 log = logging.getLogger(__name__)
 
 Covariance = Callable[[Tensor], Tensor]
-"""Rows of the pool -> posterior covariance among them, ``n x n``."""
+"""Rows of the pool -> posterior covariance among them and, behind them, the values at the target
+of the r candidates that are sought, ``(n + r) x (n + r)``."""
 
 # How many queries of each kind the greedy choice looks at: twice as many as it may choose, but
 # within these bounds. The covariance among them is what a choice costs.
@@ -33,10 +35,11 @@ class Pool:
         value: What each is worth before its cost, ``n``.
         cost: Campaign units, ``n``.
         is_target: Which are at the target fidelity, bool ``n``.
-        covariance: Posterior covariance among rows, for the diversity term.
+        covariance: Posterior covariance among rows, and with what is sought.
         noise: Noise variance of each row's observation, ``n``.
         nat: What a nat of diversity is worth, in the unit of `value`: 1 where that is
             information.
+        sought: Among which candidates the best are looked for; None where value alone counts.
     """
 
     queries: tuple[Query, ...]
@@ -46,6 +49,7 @@ class Pool:
     covariance: Covariance
     noise: Tensor
     nat: float = 1.0
+    sought: Sought | None = None
 
 
 def candidate_queries(
@@ -76,7 +80,11 @@ def candidate_queries(
 def select_batch(
     pool: Pool, config: BatchConfig, left: float, crowd: Crowd | None = None
 ) -> list[Query]:
-    """The batch: greedy by (value + diversity) per cost, within the round's limits.
+    """The batch, chosen one by one within the round's limits.
+
+    Where something is sought, only the target's share of the cost is chosen by value, and the
+    rest by what it teaches about that per cost (`mfal.knowledge`); else all is chosen by (value
+    + diversity) per cost.
 
     The diversity term is the gain of log determinant of the batch's posterior covariance,
     by a Cholesky factor that grows a row per pick (the batch form of GIBBON, Moss et al.
@@ -113,6 +121,8 @@ def _shortlist(pool: Pool, most: int) -> Tensor:
             target[rate[target].argsort(descending=True, stable=True)[:n]],
         ]
     )
+    if pool.sought is not None:
+        best = torch.cat([best, pool.sought.rows])
     rows: Tensor = torch.unique(best)
     return rows
 
@@ -129,7 +139,14 @@ def _greedy(
     if not filling.is_exact:
         log.info("the costs have no common unit: the batch may leave more unspent than it must")
     most = min(most, len(rows))
-    variety = Variety(pool.covariance(rows), noise, most)
+    n_sought = 0 if pool.sought is None else len(pool.sought.mean)
+    noise = torch.cat([noise, noise.new_zeros(n_sought)])
+    conditioned = Conditioned(pool.covariance(rows), noise, most)
+    # Where a round has room for so many and no more, a query costs its share of that, too.
+    place = limit / config.queries if config.cost and config.queries else 0.0
+    lesson = None
+    if pool.sought is not None:
+        lesson = _lesson(pool.sought, rows, price + place, conditioned)
     keys = [pool.queries[i].key for i in rows.tolist()]
     same_key = _same_key(keys)
     alive = torch.ones(len(rows), dtype=torch.bool)
@@ -156,9 +173,14 @@ def _greedy(
             _fills(filling, prices, max(0.0, minus(left, owed)), still)[level],
         )
         eligible = _first_that_is_any(open_rows, keeps_floor, fills)
-        rows_left = eligible.nonzero()[:, 0]
-        rate = _rate(value + weight * variety.gain(), price)
-        pick = int(rows_left[rate[rows_left].argmax()])
+        if lesson is not None and _beyond_floor(eligible, is_target, owed, config):
+            pick = lesson.among(eligible.nonzero()[:, 0])
+        else:
+            if lesson is not None and (eligible & is_target).any():
+                eligible &= is_target
+            rows_left = eligible.nonzero()[:, 0]
+            rate = _rate(value + weight * conditioned.loss()[: len(rows)], price)
+            pick = int(rows_left[rate[rows_left].argmax()])
         alive[same_key[pick]] = False
         if crowd is not None:
             if not crowd.admits(keys[pick]):
@@ -168,8 +190,21 @@ def _greedy(
         cost = prices[int(level[pick])]
         spent = total_cost([spent, cost])
         target_spent = total_cost([target_spent, cost if is_target[pick] else 0.0])
-        variety.add(pick)
+        conditioned.observe(pick)
     return chosen
+
+
+def _lesson(sought: Sought, rows: Tensor, price: Tensor, conditioned: Conditioned) -> BestLesson:
+    columns = len(rows) + torch.arange(len(sought.mean))
+    knowledge = Knowledge(sought.mean, sought.k, conditioned, columns)
+    return BestLesson(knowledge, price / sought.probability[rows], conditioned)
+
+
+def _beyond_floor(eligible: Tensor, is_target: Tensor, owed: float, config: BatchConfig) -> bool:
+    """Whether the target has its share so far."""
+    if config.queries is None:
+        return owed == 0
+    return bool((eligible & ~is_target).any())
 
 
 def _rate(gain: Tensor, price: Tensor) -> Tensor:

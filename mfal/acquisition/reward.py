@@ -105,7 +105,7 @@ class AcquisitionReward:
         # Differences in feasibility alone are nothing to follow.
         maximum, median = self._best_and_median(worth)
         is_flat = maximum - median < flat_spread or float(worth.exp().max()) < flat_worth
-        self._reference = worth + self._log_probability(reference)
+        self._reference = worth + self.probability(reference).log()
         self._reference_row = {key: i for i, key in enumerate(reference)}
         maximum, median = self._best_and_median(self._reference)
         self.scale = RewardScale(
@@ -139,7 +139,7 @@ class AcquisitionReward:
         new = [i for i, at in enumerate(row) if at < 0]
         if new:
             fresh = [keys[i] for i in new]
-            worth[new] = self._worth(fresh) + self._log_probability(fresh)
+            worth[new] = self._worth(fresh) + self.probability(fresh).log()
         return worth
 
     def _worth(self, keys: Sequence[str]) -> Tensor:
@@ -147,12 +147,12 @@ class AcquisitionReward:
         place = torch.tensor([self.index.get(key, -1) for key in keys], dtype=torch.long)
         return self.acquisition.log(self.featurise(keys), place)
 
-    def _log_probability(self, keys: Sequence[str]) -> Tensor:
-        """Logarithm of how probable an answer of use is, ``n x M``."""
+    def probability(self, keys: Sequence[str]) -> Tensor:
+        """How probable an answer of use is of n candidates at M fidelities, ``n x M``."""
         if self.feasibility is None:
-            return torch.zeros(len(keys), len(self.log_costs), dtype=torch.float64)
-        probability = self.feasibility(keys)
-        return torch.minimum(probability, probability[:, -1:]).log()
+            return torch.ones(len(keys), len(self.log_costs), dtype=torch.float64)
+        probability = self.feasibility(keys).double()
+        return torch.minimum(probability, probability[:, -1:])
 
     def _best_and_median(self, worth: Tensor) -> tuple[float, float]:
         """Of the best fidelity's log(worth / cost), over ``n x M`` candidates."""

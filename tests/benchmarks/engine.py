@@ -107,7 +107,7 @@ CASES = (
     Case(
         "Hypergrid 8^4, batch 128",
         {**GRID, "batch": 128, "iterations": 60},
-        ALL,
+        (*ALL, "products"),
         (Goal("mfal", "gfnx", 2.5), Goal("mfal", "torchgfn", 2.0)),
     ),
 )

@@ -17,11 +17,14 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from mfal.dataset import Dataset
 from mfal.features.base import FeatureSet
 from mfal.features.kmers import KmerCounts
 from mfal.features.stems import StemSummary
+from mfal.knowledge import Sought
+from mfal.propose import SOUGHT
 from mfal.sections import BatchConfig
 from mfal.select import Pool, select_batch
 from mfal.surrogate.gp import MultiFidelityGP
@@ -32,6 +35,7 @@ from tests.benchmarks.strands import random_strands
 SIZES = (500, 1000, 2000, 4000, 10_000)
 COSTS = (1.0, 3.0, 7.0)
 BATCH, POOL = 100, 5000
+TOP = 10
 BLOCK = 20_000
 """Candidates whose features are in memory at the same time."""
 
@@ -153,19 +157,27 @@ def make_data(n: int, features: FeatureSet) -> Dataset:
 
 
 def choose(surrogate: MultiFidelityGP, features: FeatureSet) -> list[Query]:
-    """A batch from random queries, by their means and posterior covariances."""
+    """A batch from random queries, half of it by value and half by what it teaches."""
     keys = random_strands(POOL, seed=7)
     rows = features(keys)
     fidelity = torch.arange(POOL) % 3
     moments = surrogate.joint(rows)
-    new = torch.full((POOL,), -1)
+    best = moments.mean[:, -1].topk(SOUGHT).indices.sort().values
+    sure = torch.ones(POOL, dtype=torch.float64)
+
+    def covariance(at: Tensor) -> Tensor:
+        both, target = torch.cat([at, best]), torch.full((SOUGHT,), 2)
+        new = torch.full((len(both),), -1)
+        return surrogate.covariance(rows[both], new, torch.cat([fidelity[at], target]))
+
     pool = Pool(
         queries=tuple(Query(key, str(i % 3)) for i, key in enumerate(keys)),
         value=moments.mean.gather(1, fidelity[:, None])[:, 0].exp(),
         cost=tuple(COSTS[i % 3] for i in range(POOL)),
         is_target=fidelity == 2,
-        covariance=lambda at: surrogate.covariance(rows[at], new[at], fidelity[at]),
+        covariance=covariance,
         noise=moments.noise[fidelity],
+        sought=Sought(moments.mean[best, -1].double(), TOP, best, sure),
     )
     return select_batch(pool, BatchConfig(cost=None, queries=BATCH), left=1e6)
 

@@ -81,37 +81,57 @@ class MfalTrainer:
 class Products:
     """Only the products of the square hidden layer that a step cannot do without.
 
-    One forwards for every letter, two backwards for every chunk of letters: what no program
-    that uses these kernels can be faster than.
+    One forwards for every step of the trajectories that are under way, two backwards for every
+    chunk of states: what no program that uses these kernels can be faster than.
     """
 
     def __init__(self, task: dict[str, Any]) -> None:
         torch.set_num_threads(1)
         dtype = torch.bfloat16 if task["precision"] == "bfloat16" else torch.float32
-        width, batch = HIDDEN[0], task["batch"]
-        self.steps, rows = task["length"], task["batch"] * task["length"]
+        width = HIDDEN[0]
+        self.batches = _rows(task)
         self.weight, self.bias = (
             torch.randn(width, width, dtype=dtype),
             torch.zeros(width).to(dtype),
         )
-        self.step = torch.randn(batch, width, dtype=dtype)
-        self.out = torch.empty_like(self.step)
-        sizes = [CHUNK] * (rows // CHUNK) + [rows % CHUNK] * (rows % CHUNK > 0)
-        self.chunks = [torch.randn(size, width, dtype=dtype) for size in sizes]
+        self.values = torch.randn(max(CHUNK, task["batch"]), width, dtype=dtype)
+        self.out = torch.empty_like(self.values)
 
     def reset(self) -> None:
         pass
 
     def train(self, iterations: int) -> None:
-        for _ in range(iterations):
-            for _ in range(self.steps):
-                dense_relu(self.step, self.weight, self.bias, self.out)
-            for chunk in self.chunks:
+        for steps in self.batches[:iterations]:
+            for n in steps:
+                dense_relu(self.values[:n], self.weight, self.bias, self.out[:n])
+            rows = sum(steps)
+            for size in [CHUNK] * (rows // CHUNK) + [rows % CHUNK] * (rows % CHUNK > 0):
+                chunk = self.values[:size]
                 product(chunk.T, chunk)
                 product(chunk, self.weight.T)
 
     def policy(self) -> np.ndarray:
         raise RuntimeError("products have no policy")
+
+
+def _rows(task: dict[str, Any]) -> list[list[int]]:
+    """How many trajectories are under way at each step of each batch of a block."""
+    if task["task"] == "dna":
+        return [[task["batch"]] * task["length"]] * task["iterations"]
+    rows = []
+    learner = MfalTrainer({**task, "precision": "float32"})
+    log_reward = learner.log_reward
+
+    def looking(states: Tensor, context: Tensor | None) -> Tensor:
+        # Every step adds one to a coordinate, the last one to the flag that says so.
+        lengths = states.sum(dim=1)
+        rows.append([int((lengths > time).sum()) for time in range(int(lengths.max()))])
+        return log_reward(states, context)
+
+    learner.log_reward = looking
+    learner.reset()
+    learner.train(task["iterations"])
+    return rows
 
 
 def build(task: dict[str, Any]) -> MfalTrainer | Products:

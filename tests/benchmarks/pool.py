@@ -161,7 +161,7 @@ def settings(
         "batch": {"cost": ladder.round},
         "features": [{"name": "kmers", "options": {"alphabet": "ACGT", "k": 4}}],
         "sampler": {"name": "pool", "options": {"file": str(folder / "pool.txt")}},
-        "top_k": MEASURED,
+        "top_k": RECOMMENDED,
         "data_dir": str(folder),
     }
     return parse_config(defaults | changes)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mfal.knowledge import Sought
 from mfal.sections import BatchConfig
 from mfal.select import Pool
 from mfal.types import Query
@@ -17,17 +18,38 @@ def pool(
     rows: Sequence[tuple[str, str, float, float]],
     covariance: Tensor | None = None,
     noise: float = 0.1,
+    sought: Sought | None = None,
 ) -> Pool:
-    """A pool of (key, fidelity, value, cost), independent where nothing else is said."""
+    """A pool of (key, fidelity, value, cost), independent where nothing else is said.
+
+    What is sought stands behind the rows in `covariance`.
+    """
     prior = torch.eye(len(rows), dtype=torch.float64) if covariance is None else covariance
+    behind = torch.arange(len(rows), len(prior))
+
+    def among(picked: Tensor) -> Tensor:
+        at = torch.cat([picked, behind])
+        return prior[at][:, at]
+
     return Pool(
         queries=tuple(Query(key, fidelity) for key, fidelity, _, _ in rows),
         value=torch.tensor([value for _, _, value, _ in rows], dtype=torch.float64),
         cost=tuple(cost for _, _, _, cost in rows),
         is_target=torch.tensor([at == HIGH for _, at, _, _ in rows], dtype=torch.bool),
-        covariance=lambda picked: prior[picked][:, picked],
+        covariance=among,
         noise=torch.full((len(rows),), noise, dtype=torch.float64),
+        sought=sought,
     )
+
+
+def learning_pool(rows: Sequence[tuple[str, str, float, float]], seed: int) -> Pool:
+    """The same, with eight sought candidates about which every row tells something."""
+    generator = torch.Generator().manual_seed(seed)
+    n = len(rows)
+    root = torch.randn(n + 8, 5, generator=generator, dtype=torch.float64)
+    mean = torch.randn(8, generator=generator, dtype=torch.float64)
+    sure = torch.ones(n, dtype=torch.float64)
+    return pool(rows, root @ root.T, sought=Sought(mean, 3, torch.arange(n), sure))
 
 
 def limits(**changes: Any) -> BatchConfig:

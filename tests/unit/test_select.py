@@ -11,7 +11,7 @@ from torch import Tensor
 from mfal.budget import exact, fits, minus, total_cost
 from mfal.select import SHORTLIST, Pool, select_batch
 from mfal.types import Query
-from tests.unit.pools import HIGH, LOW, limits, pool, random_pool
+from tests.unit.pools import HIGH, LOW, learning_pool, limits, pool, random_pool
 
 
 def spent(source: Pool, batch: Sequence[Query]) -> float:
@@ -42,6 +42,7 @@ pool_rows = st.lists(
     queries=st.integers(1, 20),
     share=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
     repulsion=st.sampled_from([None, 0.0, 1.0, 100.0]),
+    learns=st.booleans(),
 )
 def test_a_batch_keeps_to_every_limit(
     rows: list[tuple[str, str, float, float]],
@@ -50,8 +51,9 @@ def test_a_batch_keeps_to_every_limit(
     queries: int,
     share: float,
     repulsion: float | None,
+    learns: bool,
 ) -> None:
-    source = pool(rows)
+    source = learning_pool(rows, seed=queries) if learns else pool(rows)
     config = limits(cost=cost, queries=queries, target_share=share, repulsion=repulsion)
     batch = select_batch(source, config, left)
     price = {Query(key, at): c for key, at, _, c in rows}
