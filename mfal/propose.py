@@ -188,18 +188,15 @@ def make_pool(
     index = {key: i for i, key in enumerate(keys)}
     row = torch.tensor([index[q.key] for q in queries])
     fidelity = torch.tensor([rung[q.fidelity] for q in queries])
-    features, candidate = campaign.features(keys), fitted.candidate(keys)
-
     best = sought_keys(campaign, fitted, surrogate, keys)
-    best_features, best_candidate = campaign.features(best), fitted.candidate(best)
+    features, candidate = campaign.features([*keys, *best]), fitted.candidate([*keys, *best])
+    behind = torch.arange(len(keys), len(keys) + len(best))
     target = torch.full((len(best),), len(campaign.ladder) - 1)
 
     def covariance(rows: Tensor) -> Tensor:
-        at = row[rows]
+        at = torch.cat([row[rows], behind])
         return surrogate.covariance(
-            torch.cat([features[at], best_features]),
-            torch.cat([candidate[at], best_candidate]),
-            torch.cat([fidelity[rows], target]),
+            features[at], candidate[at], torch.cat([fidelity[rows], target])
         )
 
     cost = tuple(campaign.cost(q.fidelity) for q in queries)
@@ -208,12 +205,13 @@ def make_pool(
         # Worth at the target for each unit of cost: neither that nor worth prefers a fidelity.
         value = reward.value(keys)[row, -1] * torch.tensor(cost, dtype=torch.float64)
     sought = None
-    if best:
-        mean = surrogate.joint(best_features, best_candidate).mean[:, -1].double()
-        is_best = set(best)
-        asks = torch.tensor([q.key in is_best for q in queries])
-        k = min(campaign.config.top_k, max(1, len(best) // 5))
-        sought = Sought(mean, k, asks.nonzero()[:, 0], reward.probability(keys)[row, fidelity])
+    if is_best := set(best):
+        sought = Sought(
+            mean=surrogate.joint(features[behind], candidate[behind]).mean[:, -1].double(),
+            k=min(campaign.config.top_k, max(1, len(best) // 5)),
+            rows=torch.tensor([q.key in is_best for q in queries]).nonzero()[:, 0],
+            probability=reward.probability(keys)[row, fidelity],
+        )
     is_information = isinstance(reward.acquisition, MaxValueAcquisition)
     return Pool(
         queries=tuple(queries),
@@ -237,8 +235,7 @@ def sought_keys(
     batch = campaign.config.batch
     if batch.rest == "acquisition" or batch.fidelity == "random" or len(campaign.ladder) == 1:
         return []
-    known = list(dict.fromkeys([*fitted.data.keys, *keys]))
-    known = attainable(known, fitted.feasibility)
+    known = attainable(list(dict.fromkeys([*fitted.data.keys, *keys])), fitted.feasibility)
     moments = surrogate.joint(campaign.features(known), fitted.candidate(known))
     bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
     best = [known[i] for i in best_rows(bound, SOUGHT)]

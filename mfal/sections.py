@@ -74,7 +74,7 @@ class BatchConfig(Frozen):
         default=None, description="Queries a round may ask; null for no such limit."
     )
     target_share: Share = Field(
-        default=0.5,
+        default=0.3,
         description="Floor on the share of a round's cost that is spent at the target fidelity; "
         "raise it where the target costs a hundred times as much as the others.",
     )

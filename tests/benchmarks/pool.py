@@ -7,7 +7,6 @@ a run that was cut short goes on from there. Writes docs/pool.md and docs/pool.p
 
 import json
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,14 +96,12 @@ def main(
         name = f"{ladder} | {method} | {seed}"
         if name in done or only not in method:
             continue
-        started = time.process_time()
         points = run(LADDERS[ladder], (METHODS | ACQUISITIONS)[method], method == RANDOM, seed)
         done[name] = {
             "ladder": ladder,
             "method": method,
             "seed": seed,
             "points": [asdict(point) for point in points],
-            "cpu_seconds": round(time.process_time() - started, 1),
         }
         path.write_text(json.dumps(done, indent=1, sort_keys=True) + "\n")
         last = points[-1]

@@ -27,8 +27,7 @@ a random initial design of the same cost: nested over the ladder for multi-fidel
 the target for the others. **Recommended** is the mean true energy of the 50 candidates of the pool
 with the best posterior means of the method's own surrogate, **measured** that of the 10 best asked
 at the target (kcal/mol, lower is better). Costs include the initial design; the columns of the
-tables are the rounds. UCB has β = 2, and GIBBON seeks information about the 10th best value
-(`top_k`).
+tables are the rounds. UCB has β = 2. All know that fifty are to be recommended (`top_k: 50`).
 """
 
 

@@ -102,6 +102,37 @@ def test_a_nat_counts_one_beside_information_and_a_spread_beside_the_rest(
     assert pool.nat > 0
 
 
+def test_what_is_sought_are_the_most_promising_and_how_queries_tell_of_them(
+    pooled: Callable[..., CampaignConfig],
+) -> None:
+    config = pooled(top_k=5)
+    run(config, 1)
+    with open_campaign(config) as campaign:
+        fitted = fit(campaign, 0)
+        assert fitted.surrogate is not None and fitted.reward is not None
+        queries = [Query(key, at) for key in POOL[:20] for at in ("half", "whole")]
+        pool = make_pool(campaign, fitted, fitted.surrogate, fitted.reward, queries)
+        known = list(dict.fromkeys([*fitted.data.keys, *POOL[:20]]))  # all may be sought
+        features, place = campaign.features(known), fitted.candidate(known)
+        moments = fitted.surrogate.joint(features, place)
+        bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
+        order = bound.argsort(descending=True)
+        assert pool.sought is not None and pool.sought.k == 5
+        assert pool.sought.rows.tolist() == list(range(40))
+        torch.testing.assert_close(pool.sought.mean, moments.mean[order, -1].double())
+        three = torch.tensor([0, 1, 7])
+        among = pool.covariance(three)
+        at = torch.cat([torch.tensor([known.index(queries[i].key) for i in three.tolist()]), order])
+        rungs = torch.cat([torch.tensor([0, 1, 1]), torch.ones(len(order), dtype=torch.long)])
+        expected = fitted.surrogate.covariance(features[at], place[at], rungs)
+        torch.testing.assert_close(among, expected)
+    for batch in ({"rest": "acquisition"}, {"fidelity": "random"}):
+        with open_campaign(pooled(batch={"cost": 12, **batch})) as campaign:
+            assert make_pool(
+                campaign, fitted, fitted.surrogate, fitted.reward, queries
+            ).sought is None  # fmt: skip
+
+
 def test_a_campaign_on_the_target_alone_asks_at_the_target_alone(
     motif: Callable[..., CampaignConfig],
 ) -> None:

@@ -199,7 +199,7 @@ def _open_in_another_process(config: CampaignConfig) -> None:
 @pytest.mark.parametrize("trouble", ["", pytest.param("raise", marks=pytest.mark.slow)])
 def test_the_ledger_does_not_depend_on_who_asks_or_how_many(tmp_path: Path, trouble: str) -> None:
     ledgers = []
-    options = {"trouble": trouble, "slow": 0.3}
+    options = {"trouble": trouble, "slow": 0.1}
     for name, scoring in {
         "one": {"workers": 1, "chunk_size": 1000},
         "two": {"workers": 2, "chunk_size": 1},
