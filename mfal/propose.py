@@ -233,7 +233,8 @@ def sought_keys(
     None where a round is chosen by its acquisition alone.
     """
     batch = campaign.config.batch
-    if batch.rest == "acquisition" or batch.fidelity == "random" or len(campaign.ladder) == 1:
+    rest = batch.rest or ("acquisition" if campaign.pool is None else "knowledge")
+    if rest == "acquisition" or batch.fidelity == "random" or len(campaign.ladder) == 1:
         return []
     known = attainable(list(dict.fromkeys([*fitted.data.keys, *keys])), fitted.feasibility)
     moments = surrogate.joint(campaign.features(known), fitted.candidate(known))

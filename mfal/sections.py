@@ -73,16 +73,18 @@ class BatchConfig(Frozen):
     queries: PositiveInt | None = Field(
         default=None, description="Queries a round may ask; null for no such limit."
     )
-    target_share: Share = Field(
-        default=0.3,
-        description="Floor on the share of a round's cost that is spent at the target fidelity; "
-        "raise it where the target costs a hundred times as much as the others.",
+    rest: Literal["knowledge", "acquisition"] | None = Field(
+        default=None,
+        description="What chooses the queries beyond the target's share: how much they are "
+        "expected to better the mean of the top_k best posterior means at the target for their "
+        "cost, or, as within it, the acquisition. null: knowledge where the candidates are a "
+        "fixed list, the acquisition where they are searched for.",
     )
-    rest: Literal["knowledge", "acquisition"] = Field(
-        default="knowledge",
-        description="What chooses the queries beyond that share: how much they are expected to "
-        "better the mean of the top_k best posterior means at the target for their cost, or, as "
-        "within it, the acquisition.",
+    target_share: Share | None = Field(
+        default=None,
+        description="Floor on the share of a round's cost that is spent at the target fidelity; "
+        "raise it where the target costs a hundred times as much as the others. null: 0.3 where "
+        "knowledge chooses the rest, which may be at the target, too, and else 0.5.",
     )
     promotions: int = Field(
         default=200,

@@ -26,6 +26,10 @@ of the r candidates that are sought, ``(n + r) x (n + r)``."""
 # within these bounds. The covariance among them is what a choice costs.
 SHORTLIST = (500, 1000)
 
+# Share of the target where the configuration leaves it open. What is chosen for what it teaches may
+# be at the target, too.
+FLOOR, FLOOR_IF_SOUGHT = 0.5, 0.3
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -90,10 +94,10 @@ def select_batch(
     by a Cholesky factor that grows a row per pick (the batch form of GIBBON, Moss et al.
     2021, arXiv 2102.03324, with a weight), in nats; where the value is no information, a nat
     counts as much as the spread of the values. A query below the target is only taken if the
-    target can still get its share of the cost, `config.target_share`, as long as queries at
-    the target are to be had and affordable; and a candidate is taken at one fidelity only.
-    No query is taken that would leave more of the limit unspent than another choice would, as
-    far as the floor allows.
+    target can still get its share of the cost, `config.target_share` or `FLOOR`, as long as
+    queries at the target are to be had and affordable; and a candidate is taken at one fidelity
+    only. No query is taken that would leave more of the limit unspent than another choice would,
+    as far as the floor allows.
 
     Args:
         left: Campaign units that the campaign may still spend.
@@ -142,6 +146,9 @@ def _greedy(
     n_sought = 0 if pool.sought is None else len(pool.sought.mean)
     noise = torch.cat([noise, noise.new_zeros(n_sought)])
     conditioned = Conditioned(pool.covariance(rows), noise, most)
+    share = config.target_share
+    if share is None:
+        share = FLOOR if pool.sought is None else FLOOR_IF_SOUGHT
     # Where a round has room for so many and no more, a query costs its share of that, too.
     place = limit / config.queries if config.cost and config.queries else 0.0
     lesson = None
@@ -162,9 +169,9 @@ def _greedy(
         if not open_rows.any():
             break
         target_cost = _target_cost(price, open_rows & is_target)
-        owed = _owed(limit, target_spent, target_cost, config)
+        owed = _owed(limit, target_spent, target_cost, share, config)
         keeps_floor = is_target | ~_breaks_floor(
-            price, limit, spent, target_spent, target_cost, owed, config
+            price, limit, spent, target_spent, target_cost, owed, share, config
         )
         still = [prices[i] for i in level[open_rows].unique().tolist()]
         fills = torch.where(
@@ -242,14 +249,16 @@ def _target_cost(price: Tensor, at_target: Tensor) -> float:
     return float(price[at_target].min()) if at_target.any() else 0.0
 
 
-def _owed(limit: float, target_spent: float, target_cost: float, config: BatchConfig) -> float:
+def _owed(
+    limit: float, target_spent: float, target_cost: float, share: float, config: BatchConfig
+) -> float:
     """What is kept in reserve for whole queries at the target, to make up its share of a limit.
 
     Only where the cost alone ends a round, and where a query at the target is to be had.
     """
     if not target_cost or config.queries is not None:
         return 0.0
-    owed = max(0.0, config.target_share * limit - target_spent)
+    owed = max(0.0, share * limit - target_spent)
     return total_cost([target_cost] * math.ceil(owed / target_cost - 1e-9))
 
 
@@ -260,6 +269,7 @@ def _breaks_floor(
     target_spent: float,
     target_cost: float,
     owed: float,
+    share: float,
     config: BatchConfig,
 ) -> Tensor:
     """Which prices would leave too little for the target's share, bool ``n``.
@@ -270,7 +280,7 @@ def _breaks_floor(
     if not target_cost:
         return torch.zeros_like(price, dtype=torch.bool)
     if config.queries is not None:
-        return target_spent < config.target_share * (spent + price)
+        return target_spent < share * (spent + price)
     return spent + price + owed > limit + 1e-9
 
 

@@ -12,7 +12,7 @@ from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError, LedgerError
 from mfal.learn import fit
-from mfal.propose import make_pool
+from mfal.propose import make_pool, sought_keys
 from mfal.reference import reference_keys
 from mfal.round import run_rounds
 from mfal.types import Query
@@ -103,7 +103,7 @@ def test_a_nat_counts_one_beside_information_and_a_spread_beside_the_rest(
 
 
 def test_what_is_sought_are_the_most_promising_and_how_queries_tell_of_them(
-    pooled: Callable[..., CampaignConfig],
+    pooled: Callable[..., CampaignConfig], motif: Callable[..., CampaignConfig]
 ) -> None:
     config = pooled(top_k=5)
     run(config, 1)
@@ -126,6 +126,11 @@ def test_what_is_sought_are_the_most_promising_and_how_queries_tell_of_them(
         rungs = torch.cat([torch.tensor([0, 1, 1]), torch.ones(len(order), dtype=torch.long)])
         expected = fitted.surrogate.covariance(features[at], place[at], rungs)
         torch.testing.assert_close(among, expected)
+    # Where candidates are searched for, cheap queries find as well as teach.
+    with open_campaign(motif()) as campaign:
+        assert not sought_keys(campaign, fitted, fitted.surrogate, POOL)
+    with open_campaign(motif(batch={"cost": 12, "rest": "knowledge"})) as campaign:
+        assert sought_keys(campaign, fitted, fitted.surrogate, POOL)
     for batch in ({"rest": "acquisition"}, {"fidelity": "random"}):
         with open_campaign(pooled(batch={"cost": 12, **batch})) as campaign:
             assert make_pool(
