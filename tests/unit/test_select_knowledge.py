@@ -67,3 +67,16 @@ def test_where_a_number_ends_a_round_the_share_holds_at_every_step() -> None:
     source = learning(covariance(b=(0, 0.5), c=(0, 0.9)))
     batch = select_batch(source, limits(cost=None, queries=3, target_share=0.5), 100.0)
     assert batch == [Query("a", HIGH), Query("c", LOW), Query("b", LOW)]
+
+
+def test_the_target_has_half_of_a_round_by_default_or_three_tenths_beside_knowledge() -> None:
+    # At the target nothing is worth or teaches much; below it everything does.
+    rows = [(f"k{i}", LOW, 9.0, 1.0) for i in range(70)]
+    rows += [(f"t{i}", HIGH, 0.1, 7.0) for i in range(10)]
+    among = torch.eye(len(rows) + 3, dtype=torch.float64)
+    among[:70, 80] = among[80, :70] = 0.1
+    sure = torch.ones(len(rows), dtype=torch.float64)
+    sought = Sought(MEAN, 1, torch.arange(len(rows)), sure)
+    for source, at_target in ((pool(rows), 5), (pool(rows, among, sought=sought), 3)):
+        batch = select_batch(source, limits(cost=70.0, target_share=None), 1000.0)
+        assert [q.fidelity for q in batch].count(HIGH) == at_target
