@@ -146,21 +146,13 @@ def _greedy(
     n_sought = 0 if pool.sought is None else len(pool.sought.mean)
     noise = torch.cat([noise, noise.new_zeros(n_sought)])
     conditioned = Conditioned(pool.covariance(rows), noise, most)
-    share = config.target_share
-    if share is None:
-        share = FLOOR if pool.sought is None else FLOOR_IF_SOUGHT
-    # Where a round has room for so many and no more, a query costs its share of that, too.
-    place = limit / config.queries if config.cost and config.queries else 0.0
-    lesson = None
-    if pool.sought is not None:
-        lesson = _lesson(pool.sought, rows, price + place, conditioned)
+    weight = pool.nat * _repulsion(config, min(most, limit / float(price.mean())))
+    by_value = _ByValue(value, price, weight, conditioned)
+    lesson = _lesson(pool, rows, price, limit, config, conditioned)
+    share = _share(pool, config)
     keys = [pool.queries[i].key for i in rows.tolist()]
     same_key = _same_key(keys)
     alive = torch.ones(len(rows), dtype=torch.bool)
-    weight = config.repulsion
-    if weight is None:
-        weight = 1.0 / max(1.0, min(most, limit / float(price.mean())))
-    weight *= pool.nat
     chosen: list[int] = []
     spent = target_spent = 0.0
     while len(chosen) < most:
@@ -183,11 +175,8 @@ def _greedy(
         if lesson is not None and _beyond_floor(eligible, is_target, owed, config):
             pick = lesson.among(eligible.nonzero()[:, 0])
         else:
-            if lesson is not None and (eligible & is_target).any():
-                eligible &= is_target
-            rows_left = eligible.nonzero()[:, 0]
-            rate = _rate(value + weight * conditioned.loss()[: len(rows)], price)
-            pick = int(rows_left[rate[rows_left].argmax()])
+            first = eligible & is_target if lesson is not None else eligible
+            pick = by_value.among((first if first.any() else eligible).nonzero()[:, 0])
         alive[same_key[pick]] = False
         if crowd is not None:
             if not crowd.admits(keys[pick]):
@@ -201,10 +190,53 @@ def _greedy(
     return chosen
 
 
-def _lesson(sought: Sought, rows: Tensor, price: Tensor, conditioned: Conditioned) -> BestLesson:
-    columns = len(rows) + torch.arange(len(sought.mean))
-    knowledge = Knowledge(sought.mean, sought.k, conditioned, columns)
-    return BestLesson(knowledge, price / sought.probability[rows], conditioned)
+class _ByValue:
+    """Finds the query with the best (value + diversity) per cost."""
+
+    def __init__(
+        self, value: Tensor, price: Tensor, weight: float, conditioned: Conditioned
+    ) -> None:
+        self._value = value
+        self._price = price
+        self._weight = weight
+        self._conditioned = conditioned
+
+    def among(self, rows: Tensor) -> int:
+        """The best of some rows, of which there is one at least."""
+        gain = self._value[rows] + self._weight * self._conditioned.loss()[rows]
+        return int(rows[_rate(gain, self._price[rows]).argmax()])
+
+
+def _lesson(
+    pool: Pool,
+    rows: Tensor,
+    price: Tensor,
+    limit: float,
+    config: BatchConfig,
+    conditioned: Conditioned,
+) -> BestLesson | None:
+    """What finds the query that teaches most per cost; None where nothing is sought.
+
+    Where a round has room for so many and no more, a query costs its share of that, too.
+    """
+    if pool.sought is None:
+        return None
+    columns = len(rows) + torch.arange(len(pool.sought.mean))
+    knowledge = Knowledge(pool.sought.mean, pool.sought.k, conditioned, columns)
+    place = limit / config.queries if config.cost and config.queries else 0.0
+    return BestLesson(knowledge, (price + place) / pool.sought.probability[rows], conditioned)
+
+
+def _share(pool: Pool, config: BatchConfig) -> float:
+    """The target's share of the cost, at least."""
+    if config.target_share is not None:
+        return config.target_share
+    return FLOOR if pool.sought is None else FLOOR_IF_SOUGHT
+
+
+def _repulsion(config: BatchConfig, expected: float) -> float:
+    """Weight of the diversity term in nats, for a batch of about so many."""
+    return 1.0 / max(1.0, expected) if config.repulsion is None else config.repulsion
 
 
 def _beyond_floor(eligible: Tensor, is_target: Tensor, owed: float, config: BatchConfig) -> bool:
