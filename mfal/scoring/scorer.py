@@ -78,6 +78,7 @@ class Scorer:
         self._config = config
         self._pace = Pace(config)
         self._runner: Runner | None = None
+        self._started = 0
         self._new: dict[str, deque[Query]] = {}
         self._next: deque[Chunk] = deque()
         self._later: list[tuple[float, Chunk]] = []
@@ -127,7 +128,7 @@ class Scorer:
 
     def close(self) -> None:
         """End all workers, and forget what was asked."""
-        runner, self._runner = self._runner, None
+        runner, self._runner, self._started = self._runner, None, 0
         self._new, self._next, self._later, self._calls = {}, deque(), [], {}
         self._error = None
         if runner is not None:
@@ -140,7 +141,7 @@ class Scorer:
         if self._runner is None:
             self._runner = start(self._asked, self._config)
         slots = self._runner.slots
-        while len(self._calls) < self._pace.calls(self._left(), slots):
+        while len(self._calls) < self._worth(slots):
             chunk = self._next_chunk(slots)
             if chunk is None:
                 return
@@ -150,6 +151,12 @@ class Scorer:
                 self._config.timeout_seconds,
             )
             self._calls[self._runner.submit(call)] = chunk, time.monotonic()
+            self._started = max(self._started, len(self._calls))
+
+    def _worth(self, slots: int) -> int:
+        """How many calls at a time are worth while."""
+        # Workers that have been started cost nothing more, however little is left.
+        return max(self._pace.calls(self._left(), slots), min(self._started, slots))
 
     def _next_chunk(self, slots: int) -> Chunk | None:
         now = time.monotonic()

@@ -87,6 +87,40 @@ def test_answers_are_handed_out_before_all_are_there(tmp_path: Path) -> None:
     made.close()
 
 
+def test_workers_that_have_been_started_are_used_for_whatever_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class OneHangs:
+        """Answers all but the first call, at once."""
+
+        slots = 2
+
+        def __init__(self) -> None:
+            self.begun: list[Future[Reply]] = []
+
+        def submit(self, call: Call) -> "Future[Reply]":
+            reply: Future[Reply] = Future()
+            if self.begun:
+                reply.set_result(Answered([Outcome((1.0,), None, 0.0)] * len(call.keys), 0.0))
+            self.begun.append(reply)
+            return reply
+
+        def close(self) -> None:
+            pass
+
+    runner = OneHangs()
+    monkeypatch.setattr("mfal.scoring.scorer.start", lambda asked, config: runner)
+    monkeypatch.setattr("mfal.scoring.scorer.COMMIT", 0.0)
+    made = Scorer(Component(name=MOTIF), LADDER, 1, ScoringConfig(chunk_size=1))
+    made._pace.learn("whole", 1, 2.0)  # three of them are worth a second worker, two are not
+    made.ask(GOOD)
+    arrived = [query for _ in range(2) for query, _ in made.answers()]
+    assert arrived == GOOD[1:]
+    runner.begun[0].set_result(Answered([Outcome((1.0,), None, 0.0)], 9.0))
+    assert [query for query, _ in made.answers()] == GOOD[:1]
+    made.close()
+
+
 def test_an_error_loses_no_answer_that_came_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     class Half:
         """Answers every other call, and has nobody for the others."""
