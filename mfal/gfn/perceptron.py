@@ -85,7 +85,8 @@ class PerceptronWalk:
         if follows:
             self._first = FollowingLayer(observation, weight, bias)
         else:
-            self._first = LookingLayer(observation, weight, bias, buffers.pop())
+            *buffers, seen = buffers
+            self._first = LookingLayer(observation, weight, bias, seen)
         *self._hidden, self._out = buffers
         self._workspace, self._generation = workspace, workspace.generation
         self._most = len(observation)

@@ -108,6 +108,15 @@ def test_buffers_of_a_larger_walk_serve_a_smaller_one() -> None:
         assert_same_gradients(gradients(seen, n), gradients(opaque(seen), n))
 
 
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_walk_takes_over_the_buffers_of_the_one_before(follows: bool) -> None:
+    policy, observation = agent(DNA).policy, DNA.observe(DNA.initial(3))
+    first, second = (
+        start_walk(policy, observation, 9, follows=follows).outputs().data_ptr() for _ in range(2)
+    )
+    assert first == second
+
+
 def test_gradients_may_be_taken_twice() -> None:
     seen = agent(DNA)
     loss = rollout(seen, seen.start(20), seeded(0)).log_pf.square().sum()
