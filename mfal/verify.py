@@ -8,6 +8,7 @@ from typing import Any
 from torch import Generator, Tensor
 
 from mfal.exercises import Exercise
+from mfal.gfn.agent import Agent
 from mfal.gfn.base import TrainMetrics
 from mfal.gfn.exact import (
     exact_distribution,
@@ -16,7 +17,6 @@ from mfal.gfn.exact import (
     total_variation,
 )
 from mfal.gfn.policy import PolicySettings, make_policy
-from mfal.gfn.rollout import Agent
 from mfal.gfn.train import Trainer, TrainSettings
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mfal.envs.base import Environment
+from mfal.gfn.agent import Agent
 from mfal.gfn.moves import log_probabilities
-from mfal.gfn.rollout import Agent
 
 
 @torch.no_grad()

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from mfal.gfn.products import dense_relu, product
 
+_LOOKS = "this layer looks at the observation"
+
 
 class FirstLayer(Protocol):
     """The first layer of a walk, which knows where the walk stands."""
@@ -86,7 +88,7 @@ class FollowingLayer:
 
     def keep(self, rows: Tensor) -> None:
         """Only these rows go on."""
-        self._sums = self._sums[rows]
+        self._sums = self._sums.index_select(0, rows)
         self._kept[-1] = rows
 
     def shift(self, columns: Tensor, changes: Tensor | None) -> None:
@@ -150,12 +152,12 @@ class LookingLayer:
         dense_relu(self._seen[rows], self._weight, self._bias, out[rows])
 
     def keep(self, rows: Tensor) -> None:
-        """Only these rows go on."""
-        self._observation = self._observation[rows]
+        """Not for this layer."""
+        raise TypeError(_LOOKS)
 
     def shift(self, columns: Tensor, changes: Tensor | None) -> None:
         """Not for this layer."""
-        raise TypeError("this layer looks at the observation")
+        raise TypeError(_LOOKS)
 
     def move(self, observation: Tensor) -> None:
         """Replace the observation."""

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from mfal.envs.base import Environment
 from mfal.errors import ConfigError
+from mfal.gfn.agent import Agent
 from mfal.gfn.losses import Loss
-from mfal.gfn.rollout import Agent
 from mfal.gfn.trajectories import Trajectories
 
 

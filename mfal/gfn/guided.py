@@ -13,9 +13,10 @@ import torch
 from torch import Generator, Tensor
 
 from mfal.envs.base import Buildable, hook
+from mfal.gfn.agent import Agent
 from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import UniformPolicy
-from mfal.gfn.rollout import Agent, rollout, ways_back
+from mfal.gfn.rollout import rollout, ways_back
 
 GuideName = Literal["genetic", "local"]
 

@@ -23,7 +23,7 @@ class Moves(Protocol):
         """Only these of the rows last looked at go on."""
         ...
 
-    def draw(self, states: Tensor, outputs: Tensor, time: int, rows: Tensor) -> Tensor:
+    def draw(self, states: Tensor, outputs: Tensor, time: int) -> Tensor:
         """The next action of each state, ``n`` or ``n x a``."""
         ...
 
@@ -66,14 +66,13 @@ class DiscreteMoves:
 
     def keep(self, rows: Tensor) -> None:
         """Keep the masks of these rows."""
-        self._mask = self._mask[rows]
+        self._mask = self._mask.index_select(0, rows)
 
-    def draw(self, states: Tensor, outputs: Tensor, time: int, rows: Tensor) -> Tensor:
+    def draw(self, states: Tensor, outputs: Tensor, time: int) -> Tensor:
         """The allowed action with the highest noisy logit."""
         self._masks.append(self._mask)
-        noise = self._noise[time]
-        if len(rows) != len(noise):
-            noise = noise[rows]
+        # Any row's noise will do for any other.
+        noise = self._noise[time, : states.shape[0]]
         return masked_argmax(self._heads.forward_of(outputs) + noise, self._mask)
 
     def log_pf(self, states: Tensor, outputs: Tensor, actions: Tensor) -> Tensor:
@@ -104,7 +103,7 @@ class ContinuousMoves:
     def keep(self, rows: Tensor) -> None:
         """Nothing to keep."""
 
-    def draw(self, states: Tensor, outputs: Tensor, time: int, rows: Tensor) -> Tensor:
+    def draw(self, states: Tensor, outputs: Tensor, time: int) -> Tensor:
         """Draw from the environment's distribution."""
         actions = self._environment.forward_actions(states, self._heads.forward_of(outputs))
         return actions.draw(self._generator, epsilon=self._epsilon)
@@ -164,12 +163,12 @@ def gumbel(size: tuple[int, ...], generator: Generator) -> Tensor:
 
 def masked_argmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Best allowed action of each row; an action that is not allowed never comes out."""
-    return scores.masked_fill(~mask, -torch.inf).argmax(dim=1)
+    return torch.where(mask, scores, -torch.inf).argmax(dim=1)
 
 
 def log_probabilities(logits: Tensor, mask: Tensor) -> Tensor:
     """Log-probabilities of all actions, ``n x n_actions``; -inf for those not allowed."""
-    return logits.masked_fill(~mask, -torch.inf).log_softmax(dim=1)
+    return torch.where(mask, logits, -torch.inf).log_softmax(dim=1)
 
 
 def taken(logits: Tensor, mask: Tensor, actions: Tensor) -> Tensor:

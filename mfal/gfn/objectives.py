@@ -4,9 +4,9 @@ from typing import Literal
 
 from torch import Generator
 
+from mfal.gfn.agent import Agent
 from mfal.gfn.flow_losses import DetailedBalance, FlowMatching, SubTrajectoryBalance
 from mfal.gfn.losses import Loss, TrajectoryBalance, VarGrad
-from mfal.gfn.rollout import Agent
 
 LossName = Literal["vargrad", "tb", "db", "subtb", "fm"]
 

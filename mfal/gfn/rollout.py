@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from mfal.envs.base import Buildable, Schedule, hook, is_continuous, is_discrete
-from mfal.gfn.heads import Heads
+from mfal.gfn.agent import Agent
+from mfal.gfn.course import set_out
 from mfal.gfn.moves import Moves, draw_noise, gumbel, make_moves, masked_argmax, taken
 from mfal.gfn.trajectories import Trajectories
-from mfal.gfn.walk import pays_to_follow, start_walk
+from mfal.gfn.walk import start_walk
 
 
 @dataclass(frozen=True)
@@ -31,39 +32,6 @@ class Given:
             torch.cat([self.actions.new_zeros(free), self.actions], dim=1),
             torch.cat([self.known.new_zeros(free[:2]), self.known], dim=1),
         )
-
-
-class Agent:
-    """A policy in its environment.
-
-    Args:
-        environment: What is built.
-        policy: Any module from observations (and context) to the outputs of `heads`.
-        heads: What the outputs mean.
-        device: Where the policy is, and the states that it sees.
-    """
-
-    def __init__(
-        self, environment: Buildable, policy: nn.Module, heads: Heads, device: str = "cpu"
-    ) -> None:
-        self.environment = environment
-        self.policy = policy
-        self.heads = heads
-        self.device = device
-
-    def start(self, n: int) -> Tensor:
-        """N source states, ``n x d``."""
-        return self.environment.initial(n).to(self.device)
-
-    def observe(self, states: Tensor, context: Tensor | None) -> Tensor:
-        """Policy input: the observation, and the context (``n x c``) where there is one."""
-        observation = self.environment.observe(states)
-        return observation if context is None else torch.cat([observation, context], dim=1)
-
-    def outputs(self, states: Tensor, context: Tensor | None = None) -> Tensor:
-        """What the policy puts out for states (``n x d``), ``n x n_outputs``."""
-        outputs: Tensor = self.policy(self.observe(states, context))
-        return outputs
 
 
 def rollout(
@@ -91,29 +59,29 @@ def rollout(
         with_states: Whether the states on the way are wanted, even where a schedule makes
             them needless.
     """
-    environment, observation = agent.environment, agent.observe(start, context)
+    environment = agent.environment
     schedule = hook(environment, "schedule")
     if schedule is not None and not with_states and is_discrete(environment):
         size = (environment.max_steps, len(start), environment.n_actions)
         noise = draw_noise(size, generator, epsilon, temperature)
-        return _by_schedule(agent, schedule(), observation, noise, given, context)
+        return _by_schedule(agent, schedule(), start, noise, given, context)
     moves = make_moves(
         environment, agent.heads, len(start), generator, epsilon=epsilon, temperature=temperature
     )
-    return _step_by_step(agent, moves, start, observation, given, context)
+    return _step_by_step(agent, moves, start, given, context)
 
 
 def _by_schedule(
     agent: Agent,
     schedule: Schedule,
-    observation: Tensor,
+    start: Tensor,
     noise: Tensor,
     given: Given | None,
     context: Tensor | None,
 ) -> Trajectories:
     """A rollout in which all rows do the same kind of step at the same time."""
-    n, width = len(observation), agent.heads.n_outputs
-    walk = start_walk(agent.policy, observation, len(noise) * n, follows=True)
+    n, width = len(start), agent.heads.n_outputs
+    walk = start_walk(agent.policy, agent.observe(start, context), len(noise) * n, follows=True)
     by_time: list[Tensor] = []
     for time, drawn in enumerate(noise.unbind()):
         first, end = schedule.choices[time]
@@ -159,48 +127,45 @@ def _step_by_step(
     agent: Agent,
     moves: Moves,
     start: Tensor,
-    observation: Tensor,
     given: Given | None,
     context: Tensor | None,
 ) -> Trajectories:
     """A rollout of any environment, whose rows may end at different times."""
-    environment, final = agent.environment, start
-    observe_delta = hook(environment, "observe_delta")
-    states, rows = start, torch.arange(len(start), device=start.device)
+    environment, states = agent.environment, start
+    rows = torch.arange(len(start), device=start.device)
     steps: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     moves.going(start)
-    capacity = len(start) * environment.max_steps
-    if not pays_to_follow(agent.policy, observation):
-        observe_delta = None
-    walk = start_walk(agent.policy, observation, capacity, follows=observe_delta is not None)
+    course = set_out(agent, start, context)
     while True:
-        actions = moves.draw(states, walk.outputs(), len(steps), rows)
+        actions = moves.draw(states, course.outputs(), len(steps))
         if given is not None:
             actions = _follow(given, actions, len(steps), rows)
         after = environment.step(states, actions)
         steps.append((states, actions, rows, after))
-        going = moves.going(after)
-        if not going.all() or not len(going):
-            final = final.index_copy(0, rows, after)
-            on = going.nonzero()[:, 0]
-            if not len(on):
-                break
-            states, actions, rows, after = states[on], actions[on], rows[on], after[on]
+        going = moves.going(after).nonzero()[:, 0]
+        if not going.shape[0]:
+            break
+        on = going if going.shape[0] < rows.shape[0] else None
+        if on is not None:
+            after, rows = after.index_select(0, on), rows.index_select(0, on)
             moves.keep(on)
-            walk.keep(on)
-        if observe_delta is not None:
-            walk.shift(*observe_delta(states, actions))
-        else:
-            walk.move(agent.observe(after, None if context is None else context[rows]))
+        course.go(states, actions, on, after, rows)
         states = after
     states, actions, rows, after = (torch.cat(parts) for parts in zip(*steps, strict=True))
-    outputs = walk.recorded()
+    final = after[_last(rows, len(start))]
+    outputs = course.recorded()
     log_pf = moves.log_pf(states, outputs, actions)
     flow = agent.heads.flow_of(outputs) if agent.heads.flow else None
     no_choice = torch.zeros_like(log_pf)
     trajectories = Trajectories(actions, rows, log_pf, no_choice, final, states, flow, context)
     log_pb = _log_pb(agent, trajectories, outputs, after, context)
     return trajectories if log_pb is None else replace(trajectories, log_pb=log_pb)
+
+
+def _last(rows: Tensor, n: int) -> Tensor:
+    """Where in a list in order of time the last transition of each of n rows is, ``n``."""
+    places = torch.arange(len(rows), device=rows.device)
+    return places.new_zeros(n).scatter_reduce(0, rows, places, "amax")
 
 
 def _follow(given: Given, drawn: Tensor, time: int, rows: Tensor) -> Tensor:

@@ -10,13 +10,14 @@ from torch import Generator, Tensor, nn
 
 from mfal.envs.base import Environment
 from mfal.envs.fidelity import FidelityEnvironment
+from mfal.gfn.agent import Agent
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
 from mfal.gfn.checkpoint import check_shapes, from_bytes, to_bytes
 from mfal.gfn.heads import Heads
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.products import has_bfloat16
 from mfal.gfn.rewards import Rewards
-from mfal.gfn.rollout import Agent, rollout
+from mfal.gfn.rollout import rollout
 from mfal.gfn.train import Trainer, TrainSettings
 from mfal.types import Fidelity, Query
 

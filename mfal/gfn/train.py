@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 
 from mfal.envs.base import Buildable
 from mfal.errors import ConfigError
+from mfal.gfn.agent import Agent
 from mfal.gfn.base import TrainMetrics
 from mfal.gfn.checkpoint import read_checkpoint, write_checkpoint
 from mfal.gfn.guided import GuideName, offspring, rebuild
@@ -20,7 +21,7 @@ from mfal.gfn.losses import effective_share
 from mfal.gfn.modes import BEST, apart, count_modes
 from mfal.gfn.objectives import LOSSES, LossName, make_loss
 from mfal.gfn.replay import ReplayBuffer, ReplayName
-from mfal.gfn.rollout import Agent, rollout, ways_back
+from mfal.gfn.rollout import rollout, ways_back
 from mfal.gfn.trajectories import Trajectories
 
 StateReward = Callable[[Tensor, Tensor | None], Tensor]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 class Walk(Protocol):
     """The outputs of a policy for the rows of a rollout, which may leave it one by one.
 
-    It is told of every step either what changed (`shift`) or what there is now (`move`).
+    It is told of every step either which rows go on (`keep`) and what changed (`shift`), or what
+    there is now (`move`).
     """
 
     def outputs(self) -> Tensor:

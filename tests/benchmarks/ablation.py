@@ -21,9 +21,10 @@ from rich.table import Table
 from mfal import exercises
 from mfal.envs.sequence import SequenceEnvironment
 from mfal.exercises import Exercise
+from mfal.gfn.agent import Agent
 from mfal.gfn.losses import residual
 from mfal.gfn.policy import PolicySettings, make_policy
-from mfal.gfn.rollout import Agent, rollout
+from mfal.gfn.rollout import rollout
 from mfal.gfn.train import Trainer, TrainSettings
 from mfal.verify import fresh_per_step, verify
 from tests.benchmarks import machine, report

@@ -74,8 +74,8 @@ def work(batch: int, length: int) -> int:
 
     from mfal.envs.sequence import SequenceEnvironment
     from mfal.exercises import potts
+    from mfal.gfn.agent import Agent
     from mfal.gfn.policy import PolicySettings, make_policy
-    from mfal.gfn.rollout import Agent
     from mfal.gfn.train import Trainer, TrainSettings
 
     torch.set_num_threads(1)

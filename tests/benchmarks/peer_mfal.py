@@ -10,10 +10,10 @@ from torch import Generator, Tensor
 from mfal.envs.base import Environment
 from mfal.envs.hypergrid import HypergridEnvironment, hypergrid_log_reward
 from mfal.envs.sequence import SequenceEnvironment
+from mfal.gfn.agent import Agent
 from mfal.gfn.moves import log_probabilities
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.products import dense_relu, product
-from mfal.gfn.rollout import Agent
 from mfal.gfn.train import StateReward, Trainer, TrainSettings
 from mfal.verify import fresh_per_step
 from tests.benchmarks.peer_tasks import (

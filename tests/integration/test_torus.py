@@ -8,9 +8,10 @@ from torch import Generator, Tensor
 
 from mfal.envs.torus import TorusEnvironment, torus_log_reward
 from mfal.envs.vonmises import target_mixture
+from mfal.gfn.agent import Agent
 from mfal.gfn.losses import log_mean_exp, residual
 from mfal.gfn.policy import PolicySettings, make_policy
-from mfal.gfn.rollout import Agent, rollout
+from mfal.gfn.rollout import rollout
 from mfal.gfn.train import Trainer, TrainSettings
 
 TARGET = target_mixture(

@@ -11,7 +11,8 @@ from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.hypergrid import HypergridEnvironment
 from mfal.envs.tetris import TetrisEnvironment
 from mfal.envs.variable import VariableSequenceEnvironment
-from mfal.gfn.rollout import Agent, rollout
+from mfal.gfn.agent import Agent
+from mfal.gfn.rollout import rollout
 from mfal.gfn.trajectories import Trajectories
 from mfal.gfn.walk import Walkable
 from tests.unit.gfn.problems import dna, ladder, seeded
@@ -110,8 +111,8 @@ def assert_walks_as_it_looks(agent: Agent, n: int, *, follows: bool = True) -> N
         going = environment.forward_mask(after).any(dim=1).nonzero()[:, 0]
         if not len(going):
             break
-        walk.keep(going)
         if follows:
+            walk.keep(going)
             walk.shift(*delta(states[going], actions[going]))
         else:
             walk.move(environment.observe(after[going]))

@@ -8,10 +8,10 @@ from torch import Generator, Tensor, nn
 from mfal.envs.base import Buildable
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.sequence import SequenceEnvironment
+from mfal.gfn.agent import Agent
 from mfal.gfn.base import LogReward
 from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import MLPPolicy, Precision
-from mfal.gfn.rollout import Agent
 from mfal.types import Fidelity
 from tests.unit.envs.grid import GridEnvironment
 

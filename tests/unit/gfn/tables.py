@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from mfal.envs.base import Environment
+from mfal.gfn.agent import Agent
 from mfal.gfn.exact import levels
 from mfal.gfn.heads import make_heads
-from mfal.gfn.rollout import Agent
 from mfal.gfn.train import StateReward
 from tests.unit.gfn.problems import seeded
 

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from mfal.envs.torus import TorusEnvironment, torus_log_reward
 from mfal.envs.vonmises import target_mixture
+from mfal.gfn.agent import Agent
 from mfal.gfn.guided import offspring, rebuild
 from mfal.gfn.heads import make_heads
 from mfal.gfn.losses import residual
 from mfal.gfn.objectives import LossName
 from mfal.gfn.policy import MLPPolicy
-from mfal.gfn.rollout import Agent, rate_backward, rollout, ways_back
+from mfal.gfn.rollout import rate_backward, rollout, ways_back
 from mfal.gfn.train import Trainer, TrainSettings
 from mfal.gfn.trajectories import Trajectories
 from tests.unit.gfn.problems import agent, seeded, sharpen

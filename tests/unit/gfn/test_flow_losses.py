@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from mfal.gfn.agent import Agent
 from mfal.gfn.exact import levels
 from mfal.gfn.flow_losses import DetailedBalance, FlowMatching, SubTrajectoryBalance
 from mfal.gfn.losses import Loss
-from mfal.gfn.rollout import Agent, rollout
+from mfal.gfn.rollout import rollout
 from mfal.gfn.trajectories import Trajectories
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.definitions import environment_of

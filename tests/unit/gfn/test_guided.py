@@ -4,11 +4,11 @@ from torch import Tensor, nn
 from mfal.envs.base import hook
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.hypergrid import HypergridEnvironment
+from mfal.gfn.agent import Agent
 from mfal.gfn.exact import exact_distribution
 from mfal.gfn.guided import offspring, random_agent, rebuild
 from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import UniformPolicy
-from mfal.gfn.rollout import Agent
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.definitions import PEPTIDES, assert_drawn_from
 from tests.unit.gfn.problems import agent, dna, ladder, seeded, sharpen

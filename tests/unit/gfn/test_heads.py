@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.torus import TorusEnvironment
+from mfal.gfn.agent import Agent
 from mfal.gfn.heads import Heads, make_heads
-from mfal.gfn.rollout import Agent, rollout, ways_back
+from mfal.gfn.rollout import rollout, ways_back
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.definitions import (
     ENVIRONMENTS,

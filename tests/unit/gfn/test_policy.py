@@ -1,11 +1,14 @@
 import pytest
 import torch
+from torch import Tensor
 
+from mfal.envs.hypergrid import HypergridEnvironment
 from mfal.envs.torus import TorusEnvironment
+from mfal.gfn.agent import Agent
 from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import MLPPolicy, PolicySettings, UniformPolicy, make_policy
 from mfal.gfn.recurrent import RecurrentPolicy
-from mfal.gfn.rollout import Agent, rollout, ways_back
+from mfal.gfn.rollout import rollout, ways_back
 from mfal.gfn.walk import ModuleWalk, pays_to_follow, start_walk
 from tests.unit.gfn.definitions import (
     ENVIRONMENTS,
@@ -43,9 +46,33 @@ def test_any_number_of_layers_has_the_gradients_of_the_plain_network(layers: int
 @pytest.mark.usefixtures("_first_layer")
 def test_gradients_with_a_context_are_those_of_the_plain_network() -> None:
     seen = agent(ENVIRONMENTS["hypergrid"], learnt_backward=True, context_features=2)
-    context = torch.rand(40, 2, generator=seeded(0))
-    expected = gradients(opaque(seen), 40, context)
-    assert_same_gradients(gradients(seen, 40, context), expected)
+    context = torch.rand(100, 2, generator=seeded(0))
+    expected = gradients(opaque(seen), 100, context)
+    assert_same_gradients(gradients(seen, 100, context), expected)
+
+
+class Watched(HypergridEnvironment):
+    """Counts the states that are looked at."""
+
+    def __init__(self) -> None:
+        super().__init__(dimensions=4, side=8)
+        self.looked_at: list[int] = []
+
+    def observe(self, states: Tensor) -> Tensor:
+        self.looked_at.append(len(states))
+        return super().observe(states)
+
+
+def test_a_state_in_which_several_rows_stand_is_looked_at_once() -> None:
+    environment = Watched()
+    seen = agent(environment)
+    found = rollout(seen, seen.start(200), seeded(0), epsilon=1.0)
+    assert found.states is not None
+    at_each_time = found.states.split(found.times().bincount().tolist())
+    first, *looked_at = environment.looked_at
+    assert first == 200  # what the walk is begun with
+    assert looked_at[:4] == [len(states.unique(dim=0)) for states in at_each_time[:4]]
+    assert looked_at[0] == 1 and sum(looked_at) < 0.8 * len(found.rows)
 
 
 @pytest.mark.usefixtures("_first_layer")

@@ -4,11 +4,12 @@ import torch
 from mfal.envs.base import Buildable
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.errors import ConfigError
+from mfal.gfn.agent import Agent
 from mfal.gfn.exact import exact_distribution
 from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.recurrent import RecurrentPolicy, sequence_shape
-from mfal.gfn.rollout import Agent, rollout
+from mfal.gfn.rollout import rollout
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.definitions import (
     PEPTIDES,

@@ -6,10 +6,11 @@ from torch import Tensor, nn
 
 from mfal.envs.base import hook
 from mfal.envs.fidelity import FidelityEnvironment
+from mfal.gfn.agent import Agent
 from mfal.gfn.exact import exact_distribution
 from mfal.gfn.guided import random_agent
 from mfal.gfn.heads import make_heads
-from mfal.gfn.rollout import Agent, rollout
+from mfal.gfn.rollout import rollout
 from tests.unit.gfn.definitions import (
     ENVIRONMENTS,
     assert_drawn_from,

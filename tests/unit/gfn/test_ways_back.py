@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from mfal.envs.fidelity import FidelityEnvironment
+from mfal.gfn.agent import Agent
 from mfal.gfn.exact import exact_distribution, finished_states
 from mfal.gfn.guided import random_agent
-from mfal.gfn.rollout import Agent, Given, rollout, ways_back
+from mfal.gfn.rollout import Given, rollout, ways_back
 from mfal.gfn.trajectories import Trajectories
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.definitions import (
