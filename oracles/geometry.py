@@ -162,4 +162,5 @@ def _conformers(mol: "Mol", *, knowledge: bool) -> list[int]:
 def geometry_label() -> str:
     """Engine, version and methods, as stored with every outcome; in brackets what else is tried."""
     version = importlib.metadata.version("rdkit")
-    return f"RDKit {version} ETKDGv3 (DG) {CONFORMERS} conformers seed {SEED} MMFF94 (UFF)"
+    conformers = f"{CONFORMERS} conformers seed {SEED} in {ATTEMPTS} attempts"
+    return f"RDKit {version} ETKDGv3 (DG) {conformers} MMFF94 (UFF)"

@@ -20,7 +20,7 @@ from oracles import ionisation
 from oracles.bonding import BONDING
 from oracles.geometry import NoValueError, geometry, geometry_label, molecule
 from oracles.relaxation import RELAXATION
-from oracles.xtb import HARTREE, SHIFT, xtb_label
+from oracles.xtb import ACCURACY, ENERGY_ACCURACY, HARTREE, SHIFT, xtb_label
 
 if TYPE_CHECKING:
     from mfal.envs.base import Environment
@@ -107,10 +107,13 @@ class MoleculeOracle:
     @property
     def backends(self) -> Mapping[str, str]:
         """Name of a fidelity -> engines, versions and method behind it."""
-        label = f"{xtb_label()}, {RELAXATION}, {geometry_label()}"
-        kept = f"{label}, {BONDING}" if self._keep_bonds else label
-        relaxing = dict.fromkeys((RELAXED.name, ADIABATIC.name), kept)
-        return MappingProxyType({VERTICAL.name: label} | relaxing)
+        vertical = f"{xtb_label(ENERGY_ACCURACY)}, {geometry_label()}"
+        relaxing = f"{xtb_label(ACCURACY)}, {RELAXATION}, {geometry_label()}"
+        if self._keep_bonds:
+            relaxing += f", {BONDING}"
+        return MappingProxyType(
+            {VERTICAL.name: vertical, RELAXED.name: relaxing, ADIABATIC.name: relaxing}
+        )
 
     def evaluate(self, keys: Sequence[str], fidelity: Fidelity) -> list[Outcome]:
         """One outcome per key, in order.

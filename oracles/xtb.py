@@ -96,10 +96,10 @@ def check_electrons(geometry: Geometry, charge: int) -> None:
         raise NoValueError(f"charge {charge:+d} leaves {electrons} valence electrons")
 
 
-def xtb_label() -> str:
-    """Engine, version and method, as stored with every outcome."""
+def xtb_label(accuracy: float) -> str:
+    """Engine, version and method at an accuracy, as stored with every outcome."""
     version = importlib.metadata.version("tblite")
-    return f"tblite {version} {METHOD} accuracy {ACCURACY:g}/{ENERGY_ACCURACY:g}"
+    return f"tblite {version} {METHOD} accuracy {accuracy:g}"
 
 
 @contextmanager

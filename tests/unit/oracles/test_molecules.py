@@ -57,9 +57,12 @@ def test_the_ladders() -> None:
         assert isinstance(problem.oracle, Oracle)
         assert problem.oracle.fidelities == expected
         assert problem.oracle.objectives == (objective,)
-        for fidelity in expected:
-            label = problem.oracle.backends[fidelity.name]
+        vertical, *relaxing = (problem.oracle.backends[fidelity.name] for fidelity in expected)
+        for label in (vertical, *relaxing):
             assert "tblite" in label and "GFN2-xTB" in label and "RDKit" in label
+        # The lowest rung relaxes nothing, so no bond can break, and its energies are rougher.
+        assert "accuracy 20," in vertical and "ANC" not in vertical and "bonds" not in vertical
+        assert all("accuracy 5, ANC" in label and "bonds kept" in label for label in relaxing)
 
 
 def test_benzene_is_where_experiment_has_it() -> None:

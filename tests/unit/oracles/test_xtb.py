@@ -87,7 +87,7 @@ def test_an_absurd_energy_is_no_value() -> None:
 
 def test_units_and_label() -> None:
     assert (HARTREE, SHIFT) == (27.211386245988, 4.8455)
-    assert xtb_label().startswith("tblite ") and xtb_label().endswith(" GFN2-xTB accuracy 5/20")
+    assert xtb_label(5).startswith("tblite ") and xtb_label(5).endswith(" GFN2-xTB accuracy 5")
 
 
 @pytest.mark.parametrize("threads", ["1", "4", None])
