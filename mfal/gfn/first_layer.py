@@ -1,6 +1,7 @@
 """The first layer of a perceptron's walk, told what changes or looking at what there is."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -118,15 +119,18 @@ class FollowingLayer:
         Returns:
             The sums over time, ``n x hidden``, from the chunk's first step on.
         """
-        change, offset = change.float(), ends[0]
-        for i in reversed(range(len(ends) - 1)):
-            step, now = first_step + i, change[ends[i] - offset : ends[i + 1] - offset]
+        change = change.float()
+        last = first_step + len(ends) - 2
+        if later is not None:
+            _add_rows(weight, [self._shifts[last]], later)
+        steps = [change[begin - ends[0] : end - ends[0]] for begin, end in pairwise(ends)]
+        for step, now in zip(range(last, first_step - 1, -1), reversed(steps), strict=True):
             if later is not None:
-                columns, changes = self._shifts[step]
-                _add_rows(weight, columns, changes, later)
-                kept = self._kept[step]
-                now = now.add_(later) if kept is None else now.index_add_(0, kept, later)
+                _add_back(now, self._kept[step], later)
             later = now
+        if last > first_step:
+            shifted = change[ends[1] - ends[0] : ends[-1] - ends[0]]
+            _add_rows(weight, self._shifts[first_step:last], shifted)
         if first_step == 0 and later is not None:
             weight += self._start.float().T @ later
             bias += later.sum(dim=0)
@@ -178,9 +182,24 @@ class LookingLayer:
         return None
 
 
-def _add_rows(found: Tensor, columns: Tensor, changes: Tensor | None, values: Tensor) -> None:
-    if changes is None:
+def _add_back(now: Tensor, kept: Tensor | None, later: Tensor) -> None:
+    """Add what a later step gives to the rows that went on to it."""
+    if kept is None:
+        now += later
+    else:
+        now.index_add_(0, kept, later)
+
+
+def _add_rows(
+    found: Tensor, shifts: Sequence[tuple[Tensor, Tensor | None]], values: Tensor
+) -> None:
+    """Add what the rows of `values`, of one step after the other, give to the entries shifted."""
+    columns = torch.cat([column for column, _ in shifts])
+    changes = [change for _, change in shifts if change is not None]
+    if not changes:
         found.index_add_(0, columns, values)
         return
-    weighted = changes[:, :, None] * values[:, None]
-    found.index_add_(0, columns.flatten(), weighted.flatten(0, 1))
+    for column, change in zip(
+        columns.unbind(1), torch.cat(changes).to(values).unbind(1), strict=True
+    ):
+        found.index_add_(0, column, values * change[:, None])
