@@ -35,11 +35,13 @@ def one_by_one(states: Tensor, least: float, most: int) -> list[int]:
 
 @pytest.mark.parametrize("most", [3, 130, 1000])
 @pytest.mark.parametrize("least", [0.1, 0.2, 0.5])
-def test_rows_apart_are_those_found_one_by_one(least: float, most: int) -> None:
+@pytest.mark.parametrize("scale", [1, -300, 0.1])
+def test_rows_apart_are_those_found_one_by_one(scale: float, least: float, most: int) -> None:
     generator = torch.Generator().manual_seed(0)
     parents = torch.randint(4, (100, 20), generator=generator)
     states = parents[torch.randint(100, (400,), generator=generator)]
     changed = torch.rand(states.shape, generator=generator) < 0.15
     states = torch.where(changed, torch.randint(4, states.shape, generator=generator), states)
+    states = states * scale
     expected = one_by_one(states, least, most)
     assert apart(states, least, most) == expected
