@@ -49,25 +49,27 @@ def apart(states: Tensor, least: float, most: int) -> list[int]:
                 free &= differ
                 free[place] = False
         free[:head] = False
-        rows, entries = rows[free], entries[:, free]
+        rows, entries = rows[free], entries.compress(free, axis=1)
     return taken
 
 
 def _columns(states: Tensor) -> Array:
-    """Entries by column, ``d x n``, in as few bytes as hold them: that many fit a register more."""
-    columns = states.T.cpu().numpy()
+    """Entries by column, ``d x n``, in as few bytes as tell them apart."""
+    columns: Array = states.T.contiguous().cpu().numpy()
     if states.is_floating_point() or not states.numel():
         return columns
-    least, most = columns.min(), columns.max()
-    return columns.astype(np.result_type(np.min_scalar_type(least), np.min_scalar_type(most)))
+    columns = columns - columns.min()
+    return columns.astype(np.min_scalar_type(columns.max()))
 
 
 def _differing(some: Array, others: Array) -> Array:
     """In how many entries columns of ``d x k`` differ from those of ``d x n``, ``k x n``.
 
-    Three times as fast as `torch.cdist` with ``p=0``.
+    Several times as fast as `torch.cdist` with ``p=0``.
     """
     found = np.zeros((some.shape[1], others.shape[1]), dtype=np.min_scalar_type(len(some)))
+    differs = np.empty(found.shape, dtype=np.bool_)
     for one, other in zip(some, others, strict=True):
-        found += one[:, None] != other
+        np.not_equal(one[:, None], other, out=differs)
+        found += differs.view(np.uint8)
     return found
