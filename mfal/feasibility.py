@@ -39,23 +39,36 @@ class Feasibility:
     campaign's own kind is fitted to 1 for an answer and 0 for a failure, and its mean is taken
     for the probability. Where none failed, or all, it is Laplace's (successes + 1) / (n + 2).
 
+    What fails at a fidelity is taken to fail at those above it, as long as no candidate did
+    otherwise. Then each fidelity is learnt from candidates that did not fail below it, and the
+    probability of an answer is the product up to there: the many cheap failures speak at the
+    target, too.
+
     Args:
         models: What was learnt of each fidelity, or the same probability for all candidates.
         featurise: Keys to ``n x p`` features.
         rate: Laplace's probability at the target, over all that was asked there.
+        chained: Whether what fails at a fidelity fails above it.
     """
 
     def __init__(
-        self, models: Sequence[_Learnt | float], featurise: Featurise, rate: float
+        self,
+        models: Sequence[_Learnt | float],
+        featurise: Featurise,
+        rate: float,
+        *,
+        chained: bool,
     ) -> None:
         self._models = tuple(models)
         self._featurise = featurise
         self._rate = rate
+        self._chained = chained
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """Probabilities of n candidates at M fidelities, ``n x M`` in [`LEAST`, 1]."""
         features = self._featurise(keys)
-        return torch.stack([_mean(m, keys, features) for m in self._models], dim=1).clamp(LEAST, 1)
+        each = torch.stack([_mean(m, keys, features) for m in self._models], dim=1).clamp(LEAST, 1)
+        return each.cumprod(dim=1).clamp_min(LEAST) if self._chained else each
 
     def is_probable(self, keys: Sequence[str]) -> list[bool]:
         """Whether each is more likely than not to have a value at the target, ``n``.
@@ -86,19 +99,31 @@ def learn_feasibility(
     """
     if all(o.outcome.values is not None for o in observations):
         return None
-    models = [_learn(observations, f, featurise, surrogate, seed) for f in ladder]
-    return Feasibility(models, featurise, _rate(observations, ladder[-1]))
+    by_rung = [[o for o in observations if o.query.fidelity == f.name] for f in ladder]
+    rate = _rate(by_rung[-1])
+    pairs = [(asked, _failed(by_rung[:rung])) for rung, asked in enumerate(by_rung)]
+    chained = all(
+        o.outcome.values is None for asked, below in pairs for o in asked if o.query.key in below
+    )
+    if chained:
+        by_rung = [[o for o in asked if o.query.key not in below] for asked, below in pairs]
+    models = [
+        _learn(asked, fidelity, featurise, surrogate, seed)
+        for asked, fidelity in zip(by_rung, ladder, strict=True)
+    ]
+    return Feasibility(models, featurise, rate, chained=chained)
 
 
 def _learn(
-    observations: Sequence[Observation],
+    asked: Sequence[Observation],
     fidelity: Fidelity,
     featurise: Featurise,
     surrogate: Surrogate,
     seed: int,
 ) -> _Learnt | float:
-    asked = [o for o in observations if o.query.fidelity == fidelity.name]
-    rate = _rate(observations, fidelity)
+    if not asked:
+        return 1.0  # Nothing speaks against it.
+    rate = _rate(asked)
     if len({o.outcome.values is None for o in asked}) < 2:
         return rate
     data = success_dataset(asked, fidelity, featurise)
@@ -110,9 +135,13 @@ def _learn(
         return rate
 
 
-def _rate(observations: Sequence[Observation], fidelity: Fidelity) -> float:
-    """Laplace's probability of an answer at a fidelity, (successes + 1) / (n + 2)."""
-    asked = [o for o in observations if o.query.fidelity == fidelity.name]
+def _failed(rungs: Sequence[Sequence[Observation]]) -> set[str]:
+    """Candidates that failed at any of these."""
+    return {o.query.key for asked in rungs for o in asked if o.outcome.values is None}
+
+
+def _rate(asked: Sequence[Observation]) -> float:
+    """Laplace's probability of an answer, (successes + 1) / (n + 2)."""
     return (sum(o.outcome.values is not None for o in asked) + 1) / (len(asked) + 2)
 
 

@@ -58,6 +58,28 @@ def test_candidates_like_those_that_failed_will_probably_fail() -> None:
     assert ((probability >= LEAST) & (probability <= 1)).all()
 
 
+def failing_below() -> list[Observation]:
+    """All above 10 fail, and that shows at the lower fidelity; two were asked at both."""
+    low = [answered(x, "low", fails=x > 10) for x in range(0, 21)]
+    return [*low, answered(3, "high", fails=False), answered(17, "high", fails=True)]
+
+
+def test_what_fails_below_will_fail_at_the_target() -> None:
+    feasibility = learn(failing_below())
+    assert feasibility is not None
+    probability = feasibility(["2.5", "5.5", "15.5", "17.5"])
+    # Of the one that did not fail below, one had a value at the target: Laplace's 2 / 3.
+    assert torch.allclose(probability[:, 1], (probability[:, 0] * 2 / 3).clamp_min(LEAST))
+    assert (probability[:2, 0] > 0.8).all() and (probability[2:, 0] < 0.2).all()
+
+
+def test_fidelities_stand_for_themselves_once_one_had_a_value_above_a_failure() -> None:
+    feasibility = learn([*failing_below(), answered(15, "high", fails=False)])
+    assert feasibility is not None
+    probability = feasibility(["2.5", "15.5"])
+    assert probability[1, 0] < 0.2 < 0.4 < probability[1, 1]
+
+
 @pytest.mark.parametrize(
     ("probability", "rate", "is_probable"),
     [(0.55, 0.9, True), (0.45, 0.9, False), (0.3, 0.25, True), (0.2, 0.25, False)],
@@ -65,7 +87,7 @@ def test_candidates_like_those_that_failed_will_probably_fail() -> None:
 def test_probable_is_more_than_not_or_than_what_was_asked(
     probability: float, rate: float, is_probable: bool
 ) -> None:
-    feasibility = Feasibility([1.0, probability], numbers, rate)
+    feasibility = Feasibility([1.0, probability], numbers, rate, chained=True)
     assert feasibility.is_probable(["1", "2"]) == [is_probable] * 2
 
 
@@ -100,7 +122,7 @@ def test_a_batch_says_how_many_will_fail() -> None:
 def test_where_all_failed_one_probability_is_left() -> None:
     feasibility = learn([answered(x, "high", fails=True) for x in range(3)])
     assert feasibility is not None
-    assert feasibility(["0", "7"]).tolist() == [pytest.approx([0.5, 0.2])] * 2
+    assert feasibility(["0", "7"]).tolist() == [pytest.approx([1.0, 0.2])] * 2
 
 
 def test_too_few_tell_no_candidates_apart(caplog: pytest.LogCaptureFixture) -> None:
