@@ -20,7 +20,7 @@ from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
 from mfal.knowledge import Sought
 from mfal.learn import Fitted, no_reward
-from mfal.reference import attainable, best_rows
+from mfal.rest import improvement, rest_by, sought_keys
 from mfal.select import Pool, candidate_queries, select_batch
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import Surrogate
@@ -29,7 +29,6 @@ from mfal.types import Fidelity, Query
 log = logging.getLogger(__name__)
 
 DRAWN = 256  # candidates drawn at once for a random design
-SOUGHT = 500  # most promising candidates about whose order a round is to learn
 
 
 def initial_design(campaign: Campaign, seed: int) -> list[Query]:
@@ -114,8 +113,11 @@ def propose(campaign: Campaign, fitted: Fitted, proposals: Proposals, seed: int)
         round(campaign.config.batch.random_share * campaign.config.proposals),
         derive_seed(seed, "random"),
     )
+    anywhere = [*strangers]
+    if rest_by(campaign) == "improvement":
+        anywhere += [q.key for q in proposals.queries]  # to have been asked at all is what counts
     queries = candidate_queries(
-        [*proposals.queries, *(Query(key, f.name) for key in strangers for f in campaign.ladder)],
+        [*proposals.queries, *(Query(key, f.name) for key in anywhere for f in campaign.ladder)],
         promotions(campaign, fitted.data, surrogate),
         [f.name for f in campaign.ladder],
         campaign.store.asked(),
@@ -222,25 +224,8 @@ def make_pool(
         noise=surrogate.joint(features[:1], candidate[:1]).noise[fidelity],
         nat=1.0 if is_information else float(value.std(correction=0)),
         sought=sought,
+        improvement=improvement(campaign, fitted, surrogate, reward, queries),
     )
-
-
-def sought_keys(
-    campaign: Campaign, fitted: Fitted, surrogate: Surrogate, keys: Sequence[str]
-) -> list[str]:
-    """The most promising candidates of the ledger and of some keys, whose order is to be learnt.
-
-    None where a round is chosen by its acquisition alone.
-    """
-    batch = campaign.config.batch
-    rest = batch.rest or ("acquisition" if campaign.pool is None else "knowledge")
-    if rest == "acquisition" or batch.fidelity == "random" or len(campaign.ladder) == 1:
-        return []
-    known = attainable(list(dict.fromkeys([*fitted.data.keys, *keys])), fitted.feasibility)
-    moments = surrogate.joint(campaign.features(known), fitted.candidate(known))
-    bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
-    best = [known[i] for i in best_rows(bound, SOUGHT)]
-    return best if len(best) > 1 else []
 
 
 def random_batch(campaign: Campaign, proposals: Proposals, seed: int) -> list[Query]:

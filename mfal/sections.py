@@ -73,12 +73,14 @@ class BatchConfig(Frozen):
     queries: PositiveInt | None = Field(
         default=None, description="Queries a round may ask; null for no such limit."
     )
-    rest: Literal["knowledge", "acquisition"] | None = Field(
+    rest: Literal["knowledge", "improvement", "acquisition"] | None = Field(
         default=None,
-        description="What chooses the queries beyond the target's share: how much they are "
-        "expected to better the mean of the top_k best posterior means at the target for their "
-        "cost, or, as within it, the acquisition. null: knowledge where the candidates are a "
-        "fixed list, the acquisition where they are searched for.",
+        description="What chooses the queries beyond the target's share, for their cost: "
+        "knowledge, how much an answer is expected to better the mean of the top_k best "
+        "posterior means at the target; improvement, how much a candidate that was never asked "
+        "is expected to be above the top_k-th best of those that were; or, as within the share, "
+        "the acquisition. null: knowledge where the candidates are a fixed list, the acquisition "
+        "where they are searched for.",
     )
     target_share: Share | None = Field(
         default=None,

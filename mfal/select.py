@@ -43,7 +43,9 @@ class Pool:
         noise: Noise variance of each row's observation, ``n``.
         nat: What a nat of diversity is worth, in the unit of `value`: 1 where that is
             information.
-        sought: Among which candidates the best are looked for; None where value alone counts.
+        sought: Among which candidates the best are looked for; None where that does not count.
+        improvement: Logarithm of what each is expected to add to the best that were asked,
+            ``n``; None where that does not count.
     """
 
     queries: tuple[Query, ...]
@@ -54,6 +56,7 @@ class Pool:
     noise: Tensor
     nat: float = 1.0
     sought: Sought | None = None
+    improvement: Tensor | None = None
 
 
 def candidate_queries(
@@ -87,8 +90,9 @@ def select_batch(
     """The batch, chosen one by one within the round's limits.
 
     Where something is sought, only the target's share of the cost is chosen by value, and the
-    rest by what it teaches about that per cost (`mfal.knowledge`); else all is chosen by (value
-    + diversity) per cost.
+    rest by what it teaches about that per cost (`mfal.knowledge`); so it is where what improves
+    on what was asked counts, as long as something does. Else all is chosen by (value +
+    diversity) per cost.
 
     The diversity term is the gain of log determinant of the batch's posterior covariance,
     by a Cholesky factor that grows a row per pick (the batch form of GIBBON, Moss et al.
@@ -127,6 +131,11 @@ def _shortlist(pool: Pool, most: int) -> Tensor:
     )
     if pool.sought is not None:
         best = torch.cat([best, pool.sought.rows])
+    if pool.improvement is not None:
+        most_added = _added_rate(pool.improvement, torch.tensor(pool.cost)).argsort(
+            descending=True, stable=True
+        )
+        best = torch.cat([best, most_added[:n]])
     rows: Tensor = torch.unique(best)
     return rows
 
@@ -148,7 +157,7 @@ def _greedy(
     conditioned = Conditioned(pool.covariance(rows), noise, most)
     weight = pool.nat * _repulsion(config, min(most, limit / float(price.mean())))
     by_value = _ByValue(value, price, weight, conditioned)
-    lesson = _lesson(pool, rows, price, limit, config, conditioned)
+    rest = _rest(pool, rows, price, limit, config, conditioned)
     share = _share(pool, config)
     keys = [pool.queries[i].key for i in rows.tolist()]
     same_key = _same_key(keys)
@@ -172,10 +181,11 @@ def _greedy(
             _fills(filling, prices, max(0.0, minus(left, owed)), still)[level],
         )
         eligible = _first_that_is_any(open_rows, keeps_floor, fills)
-        if lesson is not None and _beyond_floor(eligible, is_target, owed, config):
-            pick = lesson.among(eligible.nonzero()[:, 0])
-        else:
-            first = eligible & is_target if lesson is not None else eligible
+        pick = None
+        if rest is not None and _beyond_floor(eligible, is_target, owed, config):
+            pick = rest.among(eligible.nonzero()[:, 0])
+        if pick is None:
+            first = eligible & is_target if rest is not None else eligible
             pick = by_value.among((first if first.any() else eligible).nonzero()[:, 0])
         alive[same_key[pick]] = False
         if crowd is not None:
@@ -207,18 +217,37 @@ class _ByValue:
         return int(rows[_rate(gain, self._price[rows]).argmax()])
 
 
-def _lesson(
+class _ByImprovement:
+    """Finds the query that is expected to add most per cost to the best that were asked."""
+
+    def __init__(self, improvement: Tensor, price: Tensor) -> None:
+        self._rate = _added_rate(improvement, price)
+
+    def among(self, rows: Tensor) -> int | None:
+        """The best of some rows, of which there is one at least; None where none adds anything."""
+        best = int(self._rate[rows].argmax())
+        return int(rows[best]) if self._rate[rows[best]] > -torch.inf else None
+
+
+def _added_rate(improvement: Tensor, price: Tensor) -> Tensor:
+    return improvement - price.log()
+
+
+def _rest(
     pool: Pool,
     rows: Tensor,
     price: Tensor,
     limit: float,
     config: BatchConfig,
     conditioned: Conditioned,
-) -> BestLesson | None:
-    """What finds the query that teaches most per cost; None where nothing is sought.
+) -> BestLesson | _ByImprovement | None:
+    """What chooses beyond the target's share; None where that is the value, too.
 
-    Where a round has room for so many and no more, a query costs its share of that, too.
+    Where a round has room for so many and no more, a query that is to teach costs its share of
+    that, too.
     """
+    if pool.improvement is not None:
+        return _ByImprovement(pool.improvement[rows], price)
     if pool.sought is None:
         return None
     columns = len(rows) + torch.arange(len(pool.sought.mean))

@@ -12,8 +12,9 @@ from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError, LedgerError
 from mfal.learn import fit
-from mfal.propose import make_pool, sought_keys
+from mfal.propose import make_pool
 from mfal.reference import reference_keys
+from mfal.rest import sought_keys
 from mfal.round import run_rounds
 from mfal.types import Query
 from tests.support import motif_settings

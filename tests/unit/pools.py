@@ -19,6 +19,7 @@ def pool(
     covariance: Tensor | None = None,
     noise: float = 0.1,
     sought: Sought | None = None,
+    improvement: Sequence[float] | None = None,
 ) -> Pool:
     """A pool of (key, fidelity, value, cost), independent where nothing else is said.
 
@@ -39,6 +40,9 @@ def pool(
         covariance=among,
         noise=torch.full((len(rows),), noise, dtype=torch.float64),
         sought=sought,
+        improvement=None
+        if improvement is None
+        else torch.tensor(improvement, dtype=torch.float64).log(),
     )
 
 
