@@ -24,7 +24,7 @@ class Fit:
         theta: The unconstrained parameters.
         log_likelihood: Log marginal likelihood of the fitted points, in nats.
         n_points: How many points were fitted.
-        jitter: Largest variance that had to be added to a diagonal.
+        jitter: Variance that had to be added to the diagonal at these parameters.
         attempts: Starts that were needed, 1 where nothing failed.
     """
 
@@ -47,6 +47,9 @@ class Evidence:
         priors: Priors and layout of the parameters.
         data: The points to fit.
         values: Their standardised utilities, ``N``.
+
+    Attributes:
+        jitter: Variance that the likelihood worked out last had to add to the diagonal.
     """
 
     def __init__(
@@ -74,8 +77,7 @@ class Evidence:
         covariance = self.covariance(h)
         residual = self.values - self.member @ h.offset
         with torch.no_grad():
-            factor, jitter = factorise(covariance)
-            self.jitter = max(self.jitter, jitter)
+            factor, self.jitter = factorise(covariance)
             weights = torch.cholesky_solve(residual[:, None], factor)[:, 0]
             slope = 0.5 * (torch.outer(weights, weights) - torch.cholesky_inverse(factor))
             value = -0.5 * (residual @ weights) - factor.diagonal().log().sum()

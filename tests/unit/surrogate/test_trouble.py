@@ -69,6 +69,27 @@ def test_a_singular_covariance_is_padded_and_said(
     assert_moments_agree(surrogate, repeated(3), tolerance=1e-4)
 
 
+def test_a_singular_covariance_on_the_way_to_the_fit_is_not_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A line search looks far afield; what it met there is none of the surrogate that is used.
+    original, met = Evidence.loss, []
+
+    def strays_at_first(self: Evidence, theta: Tensor) -> tuple[Tensor, Tensor]:
+        if not met:
+            flat = {"log_noise": -60.0, "log_nugget": -60.0, "log_lengthscale": 30.0}
+            parts = self.priors.split(theta.detach().clone())
+            self.log_likelihood(torch.cat([p + flat.get(name, 0) for name, p in parts.items()]))
+            met.append(self.jitter)
+        return original(self, theta)
+
+    monkeypatch.setattr(Evidence, "loss", strays_at_first)
+    figures = MultiFidelityGP(linear_columns=TRENDS, noise_floor=1e-30).fit(repeated(3), seed=0)
+    assert met[0] > 0
+    assert figures.diagnostics()["jitter"] == 0
+    assert caplog.text == ""
+
+
 def test_a_start_that_failed_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
