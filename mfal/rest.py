@@ -33,8 +33,8 @@ def improvement(
 ) -> Tensor | None:
     """Logarithm of what queries are expected to add to the best that were asked, ``n``.
 
-    Below the highest fidelity that its candidate was asked at, a query adds nothing: -inf.
-    None where a round is not chosen by that.
+    At no more than the highest fidelity that its candidate was asked at, a query adds nothing:
+    -inf; nor at the target, which has its share. None where a round is not chosen by that.
     """
     if rest_by(campaign) != "improvement":
         return None
@@ -51,7 +51,8 @@ def improvement(
         known.mean[:, -1].double(),
         campaign.config.top_k,
     )
-    climbs = torch.tensor([rung[q.fidelity] > highest.get(q.key, -1) for q in queries])
+    target = len(campaign.ladder) - 1
+    climbs = torch.tensor([highest.get(q.key, -1) < rung[q.fidelity] < target for q in queries])
     return torch.where(climbs, gain + reward.probability(keys)[:, -1].log(), -torch.inf)
 
 

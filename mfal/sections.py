@@ -77,10 +77,10 @@ class BatchConfig(Frozen):
         default=None,
         description="What chooses the queries beyond the target's share, for their cost: "
         "knowledge, how much an answer is expected to better the mean of the top_k best "
-        "posterior means at the target; improvement, how much a candidate that was never asked "
-        "is expected to be above the top_k-th best of those that were; or, as within the share, "
-        "the acquisition. null: knowledge where the candidates are a fixed list, the acquisition "
-        "where they are searched for.",
+        "posterior means at the target; improvement, how far a candidate is expected to be "
+        "above the top_k-th best that was asked, below the target and above where it was asked; "
+        "or, as within the share, the acquisition. null: knowledge where the candidates are a "
+        "fixed list, the acquisition where they are searched for.",
     )
     target_share: Share | None = Field(
         default=None,
