@@ -42,13 +42,15 @@ class Feasibility:
     What fails at a fidelity is taken to fail at those above it, as long as no candidate did
     otherwise. Then each fidelity is learnt from candidates that did not fail below it, and the
     probability of an answer is the product up to there: the many cheap failures speak at the
-    target, too.
+    target, too. What became of a candidate where it was asked is known: nothing is predicted there.
 
     Args:
         models: What was learnt of each fidelity, or the same probability for all candidates.
         featurise: Keys to ``n x p`` features.
         rate: Laplace's probability at the target, over all that was asked there.
         chained: Whether what fails at a fidelity fails above it.
+        known: Key -> at each fidelity 1 where it had a value, 0 where it failed, and NaN where
+            that is not known.
     """
 
     def __init__(
@@ -58,16 +60,22 @@ class Feasibility:
         rate: float,
         *,
         chained: bool,
+        known: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self._models = tuple(models)
         self._featurise = featurise
         self._rate = rate
         self._chained = chained
+        self._place = {key: i for i, key in enumerate(known or {})}
+        unknown = [[torch.nan] * len(models)]  # the last row, for all others
+        self._known = torch.tensor([*(known or {}).values(), *unknown], dtype=torch.float64)
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """Probabilities of n candidates at M fidelities, ``n x M`` in [`LEAST`, 1]."""
         features = self._featurise(keys)
-        each = torch.stack([_mean(m, keys, features) for m in self._models], dim=1).clamp(LEAST, 1)
+        each = torch.stack([_mean(m, keys, features) for m in self._models], dim=1)
+        known = self._known[[self._place.get(key, -1) for key in keys]]
+        each = torch.where(known.isnan(), each, known).clamp(LEAST, 1)
         return each.cumprod(dim=1).clamp_min(LEAST) if self._chained else each
 
     def is_probable(self, keys: Sequence[str]) -> list[bool]:
@@ -111,7 +119,8 @@ def learn_feasibility(
         _learn(asked, fidelity, featurise, surrogate, seed)
         for asked, fidelity in zip(by_rung, ladder, strict=True)
     ]
-    return Feasibility(models, featurise, rate, chained=chained)
+    known = _known(observations, ladder, chained=chained)
+    return Feasibility(models, featurise, rate, chained=chained, known=known)
 
 
 def _learn(
@@ -133,6 +142,25 @@ def _learn(
     except SurrogateError as error:
         log.warning("failures at %s tell no candidates apart: %s", fidelity.name, error.message)
         return rate
+
+
+def _known(
+    observations: Sequence[Observation], ladder: Sequence[Fidelity], *, chained: bool
+) -> dict[str, list[float]]:
+    """What became of each candidate; where failures go on above, a value speaks for those below."""
+    rungs = {f.name: i for i, f in enumerate(ladder)}
+    known: dict[str, list[float]] = {}
+    for o in observations:
+        row, rung = (
+            known.setdefault(o.query.key, [torch.nan] * len(ladder)),
+            rungs[o.query.fidelity],
+        )
+        if o.outcome.values is None:
+            row[rung] = 0.0
+        else:
+            first = 0 if chained else rung
+            row[first : rung + 1] = [1.0] * (rung + 1 - first)
+    return known
 
 
 def _failed(rungs: Sequence[Sequence[Observation]]) -> set[str]:

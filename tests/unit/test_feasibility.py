@@ -51,7 +51,7 @@ def test_nothing_is_learnt_where_nothing_failed() -> None:
 def test_candidates_like_those_that_failed_will_probably_fail() -> None:
     feasibility = learn(ledger())
     assert feasibility is not None
-    probability = feasibility(["2", "3", "5.5", "15.5", "17", "18"])  # 3 and 17: low alone
+    probability = feasibility(["2.5", "3.5", "5.5", "15.5", "16.5", "18.5"])
     assert probability.shape == (6, 2)
     assert (probability[:3, 1] > 0.8).all() and (probability[3:, 1] < 0.2).all()
     assert probability[:, 0].tolist() == pytest.approx([22 / 23] * 6)  # none of 21 failed there
@@ -71,6 +71,28 @@ def test_what_fails_below_will_fail_at_the_target() -> None:
     # Of the one that did not fail below, one had a value at the target: Laplace's 2 / 3.
     assert torch.allclose(probability[:, 1], (probability[:, 0] * 2 / 3).clamp_min(LEAST))
     assert (probability[:2, 0] > 0.8).all() and (probability[2:, 0] < 0.2).all()
+
+
+def test_what_became_of_a_candidate_is_known() -> None:
+    feasibility = learn(failing_below())
+    assert feasibility is not None
+    unknown = feasibility(["2.5"])[0]
+    at_low_alone, at_both, failed_low, failed_both = feasibility(["2", "3", "16", "17"])
+    assert at_low_alone.tolist() == [1.0, pytest.approx(2 / 3)]
+    assert unknown[1] < at_low_alone[1]
+    assert at_both.tolist() == [1.0, 1.0]
+    assert failed_low.tolist() == failed_both.tolist() == [LEAST, LEAST]
+
+
+def test_a_value_speaks_for_the_fidelities_below() -> None:
+    chained = learn([*failing_below(), answered(30, "high", fails=False)])
+    assert chained is not None
+    assert chained(["30"]).tolist() == [[1.0, 1.0]]
+    # Not where a candidate was seen to fail below and not above.
+    apart = learn([*failing_below(), *(answered(x, "high", fails=False) for x in (15, 30))])
+    assert apart is not None
+    assert apart(["15"]).tolist() == [[LEAST, 1.0]]
+    assert apart(["30"])[0, 0] < 1
 
 
 def test_fidelities_stand_for_themselves_once_one_had_a_value_above_a_failure() -> None:
@@ -122,11 +144,11 @@ def test_a_batch_says_how_many_will_fail() -> None:
 def test_where_all_failed_one_probability_is_left() -> None:
     feasibility = learn([answered(x, "high", fails=True) for x in range(3)])
     assert feasibility is not None
-    assert feasibility(["0", "7"]).tolist() == [pytest.approx([1.0, 0.2])] * 2
+    assert feasibility(["0.5", "7"]).tolist() == [pytest.approx([1.0, 0.2])] * 2
 
 
 def test_too_few_tell_no_candidates_apart(caplog: pytest.LogCaptureFixture) -> None:
     feasibility = learn([answered(0, "high", fails=False), answered(1, "high", fails=True)])
     assert feasibility is not None
-    assert feasibility(["0", "1"])[:, 1].tolist() == [0.5, 0.5]
+    assert feasibility(["0.5", "1.5"])[:, 1].tolist() == [0.5, 0.5]
     assert "failures at high tell no candidates apart: 2 observations" in caplog.text
