@@ -1,5 +1,6 @@
 """How far a candidate is expected to be above the best that were asked."""
 
+import torch
 from torch import Tensor
 
 from mfal.acquisition.ei import log_improvement
@@ -23,3 +24,25 @@ def improvement_on_asked(mean: Tensor, deviation: Tensor, asked: Tensor, k: int)
     border = asked.topk(min(k, len(asked))).values[-1]
     deviation = deviation.clamp_min(_LEAST)
     return deviation.log() + log_improvement((mean - border) / deviation)
+
+
+def improvement_rate(improvement: Tensor, price: Tensor) -> Tensor:
+    """Logarithm of an improvement, given by its logarithm, per price, ``n``."""
+    return improvement - price.log()
+
+
+class BestImprovement:
+    """Finds the query that is expected to add most for its price.
+
+    Args:
+        improvement: Logarithm of what each is expected to add, ``n``.
+        price: Of each, ``n``.
+    """
+
+    def __init__(self, improvement: Tensor, price: Tensor) -> None:
+        self._rate = improvement_rate(improvement, price)
+
+    def among(self, rows: Tensor) -> int | None:
+        """The best of some rows, of which there is one at least; None where none adds anything."""
+        best = int(rows[self._rate[rows].argmax()])
+        return best if self._rate[best] > -torch.inf else None

@@ -12,6 +12,7 @@ from mfal.budget import fits, minus, total_cost
 from mfal.conditioning import Conditioned
 from mfal.crowd import Crowd
 from mfal.filling import Filling
+from mfal.improvement import BestImprovement, improvement_rate
 from mfal.knowledge import BestLesson, Knowledge, Sought
 from mfal.sections import BatchConfig
 from mfal.types import Query
@@ -132,7 +133,7 @@ def _shortlist(pool: Pool, most: int) -> Tensor:
     if pool.sought is not None:
         best = torch.cat([best, pool.sought.rows])
     if pool.improvement is not None:
-        most_added = _added_rate(pool.improvement, torch.tensor(pool.cost)).argsort(
+        most_added = improvement_rate(pool.improvement, torch.tensor(pool.cost)).argsort(
             descending=True, stable=True
         )
         best = torch.cat([best, most_added[:n]])
@@ -217,22 +218,6 @@ class _ByValue:
         return int(rows[_rate(gain, self._price[rows]).argmax()])
 
 
-class _ByImprovement:
-    """Finds the query that is expected to add most per cost to the best that were asked."""
-
-    def __init__(self, improvement: Tensor, price: Tensor) -> None:
-        self._rate = _added_rate(improvement, price)
-
-    def among(self, rows: Tensor) -> int | None:
-        """The best of some rows, of which there is one at least; None where none adds anything."""
-        best = int(self._rate[rows].argmax())
-        return int(rows[best]) if self._rate[rows[best]] > -torch.inf else None
-
-
-def _added_rate(improvement: Tensor, price: Tensor) -> Tensor:
-    return improvement - price.log()
-
-
 def _rest(
     pool: Pool,
     rows: Tensor,
@@ -240,14 +225,14 @@ def _rest(
     limit: float,
     config: BatchConfig,
     conditioned: Conditioned,
-) -> BestLesson | _ByImprovement | None:
+) -> BestLesson | BestImprovement | None:
     """What chooses beyond the target's share; None where that is the value, too.
 
     Where a round has room for so many and no more, a query that is to teach costs its share of
     that, too.
     """
     if pool.improvement is not None:
-        return _ByImprovement(pool.improvement[rows], price)
+        return BestImprovement(pool.improvement[rows], price)
     if pool.sought is None:
         return None
     columns = len(rows) + torch.arange(len(pool.sought.mean))
