@@ -169,7 +169,7 @@ def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -
     table = Table(title=f"Round {number}: {counts}, cost {cost:g}", title_justify="left")
     for column in ("candidate", "fidelity"):
         table.add_column(column, no_wrap=True)
-    table.add_column(f"{objective.name} ({objective.unit})", justify="right")
+    table.add_column(objective.label, justify="right")
     table.add_column("cost", justify="right")
     rows = sorted(batch, key=order)
     for o in rows[:BATCH_ROWS]:
@@ -187,7 +187,7 @@ def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Table:
         title_justify="left",
     )
     table.add_column("candidate", no_wrap=True)
-    table.add_column(f"{objective.name} ({objective.unit})", justify="right")
+    table.add_column(objective.label, justify="right")
     table.add_column("round", justify="right")
     describe = campaign.problem.describe
     for o in leaders:

@@ -66,6 +66,16 @@ class Objective:
         """Factor that turns a value into a utility, which is always maximised."""
         return -1.0 if self.goal == "min" else 1.0
 
+    @property
+    def suffix(self) -> str:
+        """What follows a value: a space and the unit, nothing where that is 1."""
+        return "" if self.unit in ("", "1") else f" {self.unit}"
+
+    @property
+    def label(self) -> str:
+        """The name, and the unit in parentheses where there is one."""
+        return f"{self.name} ({self.unit})" if self.suffix else self.name
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Query:

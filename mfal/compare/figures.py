@@ -65,9 +65,10 @@ def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.Data
 
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
-    """Each run's figures at its end: a row per method and seed, a column per metric."""
+    """Each run's figures at its end: a row per method and seed, by seed; a column per metric."""
     last = table.sort_values("round").groupby(["method", "seed", "metric"], sort=False).last()
-    return last["value"].unstack("metric")  # noqa: PD010 (there is one value per cell)
+    ends = last["value"].unstack("metric")  # noqa: PD010 (there is one value per cell)
+    return ends.sort_index(level="seed", kind="stable", sort_remaining=False)
 
 
 def at_cost(table: pd.DataFrame, cost: float) -> pd.DataFrame:

@@ -59,12 +59,12 @@ def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
         word = "lowest" if objective.goal == "min" else "highest"
         said.append(
             f"The mean of the best {objective.name} values measured at {snapshot.target.name} "
-            f"(at most {k}) went from {first.top_k:.2f} to {last.top_k:.2f} {objective.unit}; "
+            f"(at most {k}) went from {first.top_k:.2f} to {last.top_k:.2f}{objective.suffix}; "
             f"the {word} is {_value(best.outcome.values):.2f}, found in round {best.round}."
         )
         said.append(
             f"Counting only candidates that differ ({_rule(snapshot)}), the best {last.n_diverse} "
-            f"have a mean of {last.diverse:.2f} {objective.unit}."
+            f"have a mean of {last.diverse:.2f}{objective.suffix}."
         )
     else:
         said.append(f"Nothing was measured at {snapshot.target.name} yet.")
@@ -113,11 +113,12 @@ def _gallery(snapshot: Snapshot) -> Section | None:
     at_target = {
         o.query.key: o for o in snapshot.observations if o.query.fidelity == snapshot.target.name
     }
-    draw, describe, unit = snapshot.problem.draw, snapshot.problem.describe, snapshot.objective.unit
+    draw, describe = snapshot.problem.draw, snapshot.problem.describe
+    suffix = snapshot.objective.suffix
     cards = []
     for key in gallery_keys(snapshot, GALLERY):
         o = at_target[key]
-        lines = [f"{_value(o.outcome.values):.2f} {unit}", f"round {o.round}, {o.backend}"]
+        lines = [f"{_value(o.outcome.values):.2f}{suffix}", f"round {o.round}, {o.backend}"]
         svg = None if draw is None else draw(key)
         cards.append(Card(key, svg, lines, "" if describe is None else describe(key)))
     if not cards:

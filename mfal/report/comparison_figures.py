@@ -118,8 +118,7 @@ def _methods(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]
 
 
 def _quantity(objective: Objective) -> str:
-    unit = f" ({objective.unit})" if objective.unit else ""
-    return f"{objective.name}{unit}, better upwards"
+    return f"{objective.label}, better upwards"
 
 
 def _better_upwards(axes: "Axes", objective: Objective) -> None:

@@ -1,6 +1,6 @@
 """The report of a comparison: every method and seed, at equal cost."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 
 import pandas as pd
 import yaml
@@ -56,8 +56,8 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
     wanted = len(comparison.methods) * len(comparison.seeds)
     cost = common_cost(table)
     said = [
-        f"{len(begun)} of {wanted} runs ({len(comparison.methods)} methods, "
-        f"{len(comparison.seeds)} seeds each) have begun.",
+        f"{len(begun)} of {wanted} runs have begun ({_number_of(comparison.methods, 'method')}, "
+        f"{_number_of(comparison.seeds, 'seed')} each).",
         f"All have spent {cost:,.6g} beyond the initial design; what follows is at that cost.",
     ]
     here = at_cost(table, cost)
@@ -88,7 +88,7 @@ def standing(figures: pd.Series, reference: str, objective: Objective) -> str:
     worth = figures.mul(objective.sign)
     medians = worth.groupby(level="method").median().sort_values(ascending=False)
     leader = str(medians.index[0])
-    text = f"{leader} leads with {objective.sign * medians.iloc[0]:.2f} {objective.unit}".rstrip()
+    text = f"{leader} leads with {objective.sign * medians.iloc[0]:.2f}{objective.suffix}"
     if reference not in medians.index:
         return f"{text}; {reference} has no such figure yet"
     own = worth.xs(reference, level="method")
@@ -103,6 +103,10 @@ def standing(figures: pd.Series, reference: str, objective: Objective) -> str:
         if len(found):
             parts.append(f"{_listed(found.index)} {_is(found)} {word} {reference}")
     return "; ".join(parts)
+
+
+def _number_of(things: Sized, what: str) -> str:
+    return f"{len(things)} {what}" if len(things) == 1 else f"{len(things)} {what}s"
 
 
 def _listed(names: Sequence[object]) -> str:

@@ -36,7 +36,7 @@ def top_k_figure(snapshot: Snapshot) -> "Figure":
         axes,
         f"Mean of the {snapshot.top_k} best at {target} (line), all measured there (dots)",
         COST,
-        f"{objective.name} ({objective.unit}), better upwards",
+        f"{objective.label}, better upwards",
     )
     return figure
 

@@ -51,7 +51,7 @@ def round_markdown(snapshot: Snapshot, number: int) -> str:
 
 def batch_rows(snapshot: Snapshot, number: int) -> list[dict[str, str | float | None]]:
     """Every query of a round as a row of plain values."""
-    name = f"{snapshot.objective.name} ({snapshot.objective.unit})"
+    name = snapshot.objective.label
     return [
         {
             "candidate": o.query.key,
@@ -80,7 +80,7 @@ def in_order(snapshot: Snapshot, batch: Iterable[Observation]) -> list[Observati
 def _summary(snapshot: Snapshot, batch: Sequence[Observation]) -> str:
     objective, failed = snapshot.objective, sum(o.outcome.values is None for o in batch)
     top = next((p.top_k for p in reversed(snapshot.curve()) if p.top_k is not None), None)
-    best = "" if top is None else f", top-{snapshot.top_k} mean **{top:.2f} {objective.unit}**"
+    best = "" if top is None else f", top-{snapshot.top_k} mean **{top:.2f}{objective.suffix}**"
     return (
         f"{snapshot.problem.name}. Spent **{snapshot.spent:g}** of {snapshot.budget:g}{best}; "
         f"{failed} of {len(batch)} queries of this round failed."
@@ -97,7 +97,7 @@ def _table(snapshot: Snapshot, rows: Sequence[Observation], *, with_round: bool)
     drawn = snapshot.problem.draw is not None
     objective = snapshot.objective
     last = "round" if with_round else "cost"
-    header = ["", "candidate", "fidelity", f"{objective.name} ({objective.unit})", last]
+    header = ["", "candidate", "fidelity", objective.label, last]
     lines = [header if drawn else header[1:]]
     lines.append([":---"] * (len(lines[0]) - 2) + ["---:"] * 2)
     for o in rows:

@@ -16,6 +16,15 @@ def test_a_cost_is_finite_and_above_zero(cost: float) -> None:
         Fidelity("cheap", cost, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("unit", "suffix", "label"),
+    [("eV", " eV", "gap (eV)"), ("1", "", "gap"), ("", "", "gap")],
+)
+def test_a_unit_is_shown_where_there_is_one(unit: str, suffix: str, label: str) -> None:
+    objective = Objective("gap", unit, "min")
+    assert (objective.suffix, objective.label) == (suffix, label)
+
+
 @pytest.mark.parametrize("level", [0, -0.5, 1.01, float("inf"), float("nan")])
 def test_a_level_lies_above_zero_and_up_to_one(level: float) -> None:
     with pytest.raises(ConfigError, match="'cheap': level is"):

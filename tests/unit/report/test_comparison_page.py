@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mfal.compare import Comparison
-from mfal.compare.figures import COLUMNS
+from mfal.compare.figures import COLUMNS, final
 from mfal.report.comparison_figures import against_cost, quality_and_variety
 from mfal.report.comparison_page import common_cost, comparison_page, standing, verdict
 from mfal.report.html import render
@@ -47,11 +47,25 @@ def means(**by_method: list[float]) -> "pd.Series[float]":
     return pd.Series(values, pd.MultiIndex.from_tuples(index, names=["method", "seed"]))
 
 
+def test_one_of_a_kind_is_one_and_a_number_without_a_unit_has_none() -> None:
+    alone = COMPARISON.model_copy(update={"methods": {"gflownet": {}}, "seeds": (0,)})
+    rows = table(figures("gflownet", 0, 20, top_k=9.0))
+    said = verdict(alone, rows, Objective("Branin", "1", "min"), 5)
+    assert "(1 method, 1 seed each)" in said
+    assert said.endswith("gflownet leads with 9.00.")
+
+
+def test_ends_are_in_the_order_of_seeds_whichever_ended_first() -> None:
+    rounds = {0: 30, 1: 10, 2: 20}
+    ends = final(table(*(figures("a", seed, n, top_k=1.0) for seed, n in rounds.items())))
+    assert ends.index.to_list() == [("a", 0), ("a", 1), ("a", 2)]
+
+
 def test_methods_are_compared_at_the_cost_that_every_run_has_reached() -> None:
     assert common_cost(TWO_METHODS) == 30
     said = verdict(COMPARISON, TWO_METHODS, ENERGY, 5)
     # At 30 the second seed of gflownet has no figure yet, and the first is at -9.
-    assert "3 of 6 runs (3 methods, 2 seeds each) have begun." in said
+    assert "3 of 6 runs have begun (3 methods, 2 seeds each)." in said
     assert "All have spent 30 beyond the initial design" in said
     assert (
         "By the 5 best that were measured, alike or not, evolution leads with -13.00 kcal/mol; "
