@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from mfal.report.canvas import COLOURS, add_legend, name_axes, panels
@@ -13,6 +14,9 @@ from mfal.types import Objective
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+WIDE = 20.0  # ratio of values from which a linear axis would hide how the best differ
 
 
 @dataclass(frozen=True)
@@ -122,5 +126,9 @@ def _quantity(objective: Objective) -> str:
 
 
 def _better_upwards(axes: "Axes", objective: Objective) -> None:
+    values = np.concatenate([line.get_ydata() for line in axes.get_lines()] or [[1.0]])
+    if values.min() > 0 and values.max() > WIDE * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
     if objective.goal == "min":
         axes.invert_yaxis()

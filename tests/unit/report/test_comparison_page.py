@@ -112,6 +112,18 @@ def test_lines_are_medians_over_seeds_against_what_was_spent_beyond_the_design()
     assert axes.yaxis_inverted()
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "scale"),
+    [(57.0, 0.5, "log"), (0.5, 57.0, "log"), (9.0, 0.5, "linear"), (57.0, -0.5, "linear")],
+)
+def test_values_over_decades_have_a_logarithmic_axis(first: float, last: float, scale: str) -> None:
+    rows = table(figures("a", 0, 20, top_k=first), figures("a", 0, 40, top_k=last))
+    for goal in ("min", "max"):
+        (axes,) = against_cost(rows, "top_k", Objective("Branin", "1", goal)).axes
+        assert axes.get_yscale() == scale
+        assert axes.yaxis_inverted() == (goal == "min")
+
+
 def test_published_curves_are_laid_over_the_published_reading() -> None:
     rows = table(figures("gflownet", 0, 20, published_top_k=-9.0))
     curve = PublishedCurve("theirs", "a paper", (5.0, 25.0), (-3.0, -4.0))
