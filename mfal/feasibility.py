@@ -151,10 +151,8 @@ def _known(
     rungs = {f.name: i for i, f in enumerate(ladder)}
     known: dict[str, list[float]] = {}
     for o in observations:
-        row, rung = (
-            known.setdefault(o.query.key, [torch.nan] * len(ladder)),
-            rungs[o.query.fidelity],
-        )
+        row = known.setdefault(o.query.key, [torch.nan] * len(ladder))
+        rung = rungs[o.query.fidelity]
         if o.outcome.values is None:
             row[rung] = 0.0
         else:

@@ -1,7 +1,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from itertools import product
 from pathlib import Path
@@ -241,109 +241,6 @@ def test_a_worker_ends_when_the_block_raises(tmp_path: Path) -> None:
         score(made, GOOD)
         raise KeyboardInterrupt
     assert worker_processes() == before
-
-
-# What an oracle of someone else's may answer; a word says what it gets.
-ODD = """
-from mfal.types import Fidelity, Objective, Outcome, Problem
-
-ANSWERS = {
-    "none": lambda: None,
-    "text": lambda: "1",
-    "number": lambda: [1.0],
-    "two": lambda: [Outcome((1.0, 2.0), None, 0.5)],
-    "inf": lambda: [Outcome((float("inf"),), None, 0.5)],
-    "words": lambda: [Outcome(("low",), None, 0.5)],
-    "whole": lambda: [Outcome((3,), None, 0.5)],
-    "tuple": lambda: (Outcome((4.0,), None, 0.5),),
-    "failed": lambda: [Outcome(None, "no structure", 0.5)],
-    "many": lambda: [Outcome((1.0,), None, 0.5)] * 2,
-    "exit": lambda: __import__("os")._exit(3),
-    "sys.exit": lambda: __import__("sys").exit(4),
-    "odd error": lambda: _raise(Odd(1, 2)),
-    "timeout": lambda: _raise(TimeoutError("socket timed out")),
-    "no tuple": lambda: [Outcome(1.0, None, 0.5)],
-    "huge": lambda: [Outcome((10**400,), None, 0.5)],
-    "no time": lambda: [Outcome((1.0,), None, float("nan"))],
-}
-
-
-class Odd(Exception):  # does not come back from a pickle
-    def __init__(self, first, second):
-        super().__init__(f"{first} and {second}")
-
-
-def _raise(error):
-    raise error
-
-
-class Oracle:
-    fidelities = (Fidelity("only", 1.0, 1.0),)
-    objectives = (Objective("x", "u", "max"),)
-    backends = {"only": "odd"}
-
-    def evaluate(self, keys, fidelity):
-        return [answer for key in keys for answer in ANSWERS[key]()] if len(keys) > 1 else (
-            ANSWERS[keys[0]]()
-        )
-
-
-def problem():
-    return Problem("odd", Oracle(), None)
-"""
-
-
-@pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list[Outcome]]]:
-    """Asks an oracle that answers as it is told to."""
-    path = tmp_path_factory.mktemp("odd") / "odd_answers.py"
-    path.write_text(ODD)
-    made = Scorer(Component(name=f"{path}:problem"), ONLY, 1, ScoringConfig())
-    yield lambda *keys: score(made, [Query(key, "only") for key in keys])
-    made.close()
-
-
-@pytest.mark.parametrize(
-    ("key", "error"),
-    [
-        ("none", "the oracle returned a NoneType, not a list of outcomes"),
-        ("text", "the oracle returned a str, not a list of outcomes"),
-        ("number", "the oracle returned a float, not an Outcome"),
-        ("two", "2 values for 1 objectives"),
-        ("inf", "not a finite number: (inf,)"),
-        ("words", "not numbers: values ('low',), seconds 0.5"),
-        ("failed", "no structure"),
-        ("many", "the oracle returned 2 outcomes for 1 candidates"),
-        ("exit", "the oracle's process died (exit code 3)"),
-        ("unheard of", "KeyError: 'unheard of'"),
-        ("sys.exit", "SystemExit: 4"),
-        ("odd error", "Odd: 1 and 2"),
-        ("timeout", "TimeoutError: socket timed out"),
-        ("no tuple", "not numbers: values 1.0, seconds 0.5"),
-        ("huge", f"not numbers: values ({10**400},), seconds 0.5"),
-        ("no time", "not a time: nan seconds"),
-    ],
-)
-def test_what_is_no_answer_is_a_failure_that_says_so(
-    odd: Callable[..., list[Outcome]], key: str, error: str
-) -> None:
-    (outcome,) = odd(key)
-    assert outcome.values is None and outcome.error == error
-
-
-@pytest.mark.parametrize(("key", "value"), [("whole", 3.0), ("tuple", 4.0)])
-def test_answers_become_numbers_and_keep_their_time(
-    odd: Callable[..., list[Outcome]], key: str, value: float
-) -> None:
-    (outcome,) = odd(key)
-    assert outcome == Outcome((value,), None, 0.5)
-    assert outcome.values is not None and type(outcome.values[0]) is float
-
-
-def test_a_chunk_of_everything_at_once(odd: Callable[..., list[Outcome]]) -> None:
-    outcomes = odd("whole", "none", "two", "exit", "tuple")
-    assert values(outcomes) == [(3.0,), None, None, None, (4.0,)]
-    assert [bool(outcome.error) for outcome in outcomes] == [False, True, True, True, False]
 
 
 def test_all_objectives_must_be_answered() -> None:
