@@ -42,7 +42,7 @@ def improvement(
     highest: dict[str, int] = {}
     for query in campaign.store.asked():
         highest[query.key] = max(rung[query.fidelity], highest.get(query.key, -1))
-    keys = [q.key for q in queries]
+    keys = list(dict.fromkeys(q.key for q in queries))
     moments = surrogate.joint(campaign.features(keys), fitted.candidate(keys))
     known = surrogate.joint(data.features, torch.arange(len(data.keys)))
     gain = improvement_on_asked(
@@ -51,9 +51,10 @@ def improvement(
         known.mean[:, -1].double(),
         campaign.config.top_k,
     )
-    target = len(campaign.ladder) - 1
+    gain += reward.probability(keys)[:, -1].log()
+    row, target = {key: i for i, key in enumerate(keys)}, len(campaign.ladder) - 1
     climbs = torch.tensor([highest.get(q.key, -1) < rung[q.fidelity] < target for q in queries])
-    return torch.where(climbs, gain + reward.probability(keys)[:, -1].log(), -torch.inf)
+    return torch.where(climbs, gain[[row[q.key] for q in queries]], -torch.inf)
 
 
 def sought_keys(
