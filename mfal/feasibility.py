@@ -107,20 +107,29 @@ def learn_feasibility(
     """
     if all(o.outcome.values is not None for o in observations):
         return None
-    by_rung = [[o for o in observations if o.query.fidelity == f.name] for f in ladder]
-    rate = _rate(by_rung[-1])
-    pairs = [(asked, _failed(by_rung[:rung])) for rung, asked in enumerate(by_rung)]
-    chained = all(
-        o.outcome.values is None for asked, below in pairs for o in asked if o.query.key in below
-    )
+    by_rung = _by_rung(observations, ladder)
+    rate, chained = _rate(by_rung[-1]), _goes_on(by_rung)
     if chained:
-        by_rung = [[o for o in asked if o.query.key not in below] for asked, below in pairs]
+        by_rung = [
+            [o for o in asked if o.query.key not in below]
+            for asked, below in zip(by_rung, _failed_below(by_rung), strict=True)
+        ]
     models = [
         _learn(asked, fidelity, featurise, surrogate, seed)
         for asked, fidelity in zip(by_rung, ladder, strict=True)
     ]
     known = _known(observations, ladder, chained=chained)
     return Feasibility(models, featurise, rate, chained=chained, known=known)
+
+
+def failed_candidates(observations: Sequence[Observation], ladder: Sequence[Fidelity]) -> set[str]:
+    """Candidates that are known to have no value at the target.
+
+    Those that failed there, and those that failed below as long as no candidate had a value above
+    a failure.
+    """
+    by_rung = _by_rung(observations, ladder)
+    return _failed(by_rung if _goes_on(by_rung) else by_rung[-1:])
 
 
 def _learn(
@@ -159,6 +168,27 @@ def _known(
             first = 0 if chained else rung
             row[first : rung + 1] = [1.0] * (rung + 1 - first)
     return known
+
+
+def _by_rung(
+    observations: Sequence[Observation], ladder: Sequence[Fidelity]
+) -> list[list[Observation]]:
+    return [[o for o in observations if o.query.fidelity == f.name] for f in ladder]
+
+
+def _goes_on(rungs: Sequence[Sequence[Observation]]) -> bool:
+    """Whether no candidate had a value above a fidelity at which it failed."""
+    return all(
+        o.outcome.values is None
+        for asked, below in zip(rungs, _failed_below(rungs), strict=True)
+        for o in asked
+        if o.query.key in below
+    )
+
+
+def _failed_below(rungs: Sequence[Sequence[Observation]]) -> list[set[str]]:
+    """For each fidelity the candidates that failed at any below it."""
+    return [_failed(rungs[:rung]) for rung in range(len(rungs))]
 
 
 def _failed(rungs: Sequence[Sequence[Observation]]) -> set[str]:

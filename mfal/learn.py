@@ -18,7 +18,7 @@ from mfal.crowd import Crowding
 from mfal.dataset import Dataset, build_dataset, places
 from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
-from mfal.feasibility import Feasibility, learn_feasibility
+from mfal.feasibility import Feasibility, failed_candidates, learn_feasibility
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.metrics import utility
@@ -27,7 +27,6 @@ from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import FallsBack, Surrogate
-from mfal.types import Fidelity, Observation
 
 log = logging.getLogger(__name__)
 
@@ -138,21 +137,12 @@ def recommend(
 ) -> tuple[str, ...]:
     """The ledger's top-K candidates by posterior mean at the target, best first.
 
-    A candidate that failed there is none of them.
+    A candidate that is known to have no value there is none of them.
     """
     mean = surrogate.joint(data.features, torch.arange(len(data.keys))).mean[:, -1]
-    failed = failed_at(campaign.target, campaign.store.observations())
+    failed = failed_candidates(campaign.store.observations(), campaign.ladder)
     ranked = (data.keys[i] for i in best_rows(mean, len(mean)))
     return tuple(islice((key for key in ranked if key not in failed), campaign.config.top_k))
-
-
-def failed_at(fidelity: Fidelity, observations: Sequence[Observation]) -> set[str]:
-    """Candidates that were asked at a fidelity and have no value there."""
-    return {
-        o.query.key
-        for o in observations
-        if o.query.fidelity == fidelity.name and o.outcome.values is None
-    }
 
 
 def choose_reward(
@@ -278,11 +268,11 @@ def train(
 def best_known(campaign: Campaign, n: int) -> list[str]:
     """Candidates of the ledger by the best value that any fidelity gave them.
 
-    Those that failed at the target are left out.
+    Those that are known to have no value at the target are left out.
     """
     value: dict[str, float] = {}
     observations = campaign.store.observations()
-    failed = failed_at(campaign.target, observations)
+    failed = failed_candidates(observations, campaign.ladder)
     for o in observations:
         if o.outcome.values is not None and o.query.key not in failed:
             known = value.get(o.query.key, -torch.inf)

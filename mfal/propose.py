@@ -16,6 +16,7 @@ from mfal.crowd import Crowd
 from mfal.dataset import Dataset, places
 from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
+from mfal.feasibility import failed_candidates
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
 from mfal.knowledge import Sought
@@ -148,17 +149,21 @@ def at_random_fidelities(campaign: Campaign, queries: Sequence[Query], seed: int
 def make_crowd(
     campaign: Campaign, data: Dataset, surrogate: Surrogate, queries: Sequence[Query]
 ) -> Crowd | None:
-    """The ledger's candidates by posterior mean at the target; None without such a limit."""
+    """The ledger's candidates by posterior mean at the target; None without such a limit.
+
+    What failed has no place that others like it would have to better.
+    """
     config = campaign.config.diversity
     if config is None:
         return None
     keys = list(dict.fromkeys([*data.keys, *(q.key for q in queries)]))
     mean = surrogate.joint(campaign.features(keys), places(data.keys, keys)).mean[:, -1].tolist()
     merit = dict(zip(keys, mean, strict=True))
+    failed = failed_candidates(campaign.store.observations(), campaign.ladder)
     return Crowd(
         similarity_of(campaign.problem, config.similarity),
         config.at_most,
-        {key: merit[key] for key in data.keys},
+        {key: merit[key] for key in data.keys if key not in failed},
         merit,
         measured={data.keys[i] for i in data.at_target.tolist()},
         places=campaign.config.top_k,
@@ -166,8 +171,12 @@ def make_crowd(
 
 
 def promotions(campaign: Campaign, data: Dataset, surrogate: Surrogate) -> list[str]:
-    """Candidates in the ledger that were not asked at the target, the most promising first."""
-    rest = torch.ones(len(data.keys), dtype=torch.bool)
+    """Candidates in the ledger that were not asked at the target, the most promising first.
+
+    What failed is not among them.
+    """
+    failed = failed_candidates(campaign.store.observations(), campaign.ladder)
+    rest = torch.tensor([key not in failed for key in data.keys])
     rest[data.at_target] = False
     rows = rest.nonzero()[:, 0]
     if not len(rows):

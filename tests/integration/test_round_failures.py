@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import ne
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import yaml
 from mfal.budget import total_cost
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
-from mfal.learn import best_known, failed_at, fit, recommend
+from mfal.feasibility import failed_candidates
+from mfal.learn import best_known, fit, recommend
+from mfal.propose import make_crowd, promotions
 from mfal.round import Steps, score
+from mfal.types import Query
 from tests.integration.rounds import MakeConfig, ledger, run
 from tests.support import motif_settings
 
@@ -161,6 +165,54 @@ def _read(path: Path) -> Sequence[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def fails_above(*arguments: Any) -> Any:
+    """Words that begin with A have a value at the cheap fidelity alone."""
+    return [
+        (q, type(o)(None, "too long", o.seconds), b)
+        if q.fidelity == "whole" and q.key[0] == "A"
+        else (q, o, b)
+        for q, o, b in score(*arguments)
+    ]
+
+
+def test_what_failed_is_not_promoted_and_leaves_room_for_others_like_it(
+    motif: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = motif(
+        budget={"total": 200},
+        initial={"queries": {"half": 60, "whole": 40}},
+        diversity={"at_most": 0.8},
+    )
+    run(config, 1, Steps(score=fails_above))
+    with open_campaign(config) as campaign:
+        fitted = fit(campaign, 0)
+        data, surrogate = fitted.data, fitted.surrogate
+        assert surrogate is not None
+        failed = {key for key in data.keys if key[0] == "A"} & failed_candidates(
+            campaign.store.observations(), campaign.ladder
+        )
+        # A letter from each of these, and from nothing else that is known.
+        close = [
+            key[:-1] + letter
+            for key in sorted(failed)
+            for letter in "ACGT"
+            if not any(sum(map(ne, key[:-1] + letter, o)) < 2 for o in data.keys if o != key)
+        ]
+        queries = [Query(key, "whole") for key in close]
+
+        def admitted() -> set[str]:
+            crowd = make_crowd(campaign, data, surrogate, queries)
+            assert crowd is not None
+            return {key for key in close if crowd.admits(key)}
+
+        assert len(close) > 5
+        assert not failed & set(promotions(campaign, data, surrogate))
+        assert admitted() == set(close)
+        monkeypatch.setattr("mfal.propose.failed_candidates", lambda *_: set())
+        assert failed <= set(promotions(campaign, data, surrogate))
+        assert admitted() < set(close)
+
+
 def fails_on_the_right(*arguments: Any) -> Any:
     """At the target there is nothing to measure where x_1 > 5, of Branin's three minima one."""
     return [
@@ -196,7 +248,7 @@ def test_what_failed_is_not_asked_about_for_long(
     assert answered > 3 * failed
     with open_campaign(config) as campaign:
         known = campaign.store.observations()
-        lost = failed_at(campaign.target, known)
+        lost = failed_candidates(known, campaign.ladder)
         # Given room for all that is known, only what failed is missing.
         kept = {o.query.key for o in known} - lost
         assert lost and set(best_known(campaign, len(known))) == kept
