@@ -19,10 +19,12 @@ from mfal.dataset import Dataset, build_dataset, places
 from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
 from mfal.feasibility import Feasibility, failed_candidates, learn_feasibility
+from mfal.features.base import Features
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.metrics import utility
 from mfal.progress import training_line
+from mfal.promise import WithPromise
 from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
 from mfal.similarity import similarity_of
@@ -89,14 +91,15 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     data = build_dataset(observations, ladder, campaign.objective, featurise)
     if campaign.config.surrogate is None:
         return Fitted(data)
-    of_one = make_surrogate(campaign, campaign.config.surrogate, levels=(1.0,))
-    feasibility = learn_feasibility(observations, ladder, featurise, of_one, seed=seed)
-    levels = tuple(f.level for f in ladder)
+    component, levels = campaign.config.surrogate, tuple(f.level for f in ladder)
     try:
-        surrogate = make_surrogate(campaign, campaign.config.surrogate, levels).fit(data, seed=seed)
+        surrogate = make_surrogate(component, levels, featurise).fit(data, seed=seed)
     except SurrogateError as error:
         log.warning("no surrogate this round, the batch is random: %s", error.message)
         return Fitted(data, fallback=f"random batch: {error.message}")
+    promising = WithPromise(featurise, surrogate, data.keys)
+    of_one = make_surrogate(component, (1.0,), promising)
+    feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
     diagnostics = surrogate.diagnostics()
     _warn_of_collapse(campaign, diagnostics)
     reference = reference_keys(
@@ -119,7 +122,7 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
 
 
 def make_surrogate(
-    campaign: Campaign, component: Component, levels: tuple[float, ...]
+    component: Component, levels: tuple[float, ...], features: Features
 ) -> Surrogate:
     """The surrogate of that name and options for fidelities at these levels, not fitted."""
     surrogate: Surrogate = registry.build(
@@ -127,7 +130,7 @@ def make_surrogate(
         component,
         n_fidelities=len(levels),
         levels=levels,
-        linear_columns=campaign.features.linear_columns,
+        linear_columns=tuple(features.linear_columns),
     )
     return surrogate
 

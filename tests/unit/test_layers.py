@@ -24,7 +24,7 @@ LAYERS = [
     ["dataset", "features", "scoring"],
     ["envs"],
     ["surrogate"],
-    ["acquisition", "feasibility"],
+    ["acquisition", "feasibility", "promise"],
     ["gfn"],
     ["exercises", "boards"],
     ["verify"],
