@@ -42,6 +42,10 @@ class MoleculeEnvironment(SelfiesEnvironment):
         """Canonical SELFIES of the molecules of finished states."""
         return [canonical(text, self.max_length) for text in super().keys(states)]
 
+    def canonical(self, states: "Tensor") -> "Tensor":
+        """Finished states in the one spelling that their keys have."""
+        return self.states(self.keys(states)).to(states.device)
+
 
 @lru_cache(maxsize=200_000)
 def canonical(text: str, max_length: int = 64) -> str:

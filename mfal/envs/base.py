@@ -80,6 +80,12 @@ class Environment(Buildable, Protocol):
 
     ``schedule() -> Schedule``: where time alone decides what may be done.
 
+    One tells apart candidates where several states are the same, so that training does not
+    remember, and breed from, one candidate in many guises:
+
+    ``canonical(states) -> states``: for finished states, the state that stands for each one's
+    candidate, the same for all that have its key.
+
     One says which keys stand for the same candidate, where keys might not be unique:
 
     ``identities(keys) -> texts``: a text for each key, equal for equal candidates. The laws of

@@ -147,6 +147,11 @@ class FidelityEnvironment:
         fidelities = torch.where(taken, self.fidelities(second), self.fidelities(first))
         return self.join(candidates, fidelities)
 
+    def canonical(self, states: Tensor) -> Tensor:
+        """The states that stand for the candidates, at the same fidelities."""
+        candidates = self._hook("canonical")(self.candidates(states))
+        return self.join(candidates, self.fidelities(states))
+
     def keys(self, states: Tensor) -> list[str]:
         """Keys of the candidates, without their fidelities."""
         return self.environment.keys(states[:, :-1])

@@ -10,7 +10,7 @@ import torch
 from pydantic import ConfigDict, Field
 from torch import Generator, Tensor
 
-from mfal.envs.base import Buildable
+from mfal.envs.base import Buildable, hook
 from mfal.errors import ConfigError
 from mfal.gfn.agent import Agent
 from mfal.gfn.base import TrainMetrics
@@ -209,7 +209,7 @@ class Trainer:
         """Score finished states (``n x d``) and remember them."""
         if context is None:
             context = self._draw_contexts(len(states), self._generator)
-        self.buffer.add(states, self.log_reward(states, context))
+        self._remember(states, self.log_reward(states, context))
 
     def save(self, path: Path) -> None:
         """Write a checkpoint from which `load` goes on to the same result."""
@@ -286,8 +286,16 @@ class Trainer:
             )
         fresh = trajectories.final[:n_fresh]
         log_reward = self.log_reward(fresh, None if context is None else context[:n_fresh])
-        self.buffer.add(fresh, log_reward)
+        self._remember(fresh, log_reward)
         return trajectories, torch.cat([log_reward, *known])
+
+    def _remember(self, states: Tensor, log_reward: Tensor) -> None:
+        """Put finished states into the buffer, in one guise where a candidate has several.
+
+        Or else the best of the buffer, which are bred from, are soon one candidate many times.
+        """
+        canonical = hook(self.agent.environment, "canonical")
+        self.buffer.add(states if canonical is None else canonical(states), log_reward)
 
     def _draw_contexts(self, n: int, generator: Generator) -> Tensor | None:
         return None if self._contexts is None else self._contexts(n, generator)

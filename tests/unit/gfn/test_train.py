@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mfal.envs.fidelity import FidelityEnvironment
+from mfal.envs.sequence import SequenceEnvironment
 from mfal.errors import ConfigError
 from mfal.gfn.objectives import LossName
 from mfal.gfn.rewards import Rewards
@@ -104,6 +105,35 @@ def test_guided_proposals_are_scored_and_remembered(guide: str) -> None:
     assert len(rewards) > scored + 20
     assert len(buffer) > held + 20
     assert torch.equal(rewards(buffer.states), buffer.log_rewards)
+
+
+class Blurred(SequenceEnvironment):
+    """DNA that is read as purines (A for A and G) and pyrimidines (C for C and T)."""
+
+    def keys(self, states: Tensor) -> list[str]:
+        return super().keys(states % 2)
+
+
+class Clear(Blurred):
+    """The same, knowing that several texts are one candidate."""
+
+    def canonical(self, states: Tensor) -> Tensor:
+        return states % 2
+
+
+@pytest.mark.parametrize("guide", ["genetic", "local"])
+def test_a_candidate_of_many_states_is_remembered_and_bred_from_as_one(guide: str) -> None:
+    reward = potts(dna(8))
+    settings: dict[str, Any] = {"steps": 8, "guided_every": 1, "guided_parents": 50}
+    held = {}
+    for kind in (Blurred, Clear):
+        environment = FidelityEnvironment(kind(alphabet="ACGT", length=8), 3)
+        run = trainer(environment, reward, guide=guide, **settings)
+        run.run()
+        held[kind] = [environment.queries(s) for s in (run.buffer.states, run.buffer.best(50)[0])]
+        assert torch.equal(run.log_reward(run.buffer.states, None), run.buffer.log_rewards)
+    assert all(len(set(queries)) == len(queries) for queries in held[Clear])
+    assert len(set(held[Blurred][1])) < 25
 
 
 def test_looking_more_often_does_not_change_what_is_learnt() -> None:
