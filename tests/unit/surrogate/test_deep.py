@@ -3,6 +3,7 @@
 import copy
 import logging
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -49,12 +50,12 @@ def winding(n: int, seed: int = 0) -> Dataset:
 
 @pytest.fixture(scope="module")
 def wound() -> Dataset:
-    return winding(260)
+    return winding(180)
 
 
 @pytest.fixture(scope="module")
 def accepted(wound: Dataset) -> DeepKernelGP:
-    return DeepKernelGP(steps=120).fit(wound, seed=0)
+    return DeepKernelGP(steps=100).fit(wound, seed=0)
 
 
 class TestDeepKernel(SurrogateChecks):
@@ -66,10 +67,16 @@ class TestDeepKernel(SurrogateChecks):
         return deep
 
 
+@cache
+def gated() -> Gated:
+    """Fitted once, for fitting it takes a dozen fits."""
+    process, checks = MultiFidelityGP(linear_columns=(0, 1), max_steps=25), MomentChecks()
+    return Gated(process, process, "itself").fit(checks.train(), seed=checks.seed)
+
+
 class TestGated(MomentChecks):
-    def surrogate(self) -> Gated:
-        process = MultiFidelityGP(linear_columns=(0, 1), max_steps=25)
-        return Gated(process, process, "itself")
+    def fitted(self) -> Gated:
+        return gated()
 
 
 def test_it_is_used_where_it_predicts_better(wound: Dataset, accepted: DeepKernelGP) -> None:
@@ -151,16 +158,16 @@ class CannotBeFitted(MultiFidelityGP):
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
-        (Overconfident(), "its 90 % intervals cover 0."),
-        (Timid(), "its 90 % intervals cover 1.00"),
-        (MultiFidelityGP(kernel="hamming"), "its held-out NLPD is"),
+        (Overconfident(max_steps=25), "its 90 % intervals cover 0."),
+        (Timid(max_steps=25), "its 90 % intervals cover 1.00"),
+        (MultiFidelityGP(kernel="hamming", max_steps=25), "its held-out NLPD is"),
         (CannotBeFitted(), "made to fail"),
     ],
 )
 def test_what_does_not_hold_is_refused_and_the_exact_process_stands_in(
     wanted: Surrogate, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    data, exact = synthetic(80, 2, seed=2), MultiFidelityGP(linear_columns=TRENDS)
+    data, exact = synthetic(80, 2, seed=2), MultiFidelityGP(linear_columns=TRENDS, max_steps=25)
     gated = Gated(wanted, exact, "another").fit(data, seed=0)
     assert isinstance(gated, FallsBack)
     assert gated.fallback().startswith(f"gp instead of another: {why}")
@@ -173,7 +180,7 @@ def test_what_does_not_hold_is_refused_and_the_exact_process_stands_in(
 
 
 def test_the_same_model_passes_and_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    data, exact = synthetic(80, 2, seed=2), MultiFidelityGP(linear_columns=TRENDS)
+    data, exact = synthetic(80, 2, seed=2), MultiFidelityGP(linear_columns=TRENDS, max_steps=25)
     with caplog.at_level(logging.WARNING):
         gated = Gated(exact, exact, "itself").fit(data, seed=0)
     assert (gated.fallback(), caplog.text) == ("", "")

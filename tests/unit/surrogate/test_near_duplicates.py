@@ -63,7 +63,7 @@ def deviation(surrogate: MultiFidelityGP, keys: list[str]) -> Tensor:
     return surrogate.joint(FEATURES(keys)).variance[:, -1].sqrt()
 
 
-@pytest.mark.parametrize("n", [300, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [200, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "history",
     [
@@ -98,7 +98,7 @@ def test_other_families_stay_unknown_and_wanted(history: str, n: int) -> None:
     assert others.median(dim=0).values.gt(1e3 * plain.median(dim=0).values).all()
 
 
-@pytest.mark.parametrize("n", [300, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [200, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_plain_coregionalisation_drifts_and_the_default_does_not(n: int) -> None:
     # The same answers, with a plain index kernel and no nugget.
     data = [folded(*asked(history, n), FEATURES) for history in ("start", "disjoint")]
