@@ -80,8 +80,8 @@ class Environment(Buildable, Protocol):
 
     ``schedule() -> Schedule``: where time alone decides what may be done.
 
-    One tells apart candidates where several states are the same, so that training does not
-    remember, and breed from, one candidate in many guises:
+    One says which state stands for a candidate that several states are, so that training does
+    not remember, and breed from, one candidate in many guises:
 
     ``canonical(states) -> states``: for finished states, the state that stands for each one's
     candidate, the same for all that have its key.
