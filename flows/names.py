@@ -3,7 +3,7 @@
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
-from mfal.ledger import read_ledger
+from mfal.ledger.reading import read_ledger
 
 CAMPAIGN, ROUNDS, RESUME = "campaign", "rounds", "resume"
 """Flows: of a served campaign, and of `mfal round` and `mfal resume` in a shell."""

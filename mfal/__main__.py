@@ -1,6 +1,6 @@
 """``python -m mfal`` is the command line."""
 
-from mfal.cli import main
+from mfal.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -17,8 +17,8 @@ from mfal.envs.base import Environment
 from mfal.errors import BudgetError, ConfigError, LedgerError
 from mfal.features.base import Features, FeatureSet
 from mfal.gfn.base import HasPool, Sampler, needs_reward
-from mfal.ledger import Ledger, read_ledger
-from mfal.store import IMPORTED, Store
+from mfal.ledger.reading import Ledger, read_ledger
+from mfal.ledger.store import IMPORTED, Store
 from mfal.types import Fidelity, Objective, Problem
 
 PACKAGES = ("mfal", "torch", "botorch", "gpytorch", "numpy", "ViennaRNA", "nupack", "prefect")

@@ -9,7 +9,7 @@ from typing import Any
 from mfal.budget import total_cost
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
-from mfal.ledger import Entry, read_ledger
+from mfal.ledger.reading import Entry, read_ledger
 
 PLACE = {"name", "data_dir", "ledger"}  # where a campaign lies, not what it is
 

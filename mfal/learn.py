@@ -13,8 +13,8 @@ from mfal import registry
 from mfal.acquisition.base import Acquisition
 from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
+from mfal.batch.crowd import Crowding
 from mfal.campaign import Campaign, derive_seed
-from mfal.crowd import Crowding
 from mfal.dataset import Dataset, build_dataset, places
 from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError

@@ -10,19 +10,19 @@ from torch import Tensor
 
 from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.acquisition.reward import AcquisitionReward
+from mfal.batch.crowd import Crowd
+from mfal.batch.knowledge import Sought
+from mfal.batch.select import Pool, candidate_queries, select_batch
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed
-from mfal.crowd import Crowd
 from mfal.dataset import Dataset, places
 from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
 from mfal.feasibility import failed_candidates
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
-from mfal.knowledge import Sought
 from mfal.learn import Fitted, no_reward
 from mfal.rest import improvement, rest_by, sought_keys
-from mfal.select import Pool, candidate_queries, select_batch
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import Surrogate
 from mfal.types import Fidelity, Query

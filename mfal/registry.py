@@ -33,11 +33,11 @@ BUILTIN: dict[str, dict[str, str]] = {
         "ea": "oracles.molecules:ea",
     },
     "exercise": {
-        "tetris": "mfal.exercises:tetris",
-        "tetris-4x4": "mfal.exercises:tetris_4x4",
-        "hypergrid": "mfal.exercises:hypergrid",
-        "sparse-hypergrid": "mfal.exercises:sparse_hypergrid",
-        "dna6": "mfal.exercises:dna6",
+        "tetris": "mfal.verification.exercises:tetris",
+        "tetris-4x4": "mfal.verification.exercises:tetris_4x4",
+        "hypergrid": "mfal.verification.exercises:hypergrid",
+        "sparse-hypergrid": "mfal.verification.exercises:sparse_hypergrid",
+        "dna6": "mfal.verification.exercises:dna6",
     },
     "features": {
         "kmers": "mfal.features.kmers:KmerCounts",

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mfal.acquisition.reward import AcquisitionReward
+from mfal.batch.improvement import improvement_on_asked
 from mfal.campaign import Campaign
-from mfal.improvement import improvement_on_asked
 from mfal.learn import Fitted
 from mfal.reference import attainable, best_rows
 from mfal.surrogate.base import Surrogate

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
 from mfal.errors import MfalError, NoLedgerError
-from mfal.lock import Holder
+from mfal.ledger.lock import Holder
 from mfal.metrics import best, utility
 from mfal.types import Observation
 

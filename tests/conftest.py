@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from mfal.cli import main
+from mfal.cli.app import main
 from mfal.config import CampaignConfig, parse_config
 from tests import postgres
 from tests.reliability import page

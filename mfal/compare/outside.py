@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from mfal.campaign import Campaign, open_campaign, versions
 from mfal.compare.config import Comparison
 from mfal.compare.run import Run
+from mfal.ledger.store import Store
 from mfal.scoring.scorer import scorer
 from mfal.sections import LockConfig
-from mfal.store import Store
 from mfal.types import Query
 
 FOLDER = "outside"

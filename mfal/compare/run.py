@@ -17,7 +17,7 @@ from mfal.campaign import Campaign, open_campaign
 from mfal.compare.config import Comparison
 from mfal.config import CampaignConfig
 from mfal.errors import ConfigError, MfalError, NoLedgerError
-from mfal.ledger import read_ledger
+from mfal.ledger.reading import read_ledger
 from mfal.round import run_rounds
 from mfal.stopping import stop_reason
 

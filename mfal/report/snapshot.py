@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
-from mfal.ledger import RoundInfo
+from mfal.ledger.reading import RoundInfo
 from mfal.metrics import CurvePoint, best, curve
 from mfal.types import Fidelity, Objective, Observation, Problem
 

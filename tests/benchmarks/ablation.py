@@ -18,15 +18,15 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mfal import exercises
 from mfal.envs.sequence import SequenceEnvironment
-from mfal.exercises import Exercise
 from mfal.gfn.agent import Agent
 from mfal.gfn.losses import residual
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.rollout import rollout
 from mfal.gfn.train import Trainer, TrainSettings
-from mfal.verify import fresh_per_step, verify
+from mfal.verification import exercises
+from mfal.verification.exercises import Exercise
+from mfal.verification.verify import fresh_per_step, verify
 from tests.benchmarks import machine, report
 
 LONG = 30  # Letters of the sequences that are too many to enumerate.

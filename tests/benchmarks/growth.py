@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from mfal.batch.knowledge import Sought
+from mfal.batch.select import Pool, select_batch
 from mfal.dataset import Dataset
 from mfal.features.base import FeatureSet
 from mfal.features.kmers import KmerCounts
 from mfal.features.stems import StemSummary
-from mfal.knowledge import Sought
 from mfal.propose import SOUGHT
 from mfal.sections import BatchConfig
-from mfal.select import Pool, select_batch
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.types import Query
 from tests.benchmarks import machine, report

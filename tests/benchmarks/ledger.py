@@ -19,8 +19,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mfal.ledger import read_ledger
-from mfal.store import Store
+from mfal.ledger.reading import read_ledger
+from mfal.ledger.store import Store
 from mfal.types import Fidelity, Objective, Outcome, Query
 from tests import postgres
 from tests.benchmarks import machine, report

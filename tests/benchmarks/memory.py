@@ -73,10 +73,10 @@ def work(batch: int, length: int) -> int:
     import torch
 
     from mfal.envs.sequence import SequenceEnvironment
-    from mfal.exercises import potts
     from mfal.gfn.agent import Agent
     from mfal.gfn.policy import PolicySettings, make_policy
     from mfal.gfn.train import Trainer, TrainSettings
+    from mfal.verification.exercises import potts
 
     torch.set_num_threads(1)
     environment = SequenceEnvironment(alphabet="ACGT", length=length)

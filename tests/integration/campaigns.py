@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from mfal.campaign import Campaign, open_campaign
-from mfal.cli import app
+from mfal.cli.app import app
 from mfal.config import CampaignConfig, parse_config
 from mfal.round import Answer, Steps, append, run_rounds
 from mfal.types import Outcome, Query

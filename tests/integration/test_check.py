@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from mfal.check import check_problem
-from mfal.cli import app
+from mfal.cli.app import app
+from mfal.cli.new_problem import new_problem
 from mfal.errors import ConfigError, UnknownNameError
-from mfal.new_problem import new_problem
 from mfal.registry import resolve
 from mfal.sections import Component
 from mfal.testing import OracleChecks

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from mfal import exercises
-from mfal.exercises import Exercise
 from mfal.gfn.policy import PolicySettings
 from mfal.gfn.train import TrainSettings
-from mfal.verify import Verdict, fresh_per_step, verify
+from mfal.verification import exercises
+from mfal.verification.exercises import Exercise
+from mfal.verification.verify import Verdict, fresh_per_step, verify
 
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 4))]
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -11,7 +11,7 @@ import pytest
 import mfal
 from mfal.campaign import open_campaign
 from mfal.errors import ConfigError, DataError
-from mfal.imports import import_file
+from mfal.importing.observations import import_file
 from tests.integration.campaigns import ROUNDS, Folder, play
 
 

@@ -12,7 +12,7 @@ import pytest
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import DataError, LedgerError, MfalError
-from mfal.imports import import_file, import_frame
+from mfal.importing.observations import import_file, import_frame
 from mfal.round import run_rounds
 from mfal.types import Outcome, Query
 from tests.integration.test_cli import mfal, write
@@ -245,7 +245,7 @@ def test_an_import_that_breaks_leaves_nothing(
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr("mfal.store._answer", breaks)
+            patch.setattr("mfal.ledger.store._answer", breaks)
             with pytest.raises(KeyboardInterrupt):
                 import_file(campaign, data(tmp_path, GOOD))
         assert campaign.store.rounds() == [] and campaign.store.asked() == set()

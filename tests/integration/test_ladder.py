@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from mfal.campaign import open_campaign
-from mfal.cli import app
+from mfal.cli.app import app
+from mfal.cli.ladder import draw_ladder
 from mfal.config import parse_config
 from mfal.errors import ConfigError
 from mfal.ladder import examine_ladder
-from mfal.ladder_session import draw_ladder
 from mfal.round import run_rounds
 from mfal.worth import best_rungs
 from tests.integration.test_cli import write

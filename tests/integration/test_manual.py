@@ -10,10 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from mfal.campaign import Campaign, open_campaign
-from mfal.cli import app
+from mfal.cli.app import app
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import DataError, LedgerError
-from mfal.imports import import_file
+from mfal.importing.observations import import_file
 from mfal.round import run_rounds
 from mfal.types import Query
 from mfal.waiting import waiting

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mfal.cli import app
+from mfal.cli.app import app
 from mfal.registry import build
 from mfal.sections import Component
 from mfal.testing import OracleChecks

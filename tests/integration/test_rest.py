@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from mfal.batch.improvement import improvement_on_asked
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.features.points import parse_point
-from mfal.improvement import improvement_on_asked
 from mfal.learn import fit
 from mfal.rest import improvement, rest_by
 from mfal.round import run_rounds

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from mfal.batch.select import candidate_queries
 from mfal.budget import total_cost
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import LedgerError
 from mfal.gfn.base import TrainMetrics
 from mfal.progress import training_line
-from mfal.select import candidate_queries
 from mfal.types import Query
 from tests.integration.rounds import MakeConfig, ReadCalls, ledger, run
 from tests.support import motif_settings

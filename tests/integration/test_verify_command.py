@@ -11,7 +11,7 @@ import pytest
 OWN = '''
 import torch
 from mfal.envs.sequence import SequenceEnvironment
-from mfal.exercises import Exercise
+from mfal.verification.exercises import Exercise
 
 
 def exercise():
@@ -49,7 +49,7 @@ def test_an_exercise_of_ones_own(tmp_path: Path) -> None:
     ("arguments", "message", "remedy"),
     [
         (["nope"], "exercise 'nope' is not known", "tetris-4x4"),
-        (["./words.py:not_one"], "gives a str", "mfal.exercises.Exercise"),
+        (["./words.py:not_one"], "gives a str", "mfal.verification.exercises.Exercise"),
         (["tetris", "--loss", "foo"], "train.loss", "it takes steps"),
         (["tetris", "--set", "train.stepz=1"], "train.stepz", "it takes steps"),
         (["tetris", "--set", "train.steps=1"], "train.steps follows", "--trajectories"),

@@ -202,12 +202,14 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 # Processes that have imported what takes long, from which those of the cells are forked.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["mfal.cli", "mfal.session", "mfal.surrogate.gp", "mfal.gfn.sampler"])
+FORKS.set_forkserver_preload(
+    ["mfal.cli.app", "mfal.cli.rounds", "mfal.surrogate.gp", "mfal.gfn.sampler"]
+)
 
 
 def mfal(arguments: list[str], folder: Path) -> None:
     """In a process of its own: the command ``mfal`` with these arguments."""
-    from mfal.cli import main
+    from mfal.cli.app import main
 
     os.chdir(folder)
     os.environ.clear()

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mfal.ledger import Ledger, read_ledger
-from mfal.store import Store
+from mfal.ledger.reading import Ledger, read_ledger
+from mfal.ledger.store import Store
 from tests.unit.ledgers import IDENTITY
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mfal.store import Store
+from mfal.ledger.store import Store
 from mfal.types import Outcome, Query
 
 ASKED = [Query(f"{i:030}", "low") for i in range(2000)]

@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import create_engine
 
-from mfal.store import Store
+from mfal.ledger.store import Store
 from mfal.types import Outcome, Query
 
 IDENTITY = {"problem": {"name": "motif", "options": {}}, "costs": {"low": 1.0}, "seed": 1}

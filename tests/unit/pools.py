@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mfal.knowledge import Sought
+from mfal.batch.knowledge import Sought
+from mfal.batch.select import Pool
 from mfal.sections import BatchConfig
-from mfal.select import Pool
 from mfal.types import Query
 
 LOW, HIGH = "low", "high"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mfal.select import candidate_queries
+from mfal.batch.select import candidate_queries
 from mfal.types import Query
 
 LADDER = ("low", "middle", "high")

@@ -1,0 +1,1 @@
+"""From what was proposed to the queries that a round buys."""

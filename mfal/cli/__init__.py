@@ -1,0 +1,1 @@
+"""The command line: what it parses, whom it calls, and what it shows."""

@@ -1,0 +1,158 @@
+"""A ladder's report for a person at a terminal, for a program that reads JSON, and as a picture."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mfal.config import CampaignConfig
+from mfal.ladder import Agreement, LadderReport, RungReport, examine_ladder
+from mfal.verification.verdict import check_picture
+
+
+def ladder_in_terminal(
+    config: CampaignConfig,
+    source: str,
+    *,
+    n: int = 100,
+    best: int = 20,
+    plot: Path | None = None,
+    as_json: bool = False,
+) -> None:
+    """Ask every fidelity about the same candidates and show how they compare.
+
+    Args:
+        n: Random candidates.
+        best: Of the campaign's ledger, the best to ask about as well.
+        plot: Also draw the values into this file.
+        as_json: Print JSON instead of tables.
+    """
+    torch.set_num_threads(config.threads)
+    if plot is not None:
+        check_picture(plot)
+    report = examine_ladder(config, source, n=n, n_best=best)
+    console = Console()
+    if as_json:
+        console.out(json.dumps(asdict(report), indent=2))
+    else:
+        show_ladder(console, report)
+    if plot is not None:
+        draw_ladder(report, plot)
+
+
+def show_ladder(console: Console, report: LadderReport) -> None:
+    """The fidelities side by side, and whether the cheaper ones are worth their costs."""
+    objective, top = report.objective, max((r.top.n for r in report.rungs if r.top), default=0)
+    console.print(
+        f"{report.problem}: {report.random} random candidates"
+        + (f" and the best {report.best} of the ledger" if report.best else "")
+        + "; nothing is recorded, and none of the budget spent",
+        markup=False,
+    )
+    table = Table(box=None, pad_edge=False)
+    unit = f"RMSE ({objective.unit})" if objective.unit else "RMSE"
+    columns = ("fidelity", "cost", "s per call", "failed", "rank corr.", unit)
+    for i, column in enumerate((*columns, f"best {top}:", "rank corr.", "RMSE", "worth")):
+        table.add_column(column, justify="right" if i else "left")
+    for rung in report.rungs:
+        table.add_row(*_row(rung))
+    console.print(table)
+    for name in report.by_hand:
+        console.print(f"{name}: measured by hand, and left out", markup=False)
+    console.print(_verdict(report), markup=False)
+
+
+def _row(rung: RungReport) -> list[Text]:
+    cells = [
+        rung.name,
+        f"{rung.cost:g}",
+        f"{rung.seconds:.2g}",
+        f"{rung.failed / rung.asked:.0%}",
+        *_agreement(rung.overall),
+        "",
+        *_agreement(rung.top),
+        "target" if rung.overall is None else _worth(rung.variance_ratio),
+    ]
+    return [Text(cell) for cell in cells]
+
+
+def _agreement(found: Agreement | None) -> list[str]:
+    if found is None:
+        return ["", ""]
+    return [
+        "–" if found.spearman is None else f"{found.spearman:.3f}",
+        "–" if found.rmse is None else f"{found.rmse:.3g}",
+    ]
+
+
+def _worth(ratio: float | None) -> str:
+    return "no" if ratio is None or ratio >= 1 else f"yes, {1 / ratio:.2f} x"
+
+
+def _verdict(report: LadderReport) -> str:
+    names = [rung.name for rung in report.rungs if rung.used]
+    *others, target = names
+    if not others:
+        return f"No cheaper fidelity is worth its cost: ask {target} only."
+    idle = [rung.name for rung in report.rungs if not rung.used]
+    left_out = f" {', '.join(idle)} would add nothing." if idle else ""
+    return (
+        f"Worth its costs: with {', '.join(others)} a mean over candidates is estimated as well "
+        f"as with {1 / report.variance_ratio:.2f} times the budget at {target} alone "
+        f"(Peherstorfer et al. 2016).{left_out}"
+    )
+
+
+def draw_ladder(report: LadderReport, path: Path) -> None:
+    """Each fidelity's values against the target's, as PNG, SVG or PDF."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    lower, target = report.rungs[:-1], report.rungs[-1]
+    figure, row = plt.subplots(
+        1, len(lower), figsize=(4.4 * len(lower), 4.4), layout="constrained", squeeze=False
+    )
+    figure.suptitle(f"{report.problem}: {target.name} costs {target.cost:g}", x=0.01, ha="left")
+    for axes, rung in zip(row[0], lower, strict=True):
+        _draw_rung(axes, report, rung)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def _draw_rung(axes: Any, report: LadderReport, rung: RungReport) -> None:  # noqa: ANN401
+    target = report.rungs[-1].name
+    pairs = [
+        (low, high, i >= report.random)
+        for i, (low, high) in enumerate(
+            zip(report.values[rung.name], report.values[target], strict=True)
+        )
+        if low is not None and high is not None
+    ]
+    for known, colour, label in (
+        (False, "#1b6ca8", "random"),
+        (True, "#d1495b", "from the ledger"),
+    ):
+        points = [(low, high) for low, high, from_ledger in pairs if from_ledger == known]
+        if points:
+            low, high = zip(*points, strict=True)
+            axes.scatter(low, high, s=14, color=colour, lw=0, alpha=0.6, label=label)
+    values = [v for low, high, _ in pairs for v in (low, high)]
+    if values:
+        ends = [min(values), max(values)]
+        axes.plot(ends, ends, color="#999999", lw=1, zorder=0)
+    unit = f" ({report.objective.unit})" if report.objective.unit else ""
+    axes.set_xlabel(f"{report.objective.name} by {rung.name}{unit}")
+    axes.set_ylabel(f"{report.objective.name} by {target}{unit}")
+    rank, _ = _agreement(rung.overall)
+    worth = _worth(rung.variance_ratio)
+    title = f"{rung.name}: cost {rung.cost:g}, worth it: {worth}\nrank correlation {rank}"
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper left", fontsize=8)

@@ -1,0 +1,84 @@
+"""Commands for problems of one's own: check one, begin one, weigh its ladder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mfal.config import load_config
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+
+new = typer.Typer(help="Write files to start from.", no_args_is_help=True)
+
+
+def check(
+    problem: Annotated[
+        str,
+        typer.Argument(
+            help="./my_problem.py:problem, package.module:attribute or a name.",
+            show_default=False,
+        ),
+    ],
+    candidates: Annotated[
+        int, typer.Option("-n", min=3, help="Random candidates to ask the oracle about.")
+    ] = 8,
+    seed: Seed = 0,
+    options: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="An option of the problem: a=b. May be given again."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a problem to the laws of environments and oracles; exit code 1 if one is broken."""
+    from mfal.cli.check import check_in_terminal
+
+    passed = check_in_terminal(problem, options or (), n=candidates, seed=seed, as_json=as_json)
+    if not passed:
+        raise typer.Exit(1)
+
+
+@new.command("problem")
+def new_problem(
+    name: Annotated[
+        str, typer.Argument(help="Lower case, digits and underscores.", show_default=False)
+    ],
+) -> None:
+    """Write NAME.py, a problem that works, and NAME.yaml, a campaign on it."""
+    from mfal.cli.new_problem import new_problem as write
+
+    code, campaign = write(name, Path())
+    typer.echo(
+        f"wrote {code} and {campaign}. Change them to your own, then:\n"
+        f"  mfal check ./{code}:problem\n"
+        f"  mfal round {campaign}"
+    )
+
+
+def ladder(
+    config: Annotated[Path, typer.Argument(help="YAML file of the campaign.", show_default=False)],
+    candidates: Annotated[
+        int, typer.Option("-n", min=10, help="Random candidates to ask about.")
+    ] = 100,
+    best: Annotated[
+        int, typer.Option(min=0, help="Of the campaign's ledger, the best to ask about as well.")
+    ] = 20,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the ladder into this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask every fidelity about the same candidates: is each worth its cost? Spends no budget."""
+    from mfal.cli.ladder import ladder_in_terminal
+
+    ladder_in_terminal(
+        load_config(config, overrides or ()),
+        str(config),
+        n=candidates,
+        best=best,
+        plot=plot,
+        as_json=as_json,
+    )

@@ -1,0 +1,68 @@
+"""`mfal report`: a campaign or a comparison, in the terminal and as a page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from mfal.campaign import open_campaign
+from mfal.cli.rounds import show_waiting
+from mfal.cli.terminal import show_state
+from mfal.compare import curves, load_comparison, runs_of
+from mfal.config import load_config
+from mfal.errors import ConfigError, LedgerError
+from mfal.report.campaign_page import campaign_page
+from mfal.report.comparison_page import comparison_page
+from mfal.report.html import write
+from mfal.report.published import read_published
+from mfal.report.snapshot import take
+from mfal.report.tables import campaign_tables
+from mfal.yaml_file import read_yaml
+
+
+def report_in_terminal(
+    path: Path, overrides: Sequence[str], out: Path | None, published: Path | None
+) -> None:
+    """Write the report of what a file configures, and say where it is.
+
+    Args:
+        out: Folder to write into; by default ``report`` beside the ledger.
+        published: CSV file of curves to lay over a comparison.
+    """
+    if "methods" in read_yaml(path):
+        index = _report_comparison(path, overrides, out, published)
+    elif published is not None:
+        raise ConfigError(
+            f"{path}: --published is for comparisons", "leave it out, or name a comparison"
+        )
+    else:
+        index = _report_campaign(path, overrides, out)
+    Console().print(f"report: {index}", soft_wrap=True, markup=False)
+
+
+def _report_campaign(path: Path, overrides: Sequence[str], out: Path | None) -> Path:
+    config = load_config(path, overrides)
+    with open_campaign(config, str(path), to_read=True) as campaign:
+        show_state(Console(), campaign)
+        show_waiting(Console(), campaign, str(path))
+        snapshot = take(campaign)
+    folder = out or config.folder / "report"
+    return write(campaign_page(snapshot), campaign_tables(snapshot), folder)
+
+
+def _report_comparison(
+    path: Path, overrides: Sequence[str], out: Path | None, published: Path | None
+) -> Path:
+    others = [] if published is None else read_published(published)
+    comparison = load_comparison(path, overrides)
+    table = curves(comparison)
+    if table.empty:
+        raise LedgerError(
+            f"{comparison.folder}: no run of {comparison.name!r} has begun",
+            f"run it first: mfal compare {path}",
+        )
+    begun = next(run for run in runs_of(comparison) if run.has_begun)
+    with open_campaign(begun.config, begun.name, to_read=True) as campaign:
+        objective, k = campaign.objective, campaign.config.top_k
+    page = comparison_page(comparison, table, objective, k, others)
+    return write(page, {"curves": table}, out or comparison.folder / "report")

@@ -1,0 +1,231 @@
+"""Rounds in a terminal: a live view while they run, tables when they end."""
+
+import math
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from mfal.campaign import Campaign
+from mfal.cli.diagnostics import last_diagnosed, rung_table
+from mfal.gfn.base import TrainMetrics
+from mfal.metrics import CurvePoint, best, curve
+from mfal.progress import STAGES, Stage, training_line
+from mfal.types import Observation
+
+START_NAMES = {"imported": "imported data", "initial": "initial design"}
+BATCH_ROWS = 12
+BEST_ROWS = 10
+INDENT = 11  # columns before a bar, and before what is said below it
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+class TerminalProgress:
+    """A live view of the running round: stage, training, oracle calls, cost of budget."""
+
+    def __init__(self, console: Console) -> None:
+        self._training, self._bars = _bars(console), _bars(console)
+        self._heading = Text("opening the campaign", style="bold")
+        self._metrics = ""
+        self._live = Live(self._view(), console=console, refresh_per_second=8)
+        self._train = self._training.add_task("train", total=None, note="", visible=False)
+        self._score = self._bars.add_task("score", total=None, note="oracle calls", visible=False)
+        self._spent = self._bars.add_task("cost", total=None, note="of the budget", visible=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.update(self._view())
+        self._live.stop()
+        if not self._live.console.is_terminal:
+            self._live.console.print()  # the last view ends without a line break there
+
+    def begin_round(self, number: int, kind: str) -> None:
+        """Name the round that starts."""
+        name = START_NAMES.get(kind, f"round {number}")
+        self._heading = Text(name, style="bold")
+        self._training.reset(self._train, visible=False)
+        self._metrics = ""
+        self._bars.reset(self._score, visible=False, note="oracle calls")
+        self._refresh()
+
+    def end_round(self, number: int) -> None:
+        """Leave the finished round as it stands; its tables follow when all have ended."""
+
+    def stage(self, stage: Stage) -> None:
+        """Mark the stage that runs."""
+        name = self._heading.plain.partition("  ")[0]
+        marks = [Text(f" {s} ", style="reverse" if s == stage else "dim") for s in STAGES]
+        self._heading = Text.assemble((name, "bold"), "  ", *marks)
+        self._refresh()
+
+    def train(self, metrics: TrainMetrics) -> None:
+        """Show how far training is, and how it goes in a line below."""
+        self._training.update(
+            self._train, completed=metrics.step, total=metrics.steps, visible=True
+        )
+        self._metrics = training_line(metrics)
+        self._refresh()
+
+    def scored(self, done: int, total: int) -> None:
+        """Show how many of the round's queries are answered."""
+        self._bars.update(self._score, completed=done, total=total, visible=True)
+
+    def spent(self, cost: float, budget: float) -> None:
+        """Show the cost so far."""
+        self._bars.update(self._spent, completed=cost, total=budget, visible=True)
+
+    def _refresh(self) -> None:
+        self._live.update(self._view())
+
+    def _view(self) -> Group:
+        parts: list[RenderableType] = [self._heading, self._training]
+        if self._metrics:
+            parts.append(Padding(Text(self._metrics), (0, 0, 0, INDENT)))
+        return Group(*parts, self._bars)
+
+
+def _bars(console: Console) -> Progress:
+    """Bars whose columns are as wide as those of any others made here, to stand below them."""
+    return Progress(
+        TextColumn(f"  {{task.description:<{INDENT - 3}}}"),
+        BarColumn(bar_width=32),
+        MofNCompleteColumn(table_column=Column(min_width=11)),
+        TextColumn("{task.fields[note]}", table_column=Column(min_width=13)),
+        TimeElapsedColumn(),
+        console=console,
+    )
+
+
+def show_rounds(console: Console, campaign: Campaign, numbers: Sequence[int]) -> None:
+    """The batches of these rounds, then the campaign's state."""
+    observations = campaign.store.observations()
+    for number in numbers:
+        console.print(batch_table(campaign, [o for o in observations if o.round == number], number))
+    show_state(console, campaign)
+
+
+def show_state(console: Console, campaign: Campaign) -> None:
+    """The best candidates, the top-K curve, what is spent, and where the ledger is."""
+    observations = campaign.store.observations()
+    config, objective = campaign.config, campaign.objective
+    leaders = best(observations, campaign.target.name, objective, config.top_k)
+    points = curve(observations, campaign.target.name, objective, config.top_k)
+    console.print(best_table(campaign, leaders[:BEST_ROWS]))
+    rounds = campaign.store.rounds()
+    console.print(curve_table(campaign, points, {r.number: r.kind for r in rounds}))
+    diagnosed = last_diagnosed(rounds)
+    if diagnosed is not None:
+        console.print(rung_table(campaign, diagnosed))
+    failed = sum(o.outcome.values is None for o in observations)
+    console.print(
+        f"spent {campaign.store.spent():g} of {config.budget.total:g} on {len(observations)} "
+        f"queries ({failed} failed)"
+    )
+    level = {f.name: f.level for f in campaign.ladder}
+    used = {name: "; ".join(sorted(e)) for name, e in campaign.store.backends().items()}
+    rising = sorted(used.items(), key=lambda item: level.get(item[0], 0.0))
+    for line in engine_lines(dict(rising)):
+        console.print(line, markup=False)
+    console.print(f"ledger: {campaign.store.location}", soft_wrap=True, markup=False)
+
+
+def engine_lines(backends: Mapping[str, str]) -> list[str]:
+    """Each engine behind the fidelities that share it: ``relaxed, adiabatic: GFN2-xTB``."""
+    sharing: dict[str, list[str]] = {}
+    for fidelity, engine in backends.items():
+        sharing.setdefault(engine, []).append(fidelity)
+    return [f"{', '.join(names)}: {engine}" for engine, names in sharing.items()]
+
+
+def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -> Table:
+    """What a round bought, the target fidelity first, then by value."""
+    objective = campaign.objective
+    rung = {f.name: i for i, f in enumerate(campaign.ladder)}
+
+    def order(o: Observation) -> tuple[int, float]:
+        value = -math.inf if o.outcome.values is None else o.outcome.values[0] * objective.sign
+        return -rung[o.query.fidelity], -value
+
+    cost = sum(o.cost for o in batch)
+    counts = ", ".join(
+        f"{n} {f.name}"
+        for f in reversed(campaign.ladder)
+        if (n := sum(o.query.fidelity == f.name for o in batch))
+    )
+    table = Table(title=f"Round {number}: {counts}, cost {cost:g}", title_justify="left")
+    for column in ("candidate", "fidelity"):
+        table.add_column(column, no_wrap=True)
+    table.add_column(objective.label, justify="right")
+    table.add_column("cost", justify="right")
+    rows = sorted(batch, key=order)
+    for o in rows[:BATCH_ROWS]:
+        table.add_row(Text(o.query.key), Text(o.query.fidelity), Text(_answer(o)), f"{o.cost:g}")
+    if len(rows) > BATCH_ROWS:
+        table.add_row(f"and {len(rows) - BATCH_ROWS} more", "", "", "")
+    return table
+
+
+def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Table:
+    """The best candidates measured at the target, each with its drawing in text."""
+    objective = campaign.objective
+    table = Table(
+        title=f"Best {len(leaders)} measured at {campaign.target.name}",
+        title_justify="left",
+    )
+    table.add_column("candidate", no_wrap=True)
+    table.add_column(objective.label, justify="right")
+    table.add_column("round", justify="right")
+    describe = campaign.problem.describe
+    for o in leaders:
+        drawing = f"\n{describe(o.query.key)}" if describe else ""
+        table.add_row(Text(f"{o.query.key}{drawing}"), Text(_answer(o)), str(o.round))
+    return table
+
+
+def curve_table(
+    campaign: Campaign, points: Sequence[CurvePoint], kinds: Mapping[int, str]
+) -> Table:
+    """The top-K mean against cost, a row per round, with a bar that grows as it improves.
+
+    Args:
+        kinds: Number of a round -> its kind.
+    """
+    objective, k = campaign.objective, campaign.config.top_k
+    table = Table(title=f"Top-{k} mean against cost", title_justify="left")
+    table.add_column("after", no_wrap=True)
+    table.add_column("cost", justify="right")
+    table.add_column(f"measured at {campaign.target.name}", justify="right")
+    table.add_column(f"top-{k} ({objective.unit})", justify="right")
+    table.add_column("")
+    utilities = [p.top_k * objective.sign for p in points if p.top_k is not None]
+    for p in points:
+        after = START_NAMES.get(kinds.get(p.round, "batch"), f"round {p.round}")
+        value = "" if p.top_k is None else f"{p.top_k:.3f}"
+        bar = "" if p.top_k is None else _bar(p.top_k * objective.sign, utilities)
+        table.add_row(after, f"{p.cost:g}", str(p.n_target), value, bar)
+    return table
+
+
+def _bar(value: float, among: Sequence[float]) -> str:
+    low, high = min(among), max(among)
+    level = 1.0 if high == low else (value - low) / (high - low)
+    return SPARKS[round(level * (len(SPARKS) - 1))]
+
+
+def _answer(observation: Observation) -> str:
+    outcome = observation.outcome
+    return f"failed: {outcome.error}" if outcome.values is None else f"{outcome.values[0]:.2f}"

@@ -1,0 +1,1 @@
+"""A user's own measurements, read from tables into the ledger."""

@@ -1,0 +1,82 @@
+"""Measurements that an unfinished round waits for, brought back in a table."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mfal.budget import total_cost
+from mfal.campaign import Campaign
+from mfal.errors import DataError
+from mfal.importing.rows import (
+    Imported,
+    ImportRow,
+    check_candidates,
+    known_columns,
+    merge_rows,
+    parse_rows,
+)
+from mfal.tabular import Complaint, Sheet, refuse
+from mfal.waiting import Waiting
+
+
+def import_answers(campaign: Campaign, sheet: Sheet, awaited: Waiting) -> Imported:
+    """Put measurements into the ledger as answers to the queries that a round waits for.
+
+    The table has the columns of any import. A row with neither a value nor an error is not
+    measured yet and stays open; one that the ledger has already, and that says the same, is
+    merged with it. A query costs what the campaign's ladder says, a failed one as much unless
+    ``budget.charge_failures`` is off.
+
+    Raises:
+        DataError: if any row is bad, answers what was not asked, or contradicts the ledger; all
+            bad rows are named, and nothing is imported.
+    """
+    objectives = [o.name for o in campaign.problem.oracle.objectives]
+    filled = tuple(
+        (number, cells)
+        for number, cells in sheet.rows
+        if any(cells.get(name) is not None for name in (*objectives, "error"))
+    )
+    rows, wrong = parse_rows(campaign, replace(sheet, rows=filled))
+    strangers = check_candidates(campaign, rows)
+    named = {complaint.row for complaint in strangers}
+    kept, repeated = merge_rows(campaign, rows)
+    unasked = _check_asked(campaign, sheet, [r for r in rows if r.number not in named], awaited)
+    refuse(sheet.source, [*wrong, *strangers, *repeated, *unasked])
+    if not kept:
+        raise DataError(
+            f"{sheet.source}: holds no measurement that the ledger does not have",
+            f"fill in what round {awaited.round} waits for: {', '.join(map(str, awaited.files))}",
+        )
+    before = campaign.store.spent()
+    campaign.writer.record(
+        [(o.query, o.outcome, o.backend) for o in kept],
+        charge_failures=campaign.config.budget.charge_failures,
+    )
+    return Imported(
+        round=awaited.round,
+        queries={f.name: sum(o.query.fidelity == f.name for o in kept) for f in campaign.ladder},
+        failed=sum(o.outcome.values is None for o in kept),
+        merged=len(rows) - len(kept),
+        cost=total_cost([campaign.store.spent(), -before]),
+        unused=tuple(c for c in sheet.columns if c not in known_columns(campaign)),
+        awaited=True,
+    )
+
+
+def _check_asked(
+    campaign: Campaign, sheet: Sheet, rows: Sequence[ImportRow], awaited: Waiting
+) -> list[Complaint]:
+    """Complaints about answers to what was not asked, and about other costs than declared."""
+    cells = dict(sheet.rows)
+    answered = {o.query for o in campaign.store.observations()}
+    wrong = []
+    for row in rows:
+        query = row.observation.query
+        if query not in answered and query not in awaited.queries:
+            what = f"round {awaited.round} does not wait for {query.key!r} at {query.fidelity}"
+            wrong.append(Complaint(row.number, "", what, "leave the row out"))
+        price, said = campaign.cost(query.fidelity), cells[row.number].get("cost")
+        if said is not None and row.observation.cost != price:
+            what = f"{said} is not the price of a query at {query.fidelity}"
+            wrong.append(Complaint(row.number, "cost", what, f"it is {price:g}; leave it empty"))
+    return wrong

@@ -1,0 +1,184 @@
+"""Rows of a user's table as observations, and what is wrong with those that are none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mfal.campaign import Campaign
+from mfal.errors import DataError, InvalidKeyError
+from mfal.ledger.store import IMPORTED
+from mfal.tabular import Complaint, Sheet, finite_number
+from mfal.types import Observation, Outcome, Query
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRow:
+    """An observation and the number of its row."""
+
+    number: int
+    observation: Observation
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import put into the ledger.
+
+    Attributes:
+        round: Number of the round that it made, or that waited for it.
+        queries: Fidelity -> observations there, failures included.
+        failed: Observations that are failures.
+        merged: Rows that said what another row or the ledger says, and were left out.
+        cost: Campaign units that were charged.
+        unused: Columns that were not looked at.
+        awaited: Whether these are answers to what a round had asked.
+    """
+
+    round: int
+    queries: dict[str, int]
+    failed: int
+    merged: int
+    cost: float
+    unused: tuple[str, ...]
+    awaited: bool = False
+
+
+def known_columns(campaign: Campaign) -> list[str]:
+    """The columns that an import looks at; all but the last two, error and cost, are needed."""
+    objectives = [o.name for o in campaign.problem.oracle.objectives]
+    return ["candidate", "fidelity", *objectives, "error", "cost"]
+
+
+def parse_rows(campaign: Campaign, sheet: Sheet) -> tuple[list[ImportRow], list[Complaint]]:
+    """The rows that can be read, and what is wrong with the others."""
+    rows: list[ImportRow] = []
+    wrong: list[Complaint] = []
+    for number, cells in sheet.rows:
+        before = len(wrong)
+        query = Query(
+            _text(number, cells, "candidate", "write the candidate's canonical text", wrong),
+            _fidelity(campaign, number, cells, wrong),
+        )
+        outcome = _outcome(campaign, number, cells, wrong)
+        cost = _cost(number, cells, wrong)
+        if len(wrong) == before and outcome is not None:
+            backend = f"{IMPORTED}{Path(sheet.source).name}"
+            rows.append(ImportRow(number, Observation(query, outcome, 0, cost, backend)))
+    return rows, wrong
+
+
+def _text(
+    number: int, cells: dict[str, object], column: str, right: str, wrong: list[Complaint]
+) -> str:
+    cell = cells[column]
+    if isinstance(cell, str):
+        return cell
+    what = "is empty" if cell is None else f"{cell!r} is not a text"
+    wrong.append(Complaint(number, column, what, right))
+    return ""
+
+
+def _fidelity(
+    campaign: Campaign, number: int, cells: dict[str, object], wrong: list[Complaint]
+) -> str:
+    names = [f.name for f in campaign.ladder]
+    right = f"write {' or '.join(names)}"
+    name = _text(number, cells, "fidelity", right, wrong)
+    if name and name not in names:
+        wrong.append(Complaint(number, "fidelity", f"{name!r} is not on the ladder", right))
+    return name
+
+
+def _outcome(
+    campaign: Campaign, number: int, cells: dict[str, object], wrong: list[Complaint]
+) -> Outcome | None:
+    objectives = campaign.problem.oracle.objectives
+    error = cells.get("error")
+    filled = [o.name for o in objectives if cells[o.name] is not None]
+    if error is not None:
+        if filled:
+            what = f"{cells[filled[0]]!r} stands beside the error {error!r}"
+            wrong.append(Complaint(number, filled[0], what, "a query has a value or has failed"))
+        return Outcome(None, str(error), 0.0)
+    values = []
+    for o in objectives:
+        value = finite_number(cells[o.name])
+        if value is None:
+            what = "is empty" if cells[o.name] is None else f"{cells[o.name]!r} is no finite number"
+            right = f"write it in {o.unit}, or why the query failed in a column error"
+            wrong.append(Complaint(number, o.name, what, right))
+        else:
+            values.append(value)
+    return Outcome(tuple(values), None, 0.0) if len(values) == len(objectives) else None
+
+
+def _cost(number: int, cells: dict[str, object], wrong: list[Complaint]) -> float:
+    if cells.get("cost") is None:
+        return 0.0
+    cost = finite_number(cells["cost"])
+    if cost is None or cost < 0:
+        what = f"{cells['cost']!r} is no finite number from zero up"
+        wrong.append(Complaint(number, "cost", what, "write campaign units, or leave it empty"))
+        return 0.0
+    return cost
+
+
+def check_candidates(campaign: Campaign, rows: Sequence[ImportRow]) -> list[Complaint]:
+    """Complaints about what is no candidate, or not its canonical text."""
+    keys = list(dict.fromkeys(row.observation.query.key for row in rows))
+    wrong = _bad_keys(campaign, keys)
+    return [
+        Complaint(row.number, "candidate", *wrong[row.observation.query.key])
+        for row in rows
+        if row.observation.query.key in wrong
+    ]
+
+
+def _bad_keys(campaign: Campaign, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Key -> what is wrong and what would be right; halves what the environment refuses."""
+    if not keys:
+        return {}
+    environment = campaign.environment
+    try:
+        canonical = environment.keys(environment.states(keys))
+    except InvalidKeyError as error:
+        if len(keys) == 1:
+            return {keys[0]: (error.message, error.hint)}
+        half = len(keys) // 2
+        return _bad_keys(campaign, keys[:half]) | _bad_keys(campaign, keys[half:])
+    return {
+        key: (f"{key!r} is not how this candidate is written", f"write {right!r}")
+        for key, right in zip(keys, canonical, strict=True)
+        if key != right
+    }
+
+
+def check_columns(campaign: Campaign, sheet: Sheet) -> None:
+    """Raise DataError unless all the columns that are needed are there."""
+    needed = known_columns(campaign)[:-2]
+    missing = [name for name in needed if name not in sheet.columns]
+    if missing:
+        raise DataError(
+            f"{sheet.source}: has no column {', '.join(missing)}; "
+            f"it has {', '.join(sheet.columns) or 'none'}",
+            f"name the columns {', '.join(needed)}, and where wanted error and cost",
+        )
+
+
+def merge_rows(
+    campaign: Campaign, rows: Sequence[ImportRow]
+) -> tuple[list[Observation], list[Complaint]]:
+    """Each query once, without what the ledger has; complaints where two answers differ."""
+    known = {o.query: (o.outcome, "the ledger") for o in campaign.store.observations()}
+    kept, wrong = [], []
+    for row in rows:
+        o = row.observation
+        if o.query not in known:
+            known[o.query] = o.outcome, f"row {row.number}"
+            kept.append(o)
+            continue
+        other, where = known[o.query]
+        if (other.values, other.error) != (o.outcome.values, o.outcome.error):
+            said, before = (x.values or x.error for x in (o.outcome, other))
+            what = f"says {said} to {o.query.key!r} at {o.query.fidelity}, and {where} {before}"
+            wrong.append(Complaint(row.number, "", what, "keep one answer to a query"))
+    return kept, wrong

@@ -1,0 +1,180 @@
+"""The database of a ledger: an SQLite file or a PostgreSQL server, and what to do if it refuses."""
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from mfal.errors import ConfigError, LedgerError, MissingDependencyError, NoLedgerError
+from mfal.ledger.sqlite import damage, make_file, open_file
+from mfal.ledger.tables import campaigns, check_schema, make_tables
+
+_MAKING = 5_462_151  # names the advisory lock under which tables are made
+
+_SAFE = "what was recorded before is safe, and the same command goes on"
+_REMEDIES = (
+    ("full|no space|i/o error", f"make room on that disk, or set data_dir to another; {_SAFE}"),
+    (
+        "malformed|not a database|damaged",
+        "keep a copy of the file; bring a backup back, or what `sqlite3 ledger.db .recover` saves "
+        "of it; or set data_dir to another folder to begin anew",
+    ),
+    ("locked", f"end the program that holds the database for so long; {_SAFE}"),
+    (
+        "connect|server|authentication|ssl",
+        "check that the server runs and knows you; a password comes from ~/.pgpass, from "
+        f"PGPASSWORD, or from the environment by ${{NAME}} in `ledger`; {_SAFE}",
+    ),
+    (
+        "",
+        "check that the folder exists, may be written and has space, or set data_dir to one that "
+        f"does; {_SAFE}",
+    ),
+)
+
+
+class Database:
+    """Short transactions on the database at an SQLAlchemy URL.
+
+    Args:
+        url: Of SQLite or PostgreSQL; see `resolve`.
+        to_read: Change nothing, not even to bring an older ledger to the schema of today.
+
+    Attributes:
+        name: The URL without a password.
+
+    Raises:
+        LedgerError: if the database cannot be opened, is damaged or is of a later schema;
+            NoLedgerError if it is to be read and there is none.
+    """
+
+    def __init__(self, url: str, *, to_read: bool = False) -> None:
+        self._url = resolve(url)
+        self.name = self._url.render_as_string(hide_password=True)
+        sqlite = self._url.get_backend_name() == "sqlite"
+        self.path = Path(self._url.database or "") if sqlite else None
+        self._engine = self._open(to_read)
+        try:
+            self._prepare(to_read)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that changes nothing."""
+        with self._explained("read"), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end of the block, or leaves nothing.
+
+        Raises:
+            IntegrityError: if a row is there already; the caller knows what that means.
+            LedgerError: for any other refusal of the database.
+        """
+        engine = self._engine.execution_options(mfal_write=True)
+        with self._explained("written"), engine.begin() as connection:
+            yield connection
+
+    def _open(self, to_read: bool) -> Engine:
+        if self.path is None:
+            return create_engine(
+                self._url,
+                pool_pre_ping=True,  # a connection that the server has dropped is made anew
+                # A plan made while a table is empty would be kept while it grows.
+                connect_args={"prepare_threshold": None},
+                execution_options={"postgresql_readonly": to_read},
+            )
+        if to_read and not self.path.exists():
+            raise _no_ledger(self.name)
+        try:
+            make_file(self.path)
+        except (OSError, sqlite3.Error) as error:
+            raise self._explain("made", error) from error
+        return open_file(self.path, to_read=to_read)
+
+    def _prepare(self, to_read: bool) -> None:
+        if to_read:
+            with self.read() as c:
+                if not inspect(c).has_table(campaigns.name):
+                    raise _no_ledger(self.name)
+                check_schema(c, self.name)
+            return
+        with self.write() as c:
+            if self.path is None:
+                c.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MAKING})
+            elif (found := damage(c, self.path)) is not None:
+                raise self._explain("read", f"damaged: {found}")
+            check_schema(c, self.name)
+            make_tables(c)
+
+    @contextmanager
+    def _explained(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise self._explain(done, error.orig) from error
+
+    def _explain(self, done: str, reason: object) -> LedgerError:
+        """What the database said, without a password, and what to do about it."""
+        said = " ".join(str(reason).split())
+        if self._url.password:
+            said = said.replace(self._url.password, "***")
+        hint = next(h for pattern, h in _REMEDIES if re.search(pattern, said, re.IGNORECASE))
+        return LedgerError(f"{self.name}: the ledger cannot be {done}: {said}", hint)
+
+
+def resolve(url: str) -> URL:
+    """The URL with each ``${NAME}`` in its user, password, host and database filled in.
+
+    Raises:
+        ConfigError: if the environment has no such variable.
+        MissingDependencyError: for PostgreSQL without psycopg.
+    """
+    kind, _, path = url.partition(":///")
+    if kind == "sqlite":
+        return URL.create("sqlite", database=path)  # whatever letters the path has
+    parsed = make_url(url)
+    parsed = parsed.set(
+        username=_filled(parsed.username, "user"),
+        password=_filled(parsed.password, "password"),
+        host=_filled(parsed.host, "host"),
+        database=_filled(parsed.database, "database"),
+    )
+    if parsed.get_backend_name() == "postgresql" and find_spec("psycopg") is None:
+        raise MissingDependencyError(
+            "a ledger in PostgreSQL needs the package psycopg, which is not installed",
+            "pip install 'mfal[postgres]'",
+        )
+    return parsed
+
+
+def _filled(text: str | None, part: str) -> str | None:
+    def value(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1])
+        if found is None:
+            raise ConfigError(
+                f"ledger: the {part} is to come from ${{{match[1]}}}, which is not set",
+                f"export {match[1]} before the command",
+            )
+        return found
+
+    return None if text is None else re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _no_ledger(name: str) -> NoLedgerError:
+    return NoLedgerError(f"{name}: there is no ledger", "run a round first: make round")

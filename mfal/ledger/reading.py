@@ -1,0 +1,282 @@
+"""What a ledger says of a campaign: rounds, queries, answers, cost. Reading only."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+from sqlalchemy import Connection, func, select
+
+from mfal.budget import total_cost
+from mfal.errors import LedgerError, NoLedgerError
+from mfal.ledger.database import Database
+from mfal.ledger.lock import Holder, holder
+from mfal.ledger.tables import campaigns, outcomes, queries, rounds
+from mfal.types import Observation, Outcome, Query
+
+
+@dataclass(frozen=True, slots=True)
+class RoundInfo:
+    """What the ledger says of a round: its settings, and the record of how it was proposed."""
+
+    number: int
+    kind: str
+    seed: int
+    config: dict[str, Any]
+    versions: dict[str, str]
+    record: dict[str, Any]
+    finished: bool
+
+
+class Entry(NamedTuple):
+    """A query as a ledger holds it, without what differs from run to run of the same campaign.
+
+    The last four are None while it has no answer.
+    """
+
+    round: int
+    kind: str
+    seed: str
+    position: int
+    key: str
+    fidelity: str
+    price: float
+    values: str | None
+    error: str | None
+    cost: float | None
+    backend: str | None
+
+
+class Ledger:
+    """The ledger of one campaign, as it is now; whoever works on it may go on.
+
+    Args:
+        database: Where it lies; closed together with this.
+        campaign: Name of the campaign.
+        campaign_id: Its number there.
+    """
+
+    def __init__(self, database: Database, campaign: str, campaign_id: int) -> None:
+        self._database = database
+        self._campaign = campaign
+        self._campaign_id = campaign_id
+
+    @property
+    def url(self) -> str:
+        """URL of the database, without a password."""
+        return self._database.name
+
+    @property
+    def location(self) -> str:
+        """Where the ledger lies: its file, or the URL of its server without a password."""
+        return str(self._database.path or self._database.name)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def holder(self) -> Holder | None:
+        """Who writes to the campaign now, dead or alive."""
+        with self._database.read() as c:
+            return holder(c, self._campaign_id)
+
+    def rounds(self) -> list[RoundInfo]:
+        """All rounds by number, imported data and the initial design first."""
+        # Without the weights, which are large where there are some.
+        columns = [column for column in rounds.c if column is not rounds.c.weights]
+        with self._database.read() as c:
+            found = c.execute(
+                select(*columns)
+                .where(rounds.c.campaign_id == self._campaign_id)
+                .order_by(rounds.c.number)
+            ).all()
+        return [
+            RoundInfo(
+                number=r.number,
+                kind=r.kind,
+                seed=int(r.seed),
+                config=json.loads(r.config),
+                versions=json.loads(r.versions),
+                record=json.loads(r.record),
+                finished=r.finished_at is not None,
+            )
+            for r in found
+        ]
+
+    def weights(self, before_round: int | None = None) -> bytes | None:
+        """What the last round left for the next one's sampler; None where that starts anew.
+
+        The last is the one below `before_round` if given.
+        """
+        statement = (
+            select(rounds.c.weights)
+            .where(rounds.c.campaign_id == self._campaign_id)
+            .order_by(rounds.c.number.desc())
+            .limit(1)
+        )
+        if before_round is not None:
+            statement = statement.where(rounds.c.number < before_round)
+        with self._database.read() as c:
+            return c.execute(statement).scalar_one_or_none()
+
+    def pending(self, number: int) -> list[Query]:
+        """Queries of a round that have no outcome yet, in the order they were chosen."""
+        with self._database.read() as c:
+            found = c.execute(
+                select(queries.c.key, queries.c.fidelity)
+                .join(rounds, rounds.c.id == queries.c.round_id)
+                .outerjoin(outcomes, outcomes.c.query_id == queries.c.id)
+                .where(rounds.c.campaign_id == self._campaign_id, rounds.c.number == number)
+                .where(outcomes.c.query_id.is_(None))
+                .order_by(queries.c.position)
+            ).all()
+        return [Query(r.key, r.fidelity) for r in found]
+
+    def count(self, number: int) -> int:
+        """How many queries a round has."""
+        statement = (
+            select(func.count(queries.c.id))
+            .join(rounds, rounds.c.id == queries.c.round_id)
+            .where(rounds.c.campaign_id == self._campaign_id, rounds.c.number == number)
+        )
+        with self._database.read() as c:
+            return c.execute(statement).scalar_one()
+
+    def asked(self) -> set[Query]:
+        """Every query that was ever begun, answered or not."""
+        with self._database.read() as c:
+            found = c.execute(
+                select(queries.c.key, queries.c.fidelity).where(
+                    queries.c.campaign_id == self._campaign_id
+                )
+            ).all()
+        return {Query(r.key, r.fidelity) for r in found}
+
+    def observations(self, before_round: int | None = None) -> list[Observation]:
+        """Every answered query by round and position, of rounds below `before_round` if given."""
+        statement = (
+            select(
+                queries.c.key,
+                queries.c.fidelity,
+                rounds.c.number,
+                outcomes.c["values"].label("answer"),  # Row.values is a method
+                outcomes.c.error,
+                outcomes.c.seconds,
+                outcomes.c.cost,
+                outcomes.c.backend,
+            )
+            .join(rounds, rounds.c.id == queries.c.round_id)
+            .join(outcomes, outcomes.c.query_id == queries.c.id)
+            .where(rounds.c.campaign_id == self._campaign_id)
+            .order_by(rounds.c.number, queries.c.position)
+        )
+        if before_round is not None:
+            statement = statement.where(rounds.c.number < before_round)
+        with self._database.read() as c:
+            found = c.execute(statement).all()
+        # One text for all is parsed faster than a text for each.
+        answers = json.loads(f"[{','.join(row[3] or 'null' for row in found)}]")
+        return [
+            Observation(
+                query=Query(key, fidelity),
+                outcome=Outcome(None if values is None else tuple(values), error, seconds),
+                round=number,
+                cost=cost,
+                backend=backend,
+            )
+            for (key, fidelity, number, _, error, seconds, cost, backend), values in zip(
+                found, answers, strict=True
+            )
+        ]
+
+    def spent(self) -> float:
+        """Sum of the cost column."""
+        with self._database.read() as c:
+            costs = c.execute(
+                select(outcomes.c.cost)
+                .join(queries, queries.c.id == outcomes.c.query_id)
+                .where(queries.c.campaign_id == self._campaign_id)
+            ).scalars()
+            return total_cost(costs)
+
+    def backends(self) -> dict[str, set[str]]:
+        """Fidelity -> the engines that answered at it so far."""
+        with self._database.read() as c:
+            found = c.execute(
+                select(queries.c.fidelity, outcomes.c.backend)
+                .join(queries, queries.c.id == outcomes.c.query_id)
+                .where(queries.c.campaign_id == self._campaign_id)
+                .distinct()
+            ).all()
+        engines: dict[str, set[str]] = {}
+        for row in found:
+            engines.setdefault(row.fidelity, set()).add(row.backend)
+        return engines
+
+    def entries(self) -> list[Entry]:
+        """Every query by round and position, answered or not."""
+        statement = (
+            select(
+                rounds.c.number,
+                rounds.c.kind,
+                rounds.c.seed,
+                queries.c.position,
+                queries.c.key,
+                queries.c.fidelity,
+                queries.c.cost,
+                outcomes.c["values"],
+                outcomes.c.error,
+                outcomes.c.cost,
+                outcomes.c.backend,
+            )
+            .join(rounds, rounds.c.id == queries.c.round_id)
+            .outerjoin(outcomes, outcomes.c.query_id == queries.c.id)
+            .where(rounds.c.campaign_id == self._campaign_id)
+            .order_by(rounds.c.number, queries.c.position)
+        )
+        with self._database.read() as c:
+            return [Entry(*row) for row in c.execute(statement)]
+
+
+def read_ledger(url: str, campaign: str, identity: dict[str, Any]) -> Ledger:
+    """The ledger of a campaign that exists, to be read beside whoever works on it.
+
+    Raises:
+        LedgerError: if it cannot be read or was begun with another identity; NoLedgerError if
+            it has not begun.
+    """
+    database = Database(url, to_read=True)
+    try:
+        with database.read() as c:
+            found = find_campaign(c, campaign, identity, database.name)
+    except BaseException:
+        database.close()
+        raise
+    if found is None:
+        database.close()
+        raise NoLedgerError(
+            f"{database.name}: there is no ledger of campaign {campaign!r}",
+            "run a round first: make round",
+        )
+    return Ledger(database, campaign, found)
+
+
+def find_campaign(c: Connection, name: str, identity: dict[str, Any], url: str) -> int | None:
+    """Number of a campaign, None if it is not there; refuses one begun with another identity."""
+    found = c.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
+    if found is None:
+        return None
+    before = json.loads(found.identity)
+    if before != identity:
+        changed = [k for k in sorted(before | identity) if before.get(k) != identity.get(k)]
+        raise LedgerError(
+            f"{url}: campaign {name!r} was begun with another configuration: "
+            + "; ".join(f"{k} was {before.get(k)}, is now {identity.get(k)}" for k in changed),
+            "its numbers would not mean the same; change `name` to begin a new campaign",
+        )
+    return int(found.id)

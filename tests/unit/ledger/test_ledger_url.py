@@ -1,0 +1,109 @@
+"""Ledgers at a URL: their secrets, and servers that refuse, are away, or drop a connection."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from mfal.config import parse_config
+from mfal.errors import ConfigError, LedgerError
+from mfal.ledger.database import Database, resolve
+from mfal.ledger.store import Store
+from tests.postgres import Server
+from tests.support import motif_settings
+from tests.unit.half_answered import fill, record
+
+
+def test_a_ledger_at_a_url_takes_its_secrets_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MFAL_TEST_PW", "p@ss/w:rd%")
+    monkeypatch.setenv("MFAL_TEST_DB", "campaigns")
+    found = resolve("postgresql+psycopg://me:${MFAL_TEST_PW}@host:5433/${MFAL_TEST_DB}?a=b")
+    assert (found.username, found.password, found.host, found.port, found.database) == (
+        "me", "p@ss/w:rd%", "host", 5433, "campaigns"
+    )  # fmt: skip
+    assert "p@ss" not in repr(found)
+    with pytest.raises(ConfigError, match=r"the password is to come from \$\{MFAL_NONE\}"):
+        resolve("postgresql+psycopg://me:${MFAL_NONE}@host/db")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:secret@host/db",
+        "postgresql+psycopg://me:${PW}secret@host/db",
+        "postgresql+psycopg://me@host/db?password=secret",
+        "postgresql+psycopg://host/db?SSLPassword=secret",
+        "postgresql+psycopg://me:se@cret@host/db",
+        "sqlite:///secret",
+        "mysql://secret@host",
+        "secret",
+    ],
+)
+def test_a_configuration_holds_no_password_and_an_error_repeats_none(
+    tmp_path: Path, url: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_config(motif_settings(tmp_path, ledger=url))
+    assert "ledger: " in raised.value.message and "never here" in raised.value.message
+    assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://me:${PW}@host:5432/db?sslmode=require",
+        "postgresql+psycopg://me@host/db",
+        "postgresql+psycopg://localhost/db",
+        "postgresql+psycopg:///db?host=/run/postgresql",
+    ],
+)
+def test_a_url_without_a_secret_is_a_ledger(tmp_path: Path, url: str) -> None:
+    config = parse_config(motif_settings(tmp_path, ledger=url))
+    assert config.ledger_url == url
+    assert config.identity() == parse_config(motif_settings(tmp_path)).identity()
+
+
+@pytest.mark.slow
+def test_a_server_that_refuses_is_named_without_the_password(
+    postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = create_engine(postgres_server.url("postgres"))
+    with admin.begin() as c:
+        c.exec_driver_sql("CREATE ROLE asked LOGIN PASSWORD 'right-one'")
+    admin.dispose()
+    database = make_url(postgres_server.new_database()).database or ""
+    monkeypatch.setenv("MFAL_TEST_PW", "wrong-one")
+    with pytest.raises(LedgerError, match="password authentication failed") as raised:
+        Database(postgres_server.url(database, "asked:${MFAL_TEST_PW}"))
+    assert "wrong-one" not in str(raised.value) and "asked:***@" in raised.value.message
+    assert "~/.pgpass" in raised.value.hint
+    monkeypatch.setenv("PGPASSWORD", "right-one")
+    with pytest.raises(LedgerError, match="permission denied for schema public"):
+        Database(postgres_server.url(database, "asked"))  # let in, by libpq's own variable
+
+
+@pytest.mark.slow
+def test_a_server_that_is_not_there_is_named() -> None:
+    with pytest.raises(LedgerError, match="connection") as raised:
+        Database("postgresql+psycopg://me@127.0.0.1:9/db")
+    assert "check that the server runs" in raised.value.hint
+
+
+@pytest.mark.slow
+def test_a_connection_that_the_server_dropped_between_rounds_is_made_anew(
+    postgres_server: Server,
+) -> None:
+    url = postgres_server.new_database()
+    fill(url)
+    admin = create_engine(postgres_server.url("postgres"))
+    with Store(url, "test", {}) as store:
+        with admin.begin() as c:
+            c.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                f"WHERE datname = '{make_url(url).database}'"
+            )
+        record(store, 1000, 1100)
+        assert len(store.observations()) == 1100
+    admin.dispose()
