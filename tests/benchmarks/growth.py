@@ -25,7 +25,7 @@ from mfal.dataset import Dataset
 from mfal.features.base import FeatureSet
 from mfal.features.kmers import KmerCounts
 from mfal.features.stems import StemSummary
-from mfal.propose import SOUGHT
+from mfal.rest import SOUGHT
 from mfal.sections import BatchConfig
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.types import Query
