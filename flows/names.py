@@ -19,7 +19,7 @@ def run_name(config: CampaignConfig, rounds: int | None) -> str:
 
 def open_name(campaign: Campaign) -> str:
     """Name of a run that finishes what was begun."""
-    begun = next((r for r in campaign.store.rounds() if not r.finished), None)
+    begun = next((r for r in campaign.store.outline() if not r.finished), None)
     if begun is None:
         return f"{campaign.config.name}, nothing to finish"
     what = f"round {begun.number}" if begun.kind == "batch" else "initial design"
@@ -30,7 +30,7 @@ def next_number(config: CampaignConfig) -> int:
     """Number of the round that comes next: an unfinished one, or the one after the last."""
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
-            known = ledger.rounds()
+            known = ledger.outline()
     except NoLedgerError:
         return 1
     return next((r.number for r in known if not r.finished and r.number > 0), max(1, len(known)))

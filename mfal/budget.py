@@ -14,6 +14,11 @@ def total_cost(costs: Iterable[float]) -> float:
     return float(sum((exact(c) for c in costs), Decimal(0)))
 
 
+def total_of_counted(costs: Iterable[tuple[float, int]]) -> float:
+    """The sum of costs that are each there so many times, exact in decimals."""
+    return float(sum((exact(c) * n for c, n in costs), Decimal(0)))
+
+
 def fits(cost: float, left: float) -> bool:
     """Whether `cost` can be paid out of `left`."""
     return exact(cost) <= exact(left)

@@ -63,8 +63,8 @@ class Campaign:
     @property
     def left(self) -> float:
         """Campaign units that may still be promised: begun rounds are paid for already."""
-        pending = [q for r in self.store.rounds() for q in self.store.pending(r.number)]
-        promised = total_cost(self.cost(q.fidelity) for q in pending)
+        # In this order: what is answered meanwhile is counted twice rather than not at all.
+        promised = self.store.promised()
         return minus(self.config.budget.total, total_cost([self.store.spent(), promised]))
 
     @property

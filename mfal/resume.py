@@ -30,7 +30,7 @@ class Resumed:
 def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -> Resumed | None:
     """Finish the round that was begun and not finished; None if there is none."""
     store = campaign.store
-    found = next((r for r in store.rounds() if not r.finished), None)
+    found = next((r for r in store.outline() if not r.finished), None)
     if found is None:
         return None
     before, pending = store.spent(), store.pending(found.number)

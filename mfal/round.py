@@ -75,7 +75,7 @@ def run_rounds(
     n_objectives = len(campaign.problem.oracle.objectives)
     with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
         while n is None or len(ended) < n:
-            known = campaign.store.rounds()
+            known = campaign.store.outline()
             open_round = next((r for r in known if not r.finished), None)
             number = open_round.number if open_round else len(known)
             kind = open_round.kind if open_round else next_kind(campaign)
@@ -99,7 +99,7 @@ def next_kind(campaign: Campaign) -> str:
 
 def has_begun(campaign: Campaign) -> bool:
     """Whether the campaign has asked anything itself, beyond what was imported."""
-    return any(r.kind != "imported" for r in campaign.store.rounds())
+    return any(r.kind != "imported" for r in campaign.store.outline())
 
 
 def initial_record(campaign: Campaign) -> dict[str, dict[str, int]]:
@@ -210,9 +210,9 @@ def _timed(stage: Stage, seconds: dict[str, float], watch: Progress) -> Iterator
 
 def _check_affordable(campaign: Campaign, asked: Sequence[tuple[Query, float]]) -> None:
     # The choice keeps to the budget; this holds it to that.
-    price = total_cost(cost for _, cost in asked)
-    if not fits(price, campaign.left):
+    price, left = total_cost(cost for _, cost in asked), campaign.left
+    if not fits(price, left):
         raise LedgerError(
-            f"a round of {price:g} was to be begun with {campaign.left:g} left",
+            f"a round of {price:g} was to be begun with {left:g} left",
             "this is a defect of mfal; nothing was spent",
         )

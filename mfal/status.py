@@ -77,7 +77,7 @@ def look(configs: Sequence[CampaignConfig]) -> list[Status | Unknown]:
 
 def status(campaign: Campaign) -> Status:
     """Where an open campaign stands."""
-    rounds = campaign.store.rounds()
+    rounds = campaign.store.outline()
     open_round = next((r.number for r in rounds if not r.finished), None)
     observations = campaign.store.observations()
     return Status(

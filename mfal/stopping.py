@@ -10,19 +10,27 @@ def stop_reason(campaign: Campaign) -> str | None:
     return _budget_spent(campaign) or _rounds_done(campaign) or _value_reached(campaign)
 
 
+def why_no_further(campaign: Campaign) -> str:
+    """Why no further round followed on those that were run, where none waits for measurements."""
+    return stop_reason(campaign) or "nothing that was proposed can be bought"
+
+
 def _budget_spent(campaign: Campaign) -> str | None:
-    if any(fits(f.cost, campaign.left) for f in campaign.ladder):
+    left = campaign.left
+    if any(fits(f.cost, left) for f in campaign.ladder):
         return None
     return (
-        f"the budget is spent: {campaign.left:g} of {campaign.config.budget.total:g} is left, "
+        f"the budget is spent: {left:g} of {campaign.config.budget.total:g} is left, "
         "which buys no further query; raise budget.total to go on"
     )
 
 
 def _rounds_done(campaign: Campaign) -> str | None:
     limit = campaign.config.stop.rounds
-    done = sum(r.kind == "batch" for r in campaign.store.rounds())
-    if limit is None or done < limit:
+    if limit is None:
+        return None
+    done = sum(r.kind == "batch" for r in campaign.store.outline())
+    if done < limit:
         return None
     return f"{done} rounds are done, and stop.rounds is {limit}"
 

@@ -71,7 +71,7 @@ def import_sheet(campaign: Campaign, sheet: Sheet) -> Imported:
         )
     _check_budget(campaign, kept, sheet.source)
     done = Imported(
-        round=len(campaign.store.rounds()),
+        round=len(campaign.store.outline()),
         queries={f.name: sum(o.query.fidelity == f.name for o in kept) for f in campaign.ladder},
         failed=sum(o.outcome.values is None for o in kept),
         merged=len(rows) - len(kept),

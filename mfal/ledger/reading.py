@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
-from mfal.budget import total_cost
+from mfal.budget import total_of_counted
 from mfal.errors import LedgerError, NoLedgerError
 from mfal.ledger.database import Database
 from mfal.ledger.lock import Holder, holder
@@ -24,6 +24,14 @@ class RoundInfo:
     config: dict[str, Any]
     versions: dict[str, str]
     record: dict[str, Any]
+    finished: bool
+
+
+class RoundOutline(NamedTuple):
+    """What a round is and whether it has ended, without its settings and its record."""
+
+    number: int
+    kind: str
     finished: bool
 
 
@@ -87,26 +95,30 @@ class Ledger:
 
     def rounds(self) -> list[RoundInfo]:
         """All rounds by number, imported data and the initial design first."""
+        with self._database.read() as c:
+            found = c.execute(self._rounds().order_by(rounds.c.number)).all()
+        return [_round_info(row) for row in found]
+
+    def last_round(self) -> RoundInfo | None:
+        """The round that was begun last; None before the first."""
+        with self._database.read() as c:
+            row = c.execute(self._rounds().order_by(rounds.c.number.desc()).limit(1)).one_or_none()
+        return None if row is None else _round_info(row)
+
+    def _rounds(self) -> Select[Any]:
         # Without the weights, which are large where there are some.
         columns = [column for column in rounds.c if column is not rounds.c.weights]
+        return select(*columns).where(rounds.c.campaign_id == self._campaign_id)
+
+    def outline(self) -> list[RoundOutline]:
+        """All rounds by number, as `rounds` has them, for who needs no record: those are long."""
+        statement = (
+            select(rounds.c.number, rounds.c.kind, rounds.c.finished_at.is_not(None))
+            .where(rounds.c.campaign_id == self._campaign_id)
+            .order_by(rounds.c.number)
+        )
         with self._database.read() as c:
-            found = c.execute(
-                select(*columns)
-                .where(rounds.c.campaign_id == self._campaign_id)
-                .order_by(rounds.c.number)
-            ).all()
-        return [
-            RoundInfo(
-                number=r.number,
-                kind=r.kind,
-                seed=int(r.seed),
-                config=json.loads(r.config),
-                versions=json.loads(r.versions),
-                record=json.loads(r.record),
-                finished=r.finished_at is not None,
-            )
-            for r in found
-        ]
+            return [RoundOutline(*row) for row in c.execute(statement)]
 
     def weights(self, before_round: int | None = None) -> bytes | None:
         """What the last round left for the next one's sampler; None where that starts anew.
@@ -195,14 +207,30 @@ class Ledger:
         ]
 
     def spent(self) -> float:
-        """Sum of the cost column."""
+        """Sum of what the answers cost."""
+        statement = (
+            select(outcomes.c.cost, func.count())
+            .join(queries, queries.c.id == outcomes.c.query_id)
+            .where(queries.c.campaign_id == self._campaign_id)
+            .group_by(outcomes.c.cost)
+        )
+        return self._total(statement)
+
+    def promised(self) -> float:
+        """Sum of what the queries without an outcome will cost, as it was when they were begun."""
+        statement = (
+            select(queries.c.cost, func.count())
+            .outerjoin(outcomes, outcomes.c.query_id == queries.c.id)
+            .where(queries.c.campaign_id == self._campaign_id)
+            .where(outcomes.c.query_id.is_(None))
+            .group_by(queries.c.cost)
+        )
+        return self._total(statement)
+
+    def _total(self, statement: Select[tuple[float, int]]) -> float:
+        # Costs are told apart by the database, but never added by it: its sums are not exact.
         with self._database.read() as c:
-            costs = c.execute(
-                select(outcomes.c.cost)
-                .join(queries, queries.c.id == outcomes.c.query_id)
-                .where(queries.c.campaign_id == self._campaign_id)
-            ).scalars()
-            return total_cost(costs)
+            return total_of_counted(map(tuple, c.execute(statement)))
 
     def backends(self) -> dict[str, set[str]]:
         """Fidelity -> the engines that answered at it so far."""
@@ -241,6 +269,18 @@ class Ledger:
         )
         with self._database.read() as c:
             return [Entry(*row) for row in c.execute(statement)]
+
+
+def _round_info(row: Row[Any]) -> RoundInfo:
+    return RoundInfo(
+        number=row.number,
+        kind=row.kind,
+        seed=int(row.seed),
+        config=json.loads(row.config),
+        versions=json.loads(row.versions),
+        record=json.loads(row.record),
+        finished=row.finished_at is not None,
+    )
 
 
 def read_ledger(url: str, campaign: str, identity: dict[str, Any]) -> Ledger:

@@ -5,7 +5,6 @@ of them is asked, and every chunk of answers is one commit, so that a process ki
 point loses at most the chunk that was being answered.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from mfal.errors import LedgerError
 from mfal.ledger.database import Database
+from mfal.ledger.encoding import encode, encode_part
 from mfal.ledger.lock import Lock
 from mfal.ledger.reading import Ledger, find_campaign
 from mfal.ledger.tables import SCHEMA_VERSION, campaigns, locks, outcomes, queries, rounds
@@ -78,9 +78,10 @@ class Store(Ledger):
             weights: What the sampler wants the next round to start from.
 
         Raises:
-            LedgerError: if the round exists, or one of the queries was asked before.
+            LedgerError: if the round exists, one of the queries was asked before, or a figure of
+                the record is not finite. Nothing is written then.
         """
-        head = _head(number, kind, seed, config, versions, record) | {"weights": weights}
+        head = self._head(number, kind, seed, config, versions, record) | {"weights": weights}
         try:
             with self._write() as c:
                 self._insert_round(c, head, asked)
@@ -105,7 +106,8 @@ class Store(Ledger):
         Raises:
             LedgerError: if the round exists, or one of the queries was asked before.
         """
-        head = _head(number, "imported", 0, config, versions, record) | {"finished_at": _now()}
+        head = self._head(number, "imported", 0, config, versions, record)
+        head |= {"finished_at": _now()}
         try:
             with self._write() as c:
                 round_id = self._insert_round(c, head, [(o.query, o.cost) for o in found])
@@ -163,6 +165,27 @@ class Store(Ledger):
                 .values(finished_at=_now())
             )
 
+    def _head(
+        self,
+        number: int,
+        kind: str,
+        seed: int,
+        config: dict[str, Any],
+        versions: dict[str, str],
+        record: dict[str, Any],
+    ) -> dict[str, Any]:
+        """A row of `rounds`, without its campaign."""
+        where = f"{self.url}: round {number}"
+        return {
+            "number": number,
+            "kind": kind,
+            "seed": str(seed),
+            "config": encode_part("config", config, where),
+            "versions": encode_part("versions", versions, where),
+            "record": encode_part("record", record, where),
+            "begun_at": _now(),
+        }
+
     def _insert_round(
         self, c: Connection, head: dict[str, Any], asked: Sequence[tuple[Query, float]]
     ) -> int:
@@ -197,7 +220,7 @@ def _enrol(c: Connection, name: str, identity: dict[str, Any], url: str) -> int:
     if found is None:
         values = {
             "name": name,
-            "identity": _dump(identity),
+            "identity": encode(identity),
             "schema_version": SCHEMA_VERSION,
             "created_at": _now(),
         }
@@ -208,41 +231,17 @@ def _enrol(c: Connection, name: str, identity: dict[str, Any], url: str) -> int:
     return found
 
 
-def _head(
-    number: int,
-    kind: str,
-    seed: int,
-    config: dict[str, Any],
-    versions: dict[str, str],
-    record: dict[str, Any],
-) -> dict[str, Any]:
-    """A row of `rounds`, without its campaign."""
-    return {
-        "number": number,
-        "kind": kind,
-        "seed": str(seed),
-        "config": _dump(config),
-        "versions": _dump(versions),
-        "record": _dump(record),
-        "begun_at": _now(),
-    }
-
-
 def _answer(query_id: int, outcome: Outcome, cost: float, backend: str) -> dict[str, Any]:
     """A row of `outcomes`."""
     return {
         "query_id": query_id,
-        "values": None if outcome.values is None else _dump(outcome.values),
+        "values": None if outcome.values is None else encode(outcome.values),
         "error": outcome.error,
         "seconds": outcome.seconds,
         "cost": cost,
         "backend": backend,
         "recorded_at": _now(),
     }
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, sort_keys=True, allow_nan=False)
 
 
 def _now() -> str:

@@ -173,7 +173,9 @@ class Scorer:
     def _left(self) -> dict[str, int]:
         """Queries without an answer, by fidelity."""
         left = {fidelity: len(queries) for fidelity, queries in self._new.items()}
-        for chunk in (*self._next, *(chunk for chunk, _ in self._calls.values())):
+        later = (chunk for _, chunk in self._later)
+        called = (chunk for chunk, _ in self._calls.values())
+        for chunk in (*self._next, *later, *called):
             left[chunk.fidelity] = left.get(chunk.fidelity, 0) + len(chunk.queries)
         return left
 

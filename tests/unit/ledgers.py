@@ -1,9 +1,12 @@
 """What the tests of the ledger share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
+from mfal.ledger.reading import Ledger
 from mfal.ledger.store import Store
 from mfal.types import Outcome, Query
 
@@ -37,3 +40,19 @@ def rows(url: str, statement: str) -> list[Any]:
             return [tuple(row) for row in found] if found.returns_rows else []
     finally:
         engine.dispose()
+
+
+@contextmanager
+def statements(store: Ledger) -> Iterator[list[str]]:
+    """What is sent to the database of a ledger while the block lasts."""
+    sent: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        sent.append(arguments[2])
+
+    engine = store._database._engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)

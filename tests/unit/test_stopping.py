@@ -6,8 +6,11 @@ from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError
 from mfal.metrics import top_k_mean
+from mfal.registry import resolve
 from mfal.round import run_rounds
 from mfal.stopping import stop_reason
+from mfal.types import Objective
+from tests.support import MOTIF
 
 
 def test_a_campaign_goes_on_until_its_budget_buys_nothing(
@@ -49,13 +52,15 @@ def test_a_campaign_ends_when_its_top_k_is_good_enough(
 def test_a_value_to_be_minimised_is_reached_from_above(
     motif: Callable[..., CampaignConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mfal.types import Objective
-    from tests.problems.motif import MotifOracle
-
-    monkeypatch.setattr(MotifOracle, "objectives", (Objective("agreement", "places", "min"),))
-    with open_campaign(motif(stop__value=-1.0, budget__total=54)) as campaign:
+    # The very class that the campaign has its oracle from.
+    oracle = resolve("problem", f"{MOTIF.partition(':')[0]}:MotifOracle")
+    monkeypatch.setattr(oracle, "objectives", (Objective("agreement", "places", "min"),))
+    with open_campaign(motif(stop__value=-1.0, top_k=2, budget__total=54)) as campaign:
         run_rounds(campaign, 1)
         assert stop_reason(campaign) is None  # no value lies below zero
+    with open_campaign(motif(stop__value=8.0, top_k=2, budget__total=54)) as campaign:
+        why = stop_reason(campaign)
+    assert why is not None and why.endswith("places, and stop.value is 8")
 
 
 def test_a_schedule_has_one_rhythm(motif: Callable[..., CampaignConfig]) -> None:

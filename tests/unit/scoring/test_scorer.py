@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mfal.errors import MfalError
-from mfal.scoring.calls import Answered, Call, Reply
+from mfal.scoring.calls import Answered, Call, Reply, Trouble
 from mfal.scoring.scorer import Scorer, scorer
 from mfal.sections import Component, ScoringConfig
 from mfal.types import Fidelity, Objective, Outcome, Query
@@ -118,6 +118,46 @@ def test_workers_that_have_been_started_are_used_for_whatever_is_left(
     assert arrived == GOOD[1:]
     runner.begun[0].set_result(Answered([Outcome((1.0,), None, 0.0)], 9.0))
     assert [query for query, _ in made.answers()] == GOOD[:1]
+    made.close()
+
+
+def test_a_query_that_is_asked_again_later_is_work_that_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class FirstIsTransient:
+        """Refuses the first call for now, and leaves the others without an answer."""
+
+        slots = 2
+
+        def __init__(self) -> None:
+            self.asked: list[tuple[str, str]] = []
+
+        def submit(self, call: Call) -> "Future[Reply]":
+            reply: Future[Reply] = Future()
+            if not self.asked:
+                reply.set_result(Trouble("transient", "busy", 0.0))
+            self.asked += [(call.fidelity.name, key) for key in call.keys]
+            return reply
+
+        def close(self) -> None:
+            pass
+
+    runner = FirstIsTransient()
+    monkeypatch.setattr("mfal.scoring.scorer.start", lambda asked, config: runner)
+    made = Scorer(Component(name=MOTIF), LADDER, 1, ScoringConfig(backoff_seconds=3600))
+    made._pace.learn("whole", 1, 10.0)  # one of them is worth a worker of its own
+    slow, quick = GOOD[0], Query(GOOD[1].key, "half")
+    made.ask([slow])
+    made._submit()
+    made._collect([])
+    made.ask([quick])
+    made._submit()
+    assert runner.asked == [("whole", slow.key), ("half", quick.key)]
+    assert made._left() == {"whole": 1, "half": 1}
+    # Once its time has come, it waits for none that is still being asked.
+    made._later = [(0.0, chunk) for _, chunk in made._later]
+    made._submit()
+    assert runner.asked[2:] == [("whole", slow.key)]
     made.close()
 
 
