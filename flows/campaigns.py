@@ -26,7 +26,7 @@ from mfal.campaign import Campaign, open_campaign
 from mfal.config import NAME_PATTERN, CampaignConfig
 from mfal.folder import find_campaign, named_campaigns
 from mfal.round import run_rounds
-from mfal.stopping import stop_reason
+from mfal.stopping import why_no_further
 from mfal.waiting import waiting, waiting_text
 
 log = logging.getLogger("mfal.flows")
@@ -75,7 +75,7 @@ def how_it_ended(campaign: Campaign, ended: Sequence[int], *, all_run: bool) -> 
     done = f"rounds finished: {numbers}; spent {spent:g} of {total:g}"
     if awaited := waiting(campaign):
         return f"{done}\n{waiting_text(awaited, campaign.config.name)}"
-    return done if all_run else f"{done}; no further round: {stop_reason(campaign)}"
+    return done if all_run else f"{done}; no further round: {why_no_further(campaign)}"
 
 
 def deployment(config: CampaignConfig) -> RunnerDeployment:

@@ -1,11 +1,13 @@
 """Ledger rows as tensors, with one index per distinct candidate."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from mfal.failures import failed_candidates
 from mfal.types import Fidelity, Objective, Observation, Query
 
 Featurise = Callable[[Sequence[str]], Tensor]
@@ -23,6 +25,8 @@ class Dataset:
         utility: Value of the objective times its sign (so higher is better), ``N``,
             float64, in the objective's unit.
         n_fidelities: Length of the ladder; the target is ``n_fidelities - 1``.
+        failed: Candidates that are known to have no value at the target; `keys` has those of them
+            that had one below it.
     """
 
     keys: tuple[str, ...]
@@ -31,9 +35,19 @@ class Dataset:
     fidelity: Tensor
     utility: Tensor
     n_fidelities: int
+    failed: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.utility)
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Key -> its place in `keys`."""
+        return {key: i for i, key in enumerate(self.keys)}
+
+    def places(self, keys: Sequence[str]) -> Tensor:
+        """Place of each of n keys in `keys`, -1 for a new one, ``n``."""
+        return torch.tensor([self.index.get(key, -1) for key in keys], dtype=torch.long)
 
     @property
     def at_target(self) -> Tensor:
@@ -51,6 +65,7 @@ class Dataset:
             fidelity=self.fidelity[rows],
             utility=self.utility[rows],
             n_fidelities=self.n_fidelities,
+            failed=self.failed,
         )
 
 
@@ -66,7 +81,8 @@ def build_dataset(
         for o in observations
         if o.outcome.values is not None
     ]
-    return _dataset(values, ladder, featurise)
+    data = _dataset(values, ladder, featurise)
+    return replace(data, failed=failed_candidates(observations, ladder))
 
 
 def success_dataset(
@@ -91,12 +107,6 @@ def _dataset(
         utility=torch.tensor([value for _, value in values], dtype=torch.float64),
         n_fidelities=len(ladder),
     )
-
-
-def places(known: Sequence[str], keys: Sequence[str]) -> Tensor:
-    """Place of each key among those that are known, -1 for a new one, ``n``."""
-    index = {key: i for i, key in enumerate(known)}
-    return torch.tensor([index.get(key, -1) for key in keys], dtype=torch.long)
 
 
 def split_by_candidate(data: Dataset, share: float, *, seed: int) -> tuple[Dataset, Dataset]:

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mfal.campaign import Campaign
 from mfal.errors import DataError, LedgerError
+from mfal.files import write_whole
 from mfal.tabular import read_sheet
 from mfal.types import Query
 
@@ -30,7 +30,7 @@ class Waiting:
 
 def waiting(campaign: Campaign) -> Waiting | None:
     """What the campaign waits for; None where it does not wait."""
-    for info in campaign.store.rounds():
+    for info in campaign.store.outline():
         by_hand = [] if info.finished else split_pending(campaign, info.number)[0]
         if by_hand:
             names = dict.fromkeys(q.fidelity for q in by_hand)
@@ -116,12 +116,7 @@ def _table(campaign: Campaign, queries: Sequence[Query]) -> str:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
         raise LedgerError(
             f"{path}: the batch cannot be written: {error}",

@@ -12,7 +12,7 @@ from mfal.errors import NoLedgerError
 from mfal.importing.observations import import_file
 from mfal.ledger.reading import read_ledger
 from mfal.round import initial_record
-from mfal.stopping import stop_reason
+from mfal.stopping import why_no_further
 from mfal.waiting import waiting, waiting_text
 
 NOTHING_OPEN = "nothing to do: every round that was begun is finished"
@@ -36,8 +36,7 @@ def run_in_terminal(
             ended = runner.run(campaign, rounds, progress)
         show_rounds(console, campaign, ended)
         if not show_waiting(console, campaign, source) and (rounds is None or len(ended) < rounds):
-            why = stop_reason(campaign) or "nothing that was proposed can be bought"
-            console.print(f"No further round: {why}.", markup=False)
+            console.print(f"No further round: {why_no_further(campaign)}.", markup=False)
 
 
 def resume_in_terminal(config: CampaignConfig, source: str, *, no_prefect: bool) -> None:
@@ -49,7 +48,7 @@ def resume_in_terminal(config: CampaignConfig, source: str, *, no_prefect: bool)
     console = Console(highlight=False)
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
-            is_whole = all(r.finished for r in ledger.rounds())
+            is_whole = all(r.finished for r in ledger.outline())
     except NoLedgerError:
         said = "nothing to do: it has not begun"
     else:

@@ -7,7 +7,8 @@ every figure of every run after every round as one table, and `final` the last o
 from mfal.compare.config import Comparison, MeasureConfig, load_comparison
 from mfal.compare.figures import COLUMNS, at_cost, curves, final, write_curves
 from mfal.compare.outside import score_outside
-from mfal.compare.run import Run, run_comparison, runs_of
+from mfal.compare.run import run_comparison
+from mfal.compare.runs import Run, runs_of
 
 __all__ = [
     "COLUMNS",

@@ -5,22 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from mfal.config import NAME_PATTERN, CampaignConfig, parse_config
 from mfal.errors import ConfigError
-from mfal.sections import Component
+from mfal.sections import Component, Frozen
 from mfal.yaml_file import apply_overrides, read_yaml, set_field
 
 MethodName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 OWN = ("name", "seed", "data_dir")  # fields of a campaign that a comparison fills in
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ScaleConfig(_Frozen):
+class ScaleConfig(Frozen):
     """An affine map of values to another scale, beside the raw ones and never instead of them."""
 
     label: str = Field(description="What the scale is, as reports name it.")
@@ -28,7 +24,7 @@ class ScaleConfig(_Frozen):
     intercept: float
 
 
-class MeasureConfig(_Frozen):
+class MeasureConfig(Frozen):
     """What figures need to know beyond the campaign; their definitions are in `mfal.metrics`."""
 
     pairs: Component | None = Field(
@@ -56,7 +52,7 @@ class MeasureConfig(_Frozen):
     )
 
 
-class Comparison(_Frozen):
+class Comparison(Frozen):
     """Methods and seeds to compare on one problem."""
 
     name: str = Field(pattern=NAME_PATTERN, description="Its folder is <data_dir>/compare/<name>.")

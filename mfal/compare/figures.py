@@ -9,8 +9,9 @@ import pandas as pd
 
 from mfal.campaign import Campaign, open_campaign
 from mfal.compare.config import Comparison, ScaleConfig
+from mfal.compare.engines import check_engines
 from mfal.compare.outside import score_outside
-from mfal.compare.run import Run, runs_of
+from mfal.compare.runs import Run, runs_of
 from mfal.metrics import (
     Scored,
     cost_shares,
@@ -53,8 +54,12 @@ def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.Data
         the design included), ``design`` (those spent on the design, of them; the published
         curves leave them out), ``metric`` (as in `mfal.metrics`) and ``value``. A figure that
         does not exist yet has no row.
+
+    Raises:
+        LedgerError: where answers at one fidelity came from different engines.
     """
-    begun = [r for r in runs or runs_of(comparison) if r.has_begun]
+    begun = [r for r in (runs_of(comparison) if runs is None else runs) if r.has_begun]
+    check_engines(comparison, begun, {})
     outside = score_outside(comparison, begun) if begun and comparison.measure.outside else None
     rows: list[tuple[object, ...]] = []
     for run in begun:
@@ -65,7 +70,12 @@ def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.Data
 
 
 def final(table: pd.DataFrame) -> pd.DataFrame:
-    """Each run's figures at its end: a row per method and seed, by seed; a column per metric."""
+    """Each run's figures at its end: a row per method and seed, by seed; a column per metric.
+
+    Of each metric the last that there is. For ``recommended_top_k`` that is of an earlier round,
+    at a lower cost, than for the others: what is recommended after a round is known when the next
+    has begun, and after the last finished one none has, unless the run was cut short.
+    """
     last = table.sort_values("round").groupby(["method", "seed", "metric"], sort=False).last()
     ends = last["value"].unstack("metric")  # noqa: PD010 (there is one value per cell)
     return ends.sort_index(level="seed", kind="stable", sort_remaining=False)

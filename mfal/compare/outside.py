@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from mfal.campaign import Campaign, open_campaign, versions
+from mfal.compare.checks import check_computed, engines_now
 from mfal.compare.config import Comparison
-from mfal.compare.run import Run
+from mfal.compare.engines import Engines, check_engines
+from mfal.compare.runs import Run
 from mfal.ledger.store import Store
 from mfal.scoring.scorer import scorer
 from mfal.sections import LockConfig
@@ -19,6 +21,10 @@ def score_outside(comparison: Comparison, runs: Sequence[Run]) -> dict[str, floa
     The answers are kept in a ledger of their own, ``<folder>/outside/ledger.db``, that belongs
     to no campaign and is charged to none; what is there, or was measured at the target by any
     run, is not asked again. A process that is killed goes on here, too.
+
+    Raises:
+        LedgerError: where answers came from different engines, or would come from another one.
+        ConfigError: where people would have to be asked.
     """
     folder = comparison.folder / FOLDER
     first = runs[0].config
@@ -31,6 +37,11 @@ def score_outside(comparison: Comparison, runs: Sequence[Run]) -> dict[str, floa
         known, wanted = _look(runs, campaign.target.name)
         answered = {q.key for q in store.asked()}
         new = [key for key in wanted if key not in known and key not in answered]
+        engines: dict[str, Engines] = {FOLDER: store.backends()}
+        if new or not all(info.finished for info in store.outline()):
+            check_computed(comparison, runs[0], campaign)
+            engines["today"] = {campaign.target.name: engines_now(campaign)[campaign.target.name]}
+        check_engines(comparison, runs, engines)
         if new:
             _begin(store, campaign, new)
         _finish(store, campaign)
@@ -57,7 +68,7 @@ def _look(runs: Sequence[Run], target: str) -> tuple[dict[str, float], list[str]
 
 def _begin(store: Store, campaign: Campaign, keys: Sequence[str]) -> None:
     store.begin_round(
-        len(store.rounds()),
+        len(store.outline()),
         [(Query(key, campaign.target.name), 0.0) for key in keys],
         kind="batch",
         seed=0,
@@ -72,7 +83,7 @@ def _finish(store: Store, campaign: Campaign) -> None:
     config, backends = campaign.config, campaign.problem.oracle.backends
     n_objectives = len(campaign.problem.oracle.objectives)
     with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
-        for info in store.rounds():
+        for info in store.outline():
             asker.ask(store.pending(info.number))
             while asker.waiting:
                 backend = backends[campaign.target.name]

@@ -5,63 +5,45 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from mfal.budget import total_cost
-from mfal.campaign import Campaign, open_campaign
+from mfal.campaign import open_campaign
+from mfal.compare.checks import check_runs
 from mfal.compare.config import Comparison
+from mfal.compare.runs import Run, mark_done, runs_of
 from mfal.config import CampaignConfig
-from mfal.errors import ConfigError, MfalError, NoLedgerError
-from mfal.ledger.reading import read_ledger
+from mfal.errors import MfalError
 from mfal.round import run_rounds
 from mfal.stopping import stop_reason
 
-DONE = "done"  # a file in the folder of a run that came to its end: what its end depends on
 Ended = tuple[float, str]  # seconds that it took, and why it ended
 LOOK_EVERY = 3.0  # seconds between looks at the ledgers
 
+GONE = (
+    "a process ended without a word, killed or out of memory (then lower `processes`), and "
+    "whatever ran beside it was ended, too"
+)
+"""Why runs have no end where the pool of processes is broken."""
+
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class Run:
-    """A method with a seed."""
+class Failed:
+    """Why a run did not come to its end. In words: not every exception crosses processes.
 
-    method: str
-    seed: int
-    config: CampaignConfig
+    Attributes:
+        traceback: Of what is no error that a user is meant to read.
+    """
 
-    @property
-    def name(self) -> str:
-        """Of its folder, too."""
-        return self.config.name
-
-    @property
-    def spent(self) -> float:
-        """Campaign units in its ledger so far."""
-        try:
-            with read_ledger(self.config.ledger_url, self.name, self.config.identity()) as ledger:
-                return ledger.spent()
-        except NoLedgerError:
-            return 0.0
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is anything in its ledger."""
-        try:
-            with read_ledger(self.config.ledger_url, self.name, self.config.identity()) as ledger:
-                return bool(ledger.rounds())
-        except NoLedgerError:
-            return False
-
-    @property
-    def is_done(self) -> bool:
-        """Whether it came to its end, with the budget and the limits that it has now."""
-        path = self.config.folder / DONE
-        return path.is_file() and path.read_text() == _limits(self.config)
+    why: str
+    traceback: str = ""
 
 
 class RunProgress(Protocol):
@@ -86,15 +68,6 @@ class Silent:
         """Say nothing."""
 
 
-def runs_of(comparison: Comparison) -> list[Run]:
-    """All runs, seed by seed, so that every method has its first seed early."""
-    return [
-        Run(method, seed, comparison.config(method, seed))
-        for seed in comparison.seeds
-        for method in comparison.methods
-    ]
-
-
 def run_comparison(comparison: Comparison, progress: RunProgress | None = None) -> list[Run]:
     """Run to their ends all runs that have not come there yet; returns all runs.
 
@@ -105,57 +78,48 @@ def run_comparison(comparison: Comparison, progress: RunProgress | None = None) 
     """
     watch = progress or Silent()
     runs = runs_of(comparison)
-    check_designs(comparison, runs)
+    check_runs(comparison, runs)
     left = [run for run in runs if not run.is_done]
-    failed: dict[str, str] = {}
+    failed: dict[str, Failed] = {}
     with _workers(comparison.processes) as pool:
         clock = _Clock(runs)
-        futures: dict[Future[Ended], Run] = {pool.submit(_work, run.config): run for run in left}
+        futures = {pool.submit(_work, run.config): run for run in left}
         while futures:
             done, _ = wait(futures, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
             for future in done:
-                run = futures.pop(future)
-                if isinstance(error := future.exception(), MfalError):
-                    failed[run.name] = error.message
+                run, ended = futures.pop(future), _result(future)
+                if isinstance(ended, Failed):
+                    failed[run.name] = ended
                 else:
-                    watch.ended(run, *future.result())
+                    watch.ended(run, *ended)
             spent = {run.name: run.spent for run in runs}
             running = [run.name for future, run in futures.items() if future.running()]
             finished = [run.name for run in runs if run.is_done]
             watch.state(spent, running, clock.seconds_left(spent, finished))
     if failed:
-        raise MfalError(
-            "\n".join(f"{name}: {message}" for name, message in failed.items()),
-            "the other runs have ended; mend this and run the same command again",
-        )
+        raise _failure(failed)
     return runs
 
 
-def check_designs(comparison: Comparison, runs: Sequence[Run]) -> None:
-    """Raise ConfigError unless all methods begin from designs of one cost.
-
-    As near as may be: to less than what a query at the target costs.
-    """
-    costs: dict[str, float] = {}
-    dearest = 0.0
-    for run in runs:
-        if run.method in costs:
-            continue
-        with open_campaign(run.config, f"{comparison.name}: methods.{run.method}") as campaign:
-            costs[run.method] = design_cost(campaign)
-            dearest = max(dearest, campaign.target.cost)
-    if max(costs.values()) - min(costs.values()) >= dearest:
-        raise ConfigError(
-            f"{comparison.name}: the initial designs do not cost the same: "
-            + ", ".join(f"{method} {cost:g}" for method, cost in costs.items()),
-            "set initial.queries of each method that uses other fidelities",
-        )
+def _result(future: Future[Ended | Failed]) -> Ended | Failed:
+    """What became of a run."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Failed(GONE)
 
 
-def design_cost(campaign: Campaign) -> float:
-    """What the initial design costs."""
-    return total_cost(
-        campaign.cost(name) for name, n in campaign.initial_counts.items() for _ in range(n)
+def _failure(failed: Mapping[str, Failed]) -> MfalError:
+    """One error for all runs that failed; those that did for the same reason in one line."""
+    names: dict[str, list[str]] = {}
+    for name, one in failed.items():
+        names.setdefault(one.why, []).append(name)
+        if one.traceback:
+            log.error("%s failed:\n%s", name, one.traceback)
+    return MfalError(
+        "\n".join(f"{', '.join(of_it)}: {why}" for why, of_it in names.items()),
+        "the other runs have ended; mend this and run the same command again: it goes on where "
+        "the ledgers end",
     )
 
 
@@ -205,23 +169,21 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _work(config: CampaignConfig) -> Ended:
+def _work(config: CampaignConfig) -> Ended | Failed:
+    """Run a campaign to its end, whatever its parts do."""
+    try:
+        return _to_its_end(config)
+    except MfalError as error:
+        return Failed(error.message)
+    except Exception as error:
+        return Failed(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _to_its_end(config: CampaignConfig) -> Ended:
     """Seconds that a run took to its end, and why it ended."""
     started = time.perf_counter()
     with open_campaign(config, config.name) as campaign:
         run_rounds(campaign, None)
         why = stop_reason(campaign) or f"nothing is left to ask, with {campaign.left:g} unspent"
-    _mark(config.folder / DONE, _limits(config))
+    mark_done(config)
     return time.perf_counter() - started, why
-
-
-def _limits(config: CampaignConfig) -> str:
-    """What decides when a campaign ends, as text."""
-    return config.model_dump_json(include={"budget", "stop"})
-
-
-def _mark(path: Path, text: str) -> None:
-    """Write a small file in one step."""
-    whole = path.with_suffix(f".{os.getpid()}")
-    whole.write_text(text)
-    whole.replace(path)

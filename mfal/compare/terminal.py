@@ -12,7 +12,8 @@ from rich.table import Table
 
 from mfal.compare.config import Comparison, load_comparison
 from mfal.compare.figures import curves, final, write_curves
-from mfal.compare.run import Run, run_comparison, runs_of
+from mfal.compare.run import run_comparison
+from mfal.compare.runs import Run, runs_of
 from mfal.errors import NoLedgerError
 
 SHOWN = {

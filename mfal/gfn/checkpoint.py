@@ -1,7 +1,6 @@
 """Checkpoints of training: tensors and plain values in a file, never code."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import torch
 
 from mfal.errors import MfalError
+from mfal.files import write_whole
 
 # What to do about a checkpoint that does not fit.
 _ANEW = "use what it was made with, or train anew without it"
@@ -49,12 +49,7 @@ def from_bytes(data: bytes, name: str, remedy: str = _ANEW) -> dict[str, Any]:
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Replace the file in one step, so that a crash leaves the old one or the new one."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(to_bytes(state))
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_whole(path, to_bytes(state))
 
 
 def read_checkpoint(path: Path, *, like: dict[str, Any], same: Sequence[str]) -> dict[str, Any]:

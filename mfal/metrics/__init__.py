@@ -9,7 +9,8 @@ published_top_k         Published reading (arXiv 2306.11715): mean of the K best
                         values** of everything queried at any fidelity. What was not measured at
                         the target is scored outside the budget, so it costs the campaign nothing.
 recommended_top_k       Mean true target value of the K candidates of the ledger that have the best
-                        posterior means, scored outside the budget.
+                        posterior means, scored outside the budget. The next round's model says
+                        which, so the last finished round has none unless another has begun.
 diverse_top_k           Strict, of different candidates: best first, each is taken whose similarity
                         to all that are taken is at most a threshold.
 diverse_n               How many were taken, at most K.

@@ -1,9 +1,13 @@
 """The best of what was measured at the target, and their mean against cost."""
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 
-from mfal.budget import total_cost
+from mfal.budget import exact
 from mfal.types import Objective, Observation
 
 
@@ -38,28 +42,34 @@ def top_k_mean(
     observations: Sequence[Observation], target: str, objective: Objective, k: int
 ) -> float | None:
     """Mean of the k best values measured at the target, in the objective's unit."""
-    values = [
-        utility(o, objective) * objective.sign for o in best(observations, target, objective, k)
-    ]
-    return sum(values) / len(values) if values else None
+    top = best(observations, target, objective, k)
+    return _mean([utility(o, objective) for o in top], objective)
 
 
 def curve(
     observations: Sequence[Observation], target: str, objective: Objective, k: int
 ) -> list[CurvePoint]:
-    """The top-K mean against cost, a point per round."""
+    """The top-K mean against cost, a point per round: `top_k_mean` of all rounds until then."""
     points = []
-    for number in sorted({o.round for o in observations}):
-        until = [o for o in observations if o.round <= number]
-        points.append(
-            CurvePoint(
-                round=number,
-                cost=total_cost(o.cost for o in until),
-                top_k=top_k_mean(until, target, objective, k),
-                n_target=len(best(until, target, objective, len(until))),
-            )
-        )
+    top: list[float] = []  # utilities of the k best so far, the best last
+    cost, n_target = Decimal(0), 0
+    by_round = attrgetter("round")
+    for number, rows in groupby(sorted(observations, key=by_round), by_round):
+        for o in rows:
+            cost += exact(o.cost)
+            if o.query.fidelity == target and o.outcome.values is not None:
+                n_target += 1
+                insort(top, utility(o, objective))
+                del top[:-k]
+        mean = _mean(top[::-1], objective)
+        points.append(CurvePoint(round=number, cost=float(cost), top_k=mean, n_target=n_target))
     return points
+
+
+def _mean(utilities: Sequence[float], objective: Objective) -> float | None:
+    """Their mean in the objective's unit, added up in their order; None of none."""
+    values = [utility * objective.sign for utility in utilities]
+    return sum(values) / len(values) if values else None
 
 
 def utility(observation: Observation, objective: Objective) -> float:

@@ -79,7 +79,7 @@ def in_order(snapshot: Snapshot, batch: Iterable[Observation]) -> list[Observati
 
 def _summary(snapshot: Snapshot, batch: Sequence[Observation]) -> str:
     objective, failed = snapshot.objective, sum(o.outcome.values is None for o in batch)
-    top = next((p.top_k for p in reversed(snapshot.curve()) if p.top_k is not None), None)
+    top = snapshot.mean
     best = "" if top is None else f", top-{snapshot.top_k} mean **{top:.2f}{objective.suffix}**"
     return (
         f"{snapshot.problem.name}. Spent **{snapshot.spent:g}** of {snapshot.budget:g}{best}; "

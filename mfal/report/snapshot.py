@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
 from mfal.ledger.reading import RoundInfo
-from mfal.metrics import CurvePoint, best, curve
+from mfal.metrics import CurvePoint, best, curve, top_k_mean
 from mfal.types import Fidelity, Objective, Observation, Problem
 
 
@@ -62,6 +62,11 @@ class Snapshot:
     def best(self, k: int) -> list[Observation]:
         """The k best measured at the target, best first."""
         return best(self.observations, self.target.name, self.objective, k)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the top-K measured at the target; None before the first."""
+        return top_k_mean(self.observations, self.target.name, self.objective, self.top_k)
 
     def curve(self) -> list[CurvePoint]:
         """The top-K mean against cost, a point per round."""

@@ -1,71 +1,23 @@
 """Comparisons on the motif problem, with real processes and ledgers."""
 
 import json
-import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from mfal.campaign import open_campaign
-from mfal.compare import at_cost, curves, load_comparison, run_comparison, runs_of
+from mfal.compare import at_cost, curves, final, load_comparison, run_comparison, runs_of
 from mfal.compare.figures import COLUMNS
-from mfal.compare.run import DONE
+from mfal.compare.runs import DONE
 from mfal.compare.terminal import compare_in_terminal
 from mfal.errors import ConfigError, NoLedgerError
-from tests.support import motif_settings
-
-SINGLE = {"fidelities": ["whole"], "initial.queries": {"whole": 10}}  # 10 x 3 = 12 x 1 + 6 x 3
+from tests.integration.comparisons import ledgers, written
 
 PATIENCE = 240.0  # seconds
-
-LEDGER = """
-SELECT r.number, r.kind, q.position, q.key, q.fidelity, q.cost, o."values"
-FROM queries q JOIN rounds r ON r.id = q.round_id LEFT JOIN outcomes o ON o.query_id = q.id
-ORDER BY r.number, q.position
-"""
-
-
-def written(folder: Path, without: Sequence[str] = (), **changes: Any) -> Path:
-    """The file of a comparison of three quick methods on the motif problem."""
-    campaign = motif_settings(folder, budget__total=54, **changes)
-    for field in ("name", "seed", "data_dir"):
-        del campaign[field]
-    settings: dict[str, Any] = {
-        "name": "motif",
-        "seeds": [0, 1],
-        "campaign": campaign,
-        "methods": {
-            "evolution": {"sampler": {"name": "evolution", "options": {"generations": 2}}},
-            "breeding": {"surrogate": None, "sampler": "breeding", **SINGLE},
-            "random": {"surrogate": None, "sampler": "random", **SINGLE},
-        },
-        "measure": {
-            "mode": 6.0,
-            "at_most": 0.5,
-            "scale": {"label": "x", "slope": 2, "intercept": 1},
-        },
-        "data_dir": str(folder / "data"),
-    }
-    for method in without:
-        del settings["methods"][method]
-    path = folder / "compare.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return path
-
-
-def ledgers(path: Path) -> dict[str, list[Any]]:
-    found = {}
-    for run in runs_of(load_comparison(path)):
-        with sqlite3.connect(run.config.folder / "ledger.db") as connection:
-            found[run.name] = connection.execute(LEDGER).fetchall()
-    return found
 
 
 def command(path: Path) -> "subprocess.Popen[bytes]":
@@ -171,6 +123,24 @@ def test_curves_are_what_the_ledgers_say(undisturbed: Path) -> None:
     # Scoring outside the budget charged no run.
     assert {run.spent for run in runs} == {54.0}
     assert set(at_cost(table, 0.0)["n_target"]) == {6.0, 10.0}
+
+
+def test_of_no_runs_there_are_no_curves(undisturbed: Path) -> None:
+    comparison = load_comparison(undisturbed)
+    first = runs_of(comparison)[:1]
+    assert curves(comparison, []).empty
+    assert set(curves(comparison, first)["method"]) == {first[0].method}
+
+
+def test_what_is_recommended_at_the_end_is_known_one_round_late(undisturbed: Path) -> None:
+    comparison = load_comparison(undisturbed)
+    table = curves(comparison, [run for run in runs_of(comparison) if run.method == "evolution"])
+    last = table["round"].max()
+    found = table[table["metric"] == "recommended_top_k"].set_index(["seed", "round"])["value"]
+    rounds = [(seed, number) for seed in (0, 1) for number in range(last)]
+    assert sorted(found.index) == rounds
+    ends = final(table)["recommended_top_k"]
+    assert [ends["evolution", seed] for seed in (0, 1)] == [found[s, last - 1] for s in (0, 1)]
 
 
 def test_a_model_beats_random_from_the_same_start(undisturbed: Path) -> None:

@@ -13,8 +13,8 @@ from tests.support import ROOT
 # Inside mfal a module may import from its own layer and from those above it in this list.
 LAYERS = [
     ["types", "errors"],
-    ["sections", "yaml_file", "config_errors"],
-    ["budget", "config", "tabular", "process"],
+    ["sections", "yaml_file", "config_errors", "files"],
+    ["budget", "config", "failures", "tabular", "process"],
     ["own", "ledger"],
     ["registry", "folder", "design", "similarity", "worth"],
     ["metrics"],

@@ -1,7 +1,10 @@
-from typing import Literal
+import random
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import pytest
 
+from mfal.budget import total_cost
 from mfal.metrics import CurvePoint, best, curve, top_k_mean, utility
 from mfal.types import Objective, Observation, Outcome, Query
 
@@ -96,3 +99,59 @@ def test_a_curve_never_gets_worse_once_there_are_k_answers() -> None:
         points = [p.top_k for p in curve(rows, "target", objective, 2)][1:]
         utilities = [p * objective.sign for p in points if p is not None]
         assert utilities == sorted(utilities) and len(utilities) == 7
+
+
+def some_rounds(n: int, rounds: int, seed: int) -> list[Observation]:
+    """Answers of all kinds, few enough values for ties, in no order of rounds."""
+    draw = random.Random(seed)
+    return [
+        observed(
+            f"k{i}",
+            draw.choice([None, 0.1, 0.2, 0.3, draw.uniform(-1e3, 1e3), draw.gauss(0, 1e-3)]),
+            at=draw.choice(["target", "low"]),
+            number=draw.randrange(rounds),
+            cost=draw.choice([0.1, 0.35, 1 / 3, 7.0]),
+        )
+        for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize("objective", [LOWEST, HIGHEST])
+@pytest.mark.parametrize("k", [1, 3, 1000])
+def test_a_curve_is_its_definition_to_the_last_digit(objective: Objective, k: int) -> None:
+    rows = some_rounds(300, 40, seed=k)
+    plain = []
+    for number in sorted({o.round for o in rows}):
+        until = [o for o in rows if o.round <= number]
+        plain.append(
+            CurvePoint(
+                round=number,
+                cost=total_cost(o.cost for o in until),
+                top_k=top_k_mean(until, "target", objective, k),
+                n_target=len(best(until, "target", objective, len(until))),
+            )
+        )
+    assert curve(rows, "target", objective, k) == plain
+
+
+class Read(Sequence[Observation]):
+    """Observations, and how many of them were looked at."""
+
+    def __init__(self, rows: list[Observation]) -> None:
+        self.rows, self.n = rows, 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: Any) -> Any:
+        self.n += 1
+        return self.rows[i]
+
+
+def test_a_curve_looks_no_oftener_at_an_answer_for_more_rounds() -> None:
+    looks = []
+    for rounds in (2, 200):
+        rows = Read(some_rounds(400, rounds, seed=0))
+        curve(rows, "target", LOWEST, 10)
+        looks.append(rows.n)
+    assert looks[0] == looks[1]

@@ -1,0 +1,65 @@
+"""What is refused before a comparison spends anything."""
+
+from collections.abc import Sequence
+
+from mfal.budget import total_cost
+from mfal.campaign import Campaign, open_campaign
+from mfal.compare.config import Comparison
+from mfal.compare.engines import Engines, check_engines
+from mfal.compare.runs import Run
+from mfal.errors import ConfigError
+
+
+def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
+    """Raise MfalError unless all methods can run and what they find can be compared.
+
+    They begin from designs of one cost, as near as may be: to less than what a query at the
+    target costs. No person has to measure anything, and all runs have the same engines.
+    """
+    costs: dict[str, float] = {}
+    today: dict[str, Engines] = {}
+    dearest = 0.0
+    for run in runs:
+        if run.method in costs:
+            continue
+        with open_campaign(run.config, _source(comparison, run)) as campaign:
+            check_computed(comparison, run, campaign)
+            costs[run.method] = design_cost(campaign)
+            today[f"{run.method} today"] = engines_now(campaign)
+            dearest = max(dearest, campaign.target.cost)
+    if max(costs.values()) - min(costs.values()) >= dearest:
+        raise ConfigError(
+            f"{comparison.name}: the initial designs do not cost the same: "
+            + ", ".join(f"{method} {cost:g}" for method, cost in costs.items()),
+            "set initial.queries of each method that uses other fidelities",
+        )
+    check_engines(comparison, runs, today)
+
+
+def check_computed(comparison: Comparison, run: Run, campaign: Campaign) -> None:
+    """Raise ConfigError where people measure one of the run's fidelities."""
+    by_hand = [f.name for f in campaign.ladder if f.manual]
+    if by_hand:
+        raise ConfigError(
+            f"{_source(comparison, run)}: fidelities: people measure {', '.join(by_hand)} of "
+            f"{campaign.problem.name}, and a comparison waits for nobody",
+            "name fidelities that are computed, or a problem whose target is",
+        )
+
+
+def design_cost(campaign: Campaign) -> float:
+    """What the initial design costs."""
+    return total_cost(
+        campaign.cost(name) for name, n in campaign.initial_counts.items() for _ in range(n)
+    )
+
+
+def engines_now(campaign: Campaign) -> dict[str, set[str]]:
+    """Fidelity -> the engine that would answer there now."""
+    backends = campaign.problem.oracle.backends
+    return {f.name: {backends[f.name]} for f in campaign.ladder}
+
+
+def _source(comparison: Comparison, run: Run) -> str:
+    """Names the method's configuration in errors."""
+    return f"{comparison.name}: methods.{run.method}"

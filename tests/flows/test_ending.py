@@ -1,0 +1,35 @@
+"""What the state of a served run says of its end."""
+
+from collections.abc import Callable
+
+import pytest
+
+from flows.campaigns import how_it_ended
+from mfal.campaign import open_campaign
+from mfal.cli.rounds import run_in_terminal
+from mfal.cli.runner import Library
+from mfal.config import CampaignConfig
+from mfal.round import run_rounds
+
+
+@pytest.fixture
+def exhausted(motif: Callable[..., CampaignConfig]) -> CampaignConfig:
+    """A campaign on a list of twenty candidates with more money than they cost."""
+    sampler = {"name": "pool", "options": {"n": 20}}
+    return motif(sampler=sampler, surrogate=None, budget__total=1000, batch={"queries": 100})
+
+
+def test_a_run_says_why_there_was_no_further_round(
+    exhausted: CampaignConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_campaign(exhausted) as campaign:
+        ended = run_rounds(campaign, None)
+        spent = campaign.store.spent()
+        said = how_it_ended(campaign, ended, all_run=False)
+        assert how_it_ended(campaign, ended, all_run=True) == said.partition("; no further")[0]
+    assert said == (
+        f"rounds finished: 1; spent {spent:g} of 1000; no further round: nothing that was proposed "
+        "can be bought"
+    )
+    run_in_terminal(exhausted, None, "motif.yaml", Library())
+    assert "No further round: nothing that was proposed can be bought." in capsys.readouterr().out

@@ -1,0 +1,153 @@
+"""Comparisons whose runs fail, each in its own way, beside one that does not."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mfal.campaign import open_campaign
+from mfal.compare import Comparison, curves, load_comparison, run_comparison, runs_of
+from mfal.errors import ConfigError, MfalError
+from mfal.round import run_rounds
+from tests.integration.comparisons import ledgers, written
+
+PARTS = """
+import os
+from pathlib import Path
+
+from mfal.errors import SurrogateError
+from mfal.gfn.baselines import RandomSampler
+
+class Odd(ValueError):
+    # Cannot be sent to another process: it is not made from what it says.
+    def __init__(self, what, why):
+        super().__init__(f"{what} {why}")
+
+class Raising(RandomSampler):
+    def sample(self, *arguments, **options):
+        raise Odd("this sampler", "does not work")
+
+class Refusing(RandomSampler):
+    def sample(self, *arguments, **options):
+        raise SurrogateError("too few", "answers")
+
+class Dying(RandomSampler):
+    def __init__(self, environment, fidelities, *, once: str):
+        super().__init__(environment, fidelities)
+        self.once = Path(once)
+
+    def sample(self, *arguments, **options):
+        if not self.once.exists():
+            self.once.touch()
+            os.kill(os.getpid(), 9)
+        return super().sample(*arguments, **options)
+"""
+
+BENCH = """
+from mfal import Fidelity, Objective, Problem, oracle
+from tests.problems import motif
+
+def problem(calls: str, manual: str):
+    @oracle(
+        fidelities=[Fidelity(n, c, l, manual=n == manual)
+                    for n, c, l in (("half", 1, 0.5), ("whole", 3, 1.0))],
+        objectives=[Objective("agreement", "places", "max")],
+    )
+    def model(key: str) -> float:
+        with open(calls, "a") as file:
+            file.write(key + chr(10))
+        return 1.0
+
+    return Problem("bench", model, motif.problem().environment)
+"""
+
+
+def with_samplers(folder: Path, **samplers: Any) -> Path:
+    """The file of a comparison of random search at the target with samplers of `PARTS`."""
+    (folder / "parts.py").write_text(PARTS)
+    path = written(folder, without=["evolution", "breeding"])
+    settings = yaml.safe_load(path.read_text())
+    random = settings["methods"]["random"]
+    for name, options in samplers.items():
+        part = {"name": f"{folder / 'parts.py'}:{name.capitalize()}", "options": options}
+        settings["methods"] = {name: random | {"sampler": part}} | settings["methods"]
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def test_whatever_a_part_raises_the_other_runs_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    comparison = load_comparison(with_samplers(tmp_path, raising={}, refusing={}))
+    with caplog.at_level(logging.ERROR), pytest.raises(MfalError) as failed:
+        run_comparison(comparison)
+    assert sorted(failed.value.message.splitlines()) == [
+        "raising-0, raising-1: Odd: this sampler does not work",
+        "refusing-0, refusing-1: too few",
+    ]
+    assert [run.name for run in runs_of(comparison) if run.is_done] == ["random-0", "random-1"]
+    logged = sorted(r.message for r in caplog.records if r.name == "mfal.compare.run")
+    assert [text.split("\n")[0] for text in logged] == ["raising-0 failed:", "raising-1 failed:"]
+    assert all("in sample\n" in text and "Odd" in text for text in logged)
+
+
+def test_a_process_that_dies_is_said_once_and_the_same_command_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = with_samplers(tmp_path, dying={"once": str(tmp_path / "died")})
+    comparison = load_comparison(path)
+    with caplog.at_level(logging.ERROR), pytest.raises(MfalError) as failed:
+        run_comparison(comparison)
+    names, _, why = failed.value.message.partition(": ")
+    assert "dying-0" in names.split(", ") and why.startswith("a process ended without a word")
+    assert "\n" not in why and not caplog.records
+    assert "run the same command again" in failed.value.hint
+
+    run_comparison(comparison)
+    assert all(run.is_done for run in runs_of(comparison))
+    found = ledgers(path)
+    for seed in (0, 1):
+        assert found[f"dying-{seed}"] == found[f"random-{seed}"]
+
+
+def measured_by_people(folder: Path, fidelity: str, *changes: str) -> Comparison:
+    """A comparison of random search with a fidelity that is not computed."""
+    (folder / "bench.py").write_text(BENCH)
+    path = written(folder, problem__name=f"{folder / 'bench.py'}:problem")
+    return load_comparison(
+        path,
+        [
+            "methods={random: {surrogate: null, sampler: random}}",
+            f"campaign.problem.options.manual={fidelity}",
+            *changes,
+        ],
+    )
+
+
+@pytest.mark.parametrize("fidelity", ["half", "whole"])
+def test_a_fidelity_that_people_measure_is_refused(fidelity: str, tmp_path: Path) -> None:
+    comparison = measured_by_people(tmp_path, fidelity)
+    said = rf"motif: methods.random: fidelities: people measure {fidelity} of bench"
+    with pytest.raises(ConfigError, match=said):
+        run_comparison(comparison)
+    assert not (tmp_path / "calls.txt").exists()
+
+
+def test_one_that_no_method_uses_is_none_of_its_business(tmp_path: Path) -> None:
+    target_alone = "methods={random: {surrogate: null, sampler: random, fidelities: [whole], \
+        initial.queries: {whole: 10}}}"
+    comparison = measured_by_people(tmp_path, "half", target_alone, "seeds=[0]")
+    assert run_comparison(comparison)[0].is_done
+
+
+def test_people_are_not_asked_outside_the_budget(tmp_path: Path) -> None:
+    comparison = measured_by_people(tmp_path, "whole", "seeds=[0]")
+    (run,) = runs_of(comparison)
+    with open_campaign(run.config) as campaign:
+        run_rounds(campaign, None)
+    asked = (tmp_path / "calls.txt").read_text()
+    with pytest.raises(ConfigError, match="people measure whole of bench"):
+        curves(comparison)
+    assert (tmp_path / "calls.txt").read_text() == asked
