@@ -76,8 +76,13 @@ def parity(
         columns = (predicted.observed, predicted.mean, predicted.variance.sqrt())
         points = torch.stack([c[rows] for c in columns], dim=1).tolist()
         if points:
-            found[fidelity.name] = [(round(o, 4), round(m, 4), round(s, 4)) for o, m, s in points]
+            found[fidelity.name] = [(_short(o), _short(m), _short(s)) for o, m, s in points]
     return found
+
+
+def _short(number: float) -> float:
+    """To six digits, whatever the unit: enough for a figure, and half of a record's size."""
+    return float(f"{number:.6g}")
 
 
 def correlations(diagnostics: dict[str, float], ladder: Sequence[Fidelity]) -> dict[str, float]:

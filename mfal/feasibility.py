@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mfal.dataset import Featurise, success_dataset
+from mfal.dataset import Dataset, Featurise, success_dataset
 from mfal.errors import SurrogateError
-from mfal.surrogate.base import Surrogate
+from mfal.failures import by_rung, failed_below, goes_on
+from mfal.surrogate.base import Surrogate, posterior_mean
 from mfal.types import Fidelity, Observation
 
 log = logging.getLogger(__name__)
@@ -23,11 +24,11 @@ class _Learnt:
 
     Attributes:
         surrogate: Fitted to 1 for an answer and 0 for a failure.
-        place: Of each candidate that it was fitted to.
+        data: What it was fitted to.
     """
 
     surrogate: Surrogate
-    place: Mapping[str, int]
+    data: Dataset
 
 
 class Feasibility:
@@ -107,29 +108,19 @@ def learn_feasibility(
     """
     if all(o.outcome.values is not None for o in observations):
         return None
-    by_rung = _by_rung(observations, ladder)
-    rate, chained = _rate(by_rung[-1]), _goes_on(by_rung)
+    rungs = by_rung(observations, ladder)
+    rate, chained = _rate(rungs[-1]), goes_on(rungs)
     if chained:
-        by_rung = [
+        rungs = [
             [o for o in asked if o.query.key not in below]
-            for asked, below in zip(by_rung, _failed_below(by_rung), strict=True)
+            for asked, below in zip(rungs, failed_below(rungs), strict=True)
         ]
     models = [
         _learn(asked, fidelity, featurise, surrogate, seed)
-        for asked, fidelity in zip(by_rung, ladder, strict=True)
+        for asked, fidelity in zip(rungs, ladder, strict=True)
     ]
     known = _known(observations, ladder, chained=chained)
     return Feasibility(models, featurise, rate, chained=chained, known=known)
-
-
-def failed_candidates(observations: Sequence[Observation], ladder: Sequence[Fidelity]) -> set[str]:
-    """Candidates that are known to have no value at the target.
-
-    Those that failed there, and those that failed below as long as no candidate had a value above
-    a failure.
-    """
-    by_rung = _by_rung(observations, ladder)
-    return _failed(by_rung if _goes_on(by_rung) else by_rung[-1:])
 
 
 def _learn(
@@ -146,8 +137,7 @@ def _learn(
         return rate
     data = success_dataset(asked, fidelity, featurise)
     try:
-        place = {key: i for i, key in enumerate(data.keys)}
-        return _Learnt(surrogate.fit(data, seed=seed), place)
+        return _Learnt(surrogate.fit(data, seed=seed), data)
     except SurrogateError as error:
         log.warning("failures at %s tell no candidates apart: %s", fidelity.name, error.message)
         return rate
@@ -170,32 +160,6 @@ def _known(
     return known
 
 
-def _by_rung(
-    observations: Sequence[Observation], ladder: Sequence[Fidelity]
-) -> list[list[Observation]]:
-    return [[o for o in observations if o.query.fidelity == f.name] for f in ladder]
-
-
-def _goes_on(rungs: Sequence[Sequence[Observation]]) -> bool:
-    """Whether no candidate had a value above a fidelity at which it failed."""
-    return all(
-        o.outcome.values is None
-        for asked, below in zip(rungs, _failed_below(rungs), strict=True)
-        for o in asked
-        if o.query.key in below
-    )
-
-
-def _failed_below(rungs: Sequence[Sequence[Observation]]) -> list[set[str]]:
-    """For each fidelity the candidates that failed at any below it."""
-    return [_failed(rungs[:rung]) for rung in range(len(rungs))]
-
-
-def _failed(rungs: Sequence[Sequence[Observation]]) -> set[str]:
-    """Candidates that failed at any of these."""
-    return {o.query.key for asked in rungs for o in asked if o.outcome.values is None}
-
-
 def _rate(asked: Sequence[Observation]) -> float:
     """Laplace's probability of an answer, (successes + 1) / (n + 2)."""
     return (sum(o.outcome.values is not None for o in asked) + 1) / (len(asked) + 2)
@@ -204,5 +168,4 @@ def _rate(asked: Sequence[Observation]) -> float:
 def _mean(model: _Learnt | float, keys: Sequence[str], features: Tensor) -> Tensor:
     if isinstance(model, float):
         return torch.full((len(keys),), model, dtype=torch.float64)
-    candidate = torch.tensor([model.place.get(key, -1) for key in keys], dtype=torch.long)
-    return model.surrogate.joint(features, candidate).mean[:, 0].double()
+    return posterior_mean(model.surrogate, features, model.data.places(keys))[:, 0].double()

@@ -15,20 +15,19 @@ from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.batch.crowd import Crowding
 from mfal.campaign import Campaign, derive_seed
-from mfal.dataset import Dataset, build_dataset, places
+from mfal.dataset import Dataset, build_dataset
 from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
-from mfal.feasibility import Feasibility, failed_candidates, learn_feasibility
+from mfal.feasibility import Feasibility, learn_feasibility
 from mfal.features.base import Features
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward
 from mfal.gfn.baselines import RandomSampler
-from mfal.metrics import utility
 from mfal.progress import training_line
 from mfal.promise import WithPromise
 from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
 from mfal.similarity import similarity_of
-from mfal.surrogate.base import FallsBack, Surrogate
+from mfal.surrogate.base import FallsBack, Surrogate, posterior_mean
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class Fitted:
 
     def candidate(self, keys: Sequence[str]) -> Tensor:
         """Place of each key among the data's candidates, -1 for a new one, ``n``."""
-        return places(self.data.keys, keys)
+        return self.data.places(keys)
 
 
 def fit(campaign: Campaign, seed: int) -> Fitted:
@@ -97,7 +96,7 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     except SurrogateError as error:
         log.warning("no surrogate this round, the batch is random: %s", error.message)
         return Fitted(data, fallback=f"random batch: {error.message}")
-    promising = WithPromise(featurise, surrogate, data.keys)
+    promising = WithPromise(featurise, surrogate, data)
     of_one = make_surrogate(component, (1.0,), promising)
     feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
     diagnostics = surrogate.diagnostics()
@@ -142,10 +141,9 @@ def recommend(
 
     A candidate that is known to have no value there is none of them.
     """
-    mean = surrogate.joint(data.features, torch.arange(len(data.keys))).mean[:, -1]
-    failed = failed_candidates(campaign.store.observations(), campaign.ladder)
+    mean = posterior_mean(surrogate, data.features, torch.arange(len(data.keys)))[:, -1]
     ranked = (data.keys[i] for i in best_rows(mean, len(mean)))
-    return tuple(islice((key for key in ranked if key not in failed), campaign.config.top_k))
+    return tuple(islice((key for key in ranked if key not in data.failed), campaign.config.top_k))
 
 
 def choose_reward(
@@ -162,9 +160,7 @@ def choose_reward(
     train its sampler on nothing. Where the fallbacks have stalled, too, the last is followed.
     """
     configured = campaign.config.acquisition
-    asked = RemembersReference(
-        surrogate, campaign.features(reference), places(data.keys, reference)
-    )
+    asked = RemembersReference(surrogate, campaign.features(reference), data.places(reference))
     reward = make_reward(campaign, configured, asked, data, reference, seed, feasibility)
     stalled, name = [], configured.name
     for other in FALLBACKS:
@@ -201,14 +197,14 @@ def make_reward(
         component,
         surrogate=surrogate,
         reference_features=campaign.features(sought),
-        reference_candidate=places(data.keys, sought),
+        reference_candidate=data.places(sought),
         rank=rank,
         seed=derive_seed(seed, "acquisition"),
     )
     return AcquisitionReward(
         acquisition,
         campaign.features,
-        {key: i for i, key in enumerate(data.keys)},
+        data.index,
         [f.cost for f in campaign.ladder],
         reference,
         make_crowding(campaign, data, surrogate),
@@ -262,25 +258,22 @@ def train(
         fitted.reward or no_reward,
         n,
         seed=seed,
-        start=best_known(campaign, START),
+        start=best_known(fitted.data, START),
         weights=weights,
         on_step=report,
     )
 
 
-def best_known(campaign: Campaign, n: int) -> list[str]:
-    """Candidates of the ledger by the best value that any fidelity gave them.
+def best_known(data: Dataset, n: int) -> list[str]:
+    """The n candidates of the ledger with the best values at the highest fidelity of each.
 
     Those that are known to have no value at the target are left out.
     """
     value: dict[str, float] = {}
-    observations = campaign.store.observations()
-    failed = failed_candidates(observations, campaign.ladder)
-    for o in observations:
-        if o.outcome.values is not None and o.query.key not in failed:
-            known = value.get(o.query.key, -torch.inf)
-            value[o.query.key] = max(known, utility(o, campaign.objective))
-    return sorted(value, key=lambda key: (-value[key], key))[:n]
+    for row in data.fidelity.argsort(stable=True).tolist():
+        value[data.keys[int(data.candidate[row])]] = float(data.utility[row])
+    possible = (key for key in value if key not in data.failed)
+    return sorted(possible, key=lambda key: (-value[key], key))[:n]
 
 
 def no_reward(keys: Sequence[str]) -> Tensor:

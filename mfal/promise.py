@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mfal.dataset import places
+from mfal.dataset import Dataset
 from mfal.features.base import Features
-from mfal.surrogate.base import Surrogate
+from mfal.surrogate.base import Surrogate, posterior_mean
 
 
 class WithPromise:
@@ -18,14 +18,14 @@ class WithPromise:
 
     Args:
         features: Of a candidate.
-        surrogate: Fitted to them.
-        known: Keys that it was fitted to, in its order.
+        surrogate: Fitted to `data`.
+        data: With these features.
     """
 
-    def __init__(self, features: Features, surrogate: Surrogate, known: Sequence[str]) -> None:
+    def __init__(self, features: Features, surrogate: Surrogate, data: Dataset) -> None:
         self._features = features
         self._surrogate = surrogate
-        self._known = known
+        self._data = data
 
     @property
     def width(self) -> int:
@@ -40,5 +40,5 @@ class WithPromise:
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """``n x width`` float64, one row per key in order."""
         features = self._features(keys)
-        promise = self._surrogate.joint(features, places(self._known, keys)).mean[:, -1:]
+        promise = posterior_mean(self._surrogate, features, self._data.places(keys))[:, -1:]
         return torch.cat([features, promise.to(features.dtype)], dim=1)

@@ -15,16 +15,15 @@ from mfal.batch.knowledge import Sought
 from mfal.batch.select import Pool, candidate_queries, select_batch
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed
-from mfal.dataset import Dataset, places
+from mfal.dataset import Dataset
 from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
-from mfal.feasibility import failed_candidates
 from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
 from mfal.learn import Fitted, no_reward
 from mfal.rest import improvement, rest_by, sought_keys
 from mfal.similarity import similarity_of
-from mfal.surrogate.base import Surrogate
+from mfal.surrogate.base import Surrogate, posterior_mean
 from mfal.types import Fidelity, Query
 
 log = logging.getLogger(__name__)
@@ -157,13 +156,12 @@ def make_crowd(
     if config is None:
         return None
     keys = list(dict.fromkeys([*data.keys, *(q.key for q in queries)]))
-    mean = surrogate.joint(campaign.features(keys), places(data.keys, keys)).mean[:, -1].tolist()
-    merit = dict(zip(keys, mean, strict=True))
-    failed = failed_candidates(campaign.store.observations(), campaign.ladder)
+    mean = posterior_mean(surrogate, campaign.features(keys), data.places(keys))
+    merit = dict(zip(keys, mean[:, -1].tolist(), strict=True))
     return Crowd(
         similarity_of(campaign.problem, config.similarity),
         config.at_most,
-        {key: merit[key] for key in data.keys if key not in failed},
+        {key: merit[key] for key in data.keys if key not in data.failed},
         merit,
         measured={data.keys[i] for i in data.at_target.tolist()},
         places=campaign.config.top_k,
@@ -175,13 +173,12 @@ def promotions(campaign: Campaign, data: Dataset, surrogate: Surrogate) -> list[
 
     What failed is not among them.
     """
-    failed = failed_candidates(campaign.store.observations(), campaign.ladder)
-    rest = torch.tensor([key not in failed for key in data.keys])
+    rest = torch.tensor([key not in data.failed for key in data.keys])
     rest[data.at_target] = False
     rows = rest.nonzero()[:, 0]
     if not len(rows):
         return []
-    mean = surrogate.joint(data.features[rows], rows).mean[:, -1]
+    mean = posterior_mean(surrogate, data.features[rows], rows)[:, -1]
     best = rows[mean.argsort(descending=True, stable=True)[: campaign.config.batch.promotions]]
     return [data.keys[i] for i in best.tolist()]
 
@@ -218,7 +215,7 @@ def make_pool(
     sought = None
     if is_best := set(best):
         sought = Sought(
-            mean=surrogate.joint(features[behind], candidate[behind]).mean[:, -1].double(),
+            mean=posterior_mean(surrogate, features[behind], candidate[behind])[:, -1].double(),
             k=min(campaign.config.top_k, max(1, len(best) // 5)),
             rows=torch.tensor([q.key in is_best for q in queries]).nonzero()[:, 0],
             probability=reward.probability(keys)[row, fidelity],

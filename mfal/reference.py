@@ -6,10 +6,10 @@ from itertools import compress
 from torch import Generator, Tensor
 
 from mfal.campaign import Campaign
-from mfal.dataset import Dataset, places
+from mfal.dataset import Dataset
 from mfal.feasibility import Feasibility
 from mfal.gfn.guided import offspring
-from mfal.surrogate.base import Surrogate
+from mfal.surrogate.base import Surrogate, posterior_mean
 
 PARENTS = 200  # best candidates that the reference set is evolved from
 GENERATIONS, GENERATION = 10, 256
@@ -36,8 +36,8 @@ def reference_keys(
     environment = campaign.environment
     generator = Generator().manual_seed(seed)
     known = _feasible(dict.fromkeys([*data.keys, *last_proposed(campaign)]), feasibility)
-    moments = surrogate.joint(campaign.features(known), places(data.keys, known))
-    parents = [known[i] for i in best_rows(moments.mean[:, -1], PARENTS)]
+    mean = posterior_mean(surrogate, campaign.features(known), data.places(known))
+    parents = [known[i] for i in best_rows(mean[:, -1], PARENTS)]
     found = dict.fromkeys(known)
     for _ in range(GENERATIONS):
         states = environment.states(parents)
@@ -45,7 +45,7 @@ def reference_keys(
         children = _feasible(dict.fromkeys(children), feasibility)
         found |= dict.fromkeys(children)
         family = list(dict.fromkeys([*parents, *children]))
-        moments = surrogate.joint(campaign.features(family), places(data.keys, family))
+        moments = surrogate.joint(campaign.features(family), data.places(family))
         bound = moments.mean[:, -1] + moments.variance[:, -1].sqrt()
         parents = [family[i] for i in best_rows(bound, PARENTS)]
     return list(found)
@@ -67,8 +67,8 @@ def attainable(
 
 def last_proposed(campaign: Campaign) -> list[str]:
     """Keys that the sampler proposed in the last round, as far as its record keeps them."""
-    rounds = campaign.store.rounds()
-    return list(rounds[-1].record.get("proposed", [])) if rounds else []
+    last = campaign.store.last_round()
+    return [] if last is None else list(last.record.get("proposed", []))
 
 
 def best_rows(score: Tensor, n: int) -> list[int]:

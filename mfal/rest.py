@@ -8,9 +8,10 @@ from torch import Tensor
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.batch.improvement import improvement_on_asked
 from mfal.campaign import Campaign
+from mfal.dataset import Dataset
 from mfal.learn import Fitted
 from mfal.reference import attainable, best_rows
-from mfal.surrogate.base import Surrogate
+from mfal.surrogate.base import Surrogate, posterior_mean
 from mfal.types import Query
 
 SOUGHT = 500  # most promising candidates about whose order a round is to learn
@@ -44,17 +45,23 @@ def improvement(
         highest[query.key] = max(rung[query.fidelity], highest.get(query.key, -1))
     keys = list(dict.fromkeys(q.key for q in queries))
     moments = surrogate.joint(campaign.features(keys), fitted.candidate(keys))
-    known = surrogate.joint(data.features, torch.arange(len(data.keys)))
+    possible = _possible(data)
     gain = improvement_on_asked(
         moments.mean[:, -1].double(),
         moments.variance[:, -1].double().sqrt(),
-        known.mean[:, -1].double(),
+        posterior_mean(surrogate, data.features[possible], possible)[:, -1].double(),
         campaign.config.top_k,
     )
     gain += reward.probability(keys)[:, -1].log()
     row, target = {key: i for i, key in enumerate(keys)}, len(campaign.ladder) - 1
     climbs = torch.tensor([highest.get(q.key, -1) < rung[q.fidelity] < target for q in queries])
     return torch.where(climbs, gain[[row[q.key] for q in queries]], -torch.inf)
+
+
+def _possible(data: Dataset) -> Tensor:
+    """Rows of the candidates that may have a value at the target; of all, where none may."""
+    rows = [i for i, key in enumerate(data.keys) if key not in data.failed]
+    return torch.tensor(rows or range(len(data.keys)))
 
 
 def sought_keys(

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mfal.surrogate.base import JointMoments, Surrogate
+from mfal.surrogate.base import JointMoments, Surrogate, posterior_mean
 
 
 class RemembersReference:
@@ -30,6 +30,10 @@ class RemembersReference:
         if is_known and torch.equal(features, self._features):
             return self._moments
         return self.surrogate.joint(features, candidate)
+
+    def mean(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+        """The means of `joint` alone, ``n x M``."""
+        return posterior_mean(self.surrogate, features, candidate)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.surrogate, name)

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mfal.acquisition.base import Acquisition
+from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.errors import ConfigError, SurrogateError
 
 _LEAST_SPREAD = 1e-9
@@ -67,7 +68,7 @@ class AcquisitionReward:
         temperature: T, log reward lost from the best of the reference to its median.
         max_spread: Most nats of log(worth / cost) between y = 0 and y = -1.
         flat_spread: Below this spread, in nats, the acquisition is flat.
-        flat_worth: Below this best worth it is, too.
+        flat_worth: Below this best worth, in nats, one that is information is flat, too.
     """
 
     def __init__(
@@ -104,7 +105,10 @@ class AcquisitionReward:
             )
         # Differences in feasibility alone are nothing to follow.
         maximum, median = self._best_and_median(worth)
-        is_flat = maximum - median < flat_spread or float(worth.exp().max()) < flat_worth
+        nothing_to_learn = isinstance(acquisition, MaxValueAcquisition) and (
+            float(worth.exp().max()) < flat_worth
+        )
+        is_flat = maximum - median < flat_spread or nothing_to_learn
         self._reference = worth + self.probability(reference).log()
         self._reference_row = {key: i for i, key in enumerate(reference)}
         maximum, median = self._best_and_median(self._reference)

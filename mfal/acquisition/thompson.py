@@ -52,10 +52,12 @@ class Thompson:
         features = reference_features.to(torch.float64)
         spread = features.std(dim=0, correction=0)
         # A column that is the same all over the reference says nothing about distance.
-        weight = torch.where(spread > 1e-12, 1 / spread.clamp(min=1e-12), 0.0)
+        differs = spread > 1e-12 * features.abs().amax(dim=0)
+        weight = torch.where(differs, 1 / torch.where(differs, spread, 1.0), 0.0)
         shape = features.shape[1], n_frequencies
         frequency = torch.randn(shape, generator=generator, dtype=torch.float64)
-        self._frequency = weight[:, None] * frequency / _median_distance(features * weight)
+        distance = _median_distance(features * weight, generator)
+        self._frequency = weight[:, None] * frequency / distance
         weights = torch.randn(2, n_frequencies, generator=generator, dtype=torch.float64)
         self._weights = weights / n_frequencies**0.5
         moments = surrogate.joint(reference_features, reference_candidate)
@@ -83,9 +85,9 @@ class Thompson:
         return value
 
 
-def _median_distance(features: Tensor) -> float:
-    """Median distance of ``r x p`` features; 1 where they do not differ."""
-    rows = features[: min(len(features), 500)]
-    distance = torch.pdist(rows)
+def _median_distance(features: Tensor, generator: torch.Generator) -> float:
+    """Median distance of ``r x p`` features, of 500 at random; 1 where they do not differ."""
+    rows = torch.randperm(len(features), generator=generator)[:500]
+    distance = torch.pdist(features[rows])
     distance = distance[distance > 0]
     return float(distance.median()) if len(distance) else 1.0

@@ -65,7 +65,8 @@ class BoundWorth:
 
     def __init__(self, reference: Tensor) -> None:
         self.best = float(reference.max())
-        self.scale = max(float(reference.std(correction=0)), 1e-12 * max(1.0, abs(self.best)))
+        scale = max(float(reference.std(correction=0)), 1e-12 * abs(self.best))
+        self.scale = scale or 1.0  # where all are zero
 
     def log(self, bound: Tensor, moments: JointMoments) -> Tensor:
         """Log worth of n candidates at M fidelities, ``n x M``, for their bounds ``n``."""

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+_LEAST = 1e-12  # of a variance at first
+
 
 class Conditioned:
     """A covariance whose rows are observed one by one, each with its noise.
@@ -20,7 +22,7 @@ class Conditioned:
 
     def __init__(self, covariance: Tensor, noise: Tensor, most: int) -> None:
         self._covariance = covariance
-        self._prior = covariance.diagonal() + noise
+        self._prior = (covariance.diagonal() + noise).clamp_min(torch.finfo(noise.dtype).tiny)
         self.variance = self._prior.clone()
         self._factor = torch.zeros(most, len(noise), dtype=covariance.dtype)
         self.n = 0
@@ -31,7 +33,7 @@ class Conditioned:
         Half the logarithm of its variance left over that at first: what it would add to half
         the log determinant of the observed values' covariance, but for a constant of its own.
         """
-        return 0.5 * torch.log((self.variance / self._prior).clamp_min(1e-12))
+        return 0.5 * torch.log(self.variance / self._prior)
 
     def covariance(self, rows: Tensor, columns: Tensor) -> Tensor:
         """Among some values and others given the observations, without noise, ``n x r``."""
@@ -41,8 +43,7 @@ class Conditioned:
     def observe(self, row: int) -> None:
         """Observe a value, whatever it turns out to be."""
         known = self._factor[: self.n]
-        scale = self.variance[row].clamp_min(1e-12).sqrt()
-        added = (self._covariance[row] - known[:, row] @ known) / scale
+        added = (self._covariance[row] - known[:, row] @ known) / self.variance[row].sqrt()
         self._factor[self.n] = added
         self.n += 1
-        self.variance = (self.variance - added**2).clamp_min(1e-12)
+        self.variance = torch.maximum(self.variance - added**2, _LEAST * self._prior)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mfal.acquisition.ei import log_improvement
 
-_LEAST = 1e-12  # of a standard deviation
+_LEAST = 1e-12  # of the greatest standard deviation or distance to the border
 
 
 def improvement_on_asked(mean: Tensor, deviation: Tensor, asked: Tensor, k: int) -> Tensor:
@@ -22,8 +22,10 @@ def improvement_on_asked(mean: Tensor, deviation: Tensor, asked: Tensor, k: int)
         k: K; of fewer, the lowest counts.
     """
     border = asked.topk(min(k, len(asked))).values[-1]
-    deviation = deviation.clamp_min(_LEAST)
-    return deviation.log() + log_improvement((mean - border) / deviation)
+    distance = mean - border
+    unit = float(torch.maximum(deviation, distance.abs()).max())
+    deviation = deviation.clamp_min(max(_LEAST * unit, torch.finfo(deviation.dtype).tiny))
+    return deviation.log() + log_improvement(distance / deviation)
 
 
 def improvement_rate(improvement: Tensor, price: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from mfal.batch.conditioning import Conditioned
 
-_LEAST = 1e-12  # of a standard deviation
 _AT_ONCE = 256  # queries whose gains are worked out together
 _AGAIN = 16
 
@@ -66,7 +65,7 @@ class Knowledge:
     def _gain(self, rows: Tensor) -> Tensor:
         covariance = self._conditioned.covariance(rows, self._columns)
         s = covariance.abs() / self._conditioned.variance[rows].sqrt()[:, None]
-        s = s.clamp_min(_LEAST)
+        s = s.clamp_min(torch.finfo(s.dtype).tiny)
         u = self._gap / s
         density = torch.exp(-0.5 * u.square()) / (2 * pi) ** 0.5
         moved = s * density - self._gap * torch.special.ndtr(-u)

@@ -38,7 +38,8 @@ class FeatureSet:
 
     Args:
         parts: The maps, in the order of their columns.
-        capacity: How many rows are kept; the oldest are dropped first.
+        capacity: How many rows are kept, at most half of them from one call; the oldest are
+            dropped first.
     """
 
     def __init__(self, parts: Sequence[Features], *, capacity: int = 20_000) -> None:
@@ -67,8 +68,6 @@ class FeatureSet:
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """``n x width`` float64, one row per key in order."""
         fresh = [key for key in dict.fromkeys(keys) if key not in self._slot]
-        if len(fresh) > self.capacity // 2:
-            return self._compute(keys)
         if not fresh:
             return self._rows[self._slots(keys)]
         computed = self._compute(fresh)
@@ -77,7 +76,9 @@ class FeatureSet:
         known = torch.tensor([key not in position for key in keys], dtype=torch.bool)
         rows[known] = self._rows[self._slots([key for key in keys if key not in position])]
         rows[~known] = computed[[position[key] for key in keys if key in position]]
-        self._keep(fresh, computed)
+        # The rest would soon displace what is asked about every time.
+        kept = self.capacity // 2
+        self._keep(fresh[:kept], computed[:kept])
         return rows
 
     def _slots(self, keys: Sequence[str]) -> Tensor:

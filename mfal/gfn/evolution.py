@@ -79,9 +79,10 @@ class EvolutionSampler:
 
 
 class BreedingSampler:
-    """Offspring of the ledger's best at the target: evolution whose fitness is the oracle.
+    """Offspring of the ledger's best: evolution whose fitness is the oracle.
 
-    Never asks for the reward; for campaigns without a surrogate. The generations are the
+    Never asks for the reward; for campaigns without a surrogate, of one fidelity above all: of
+    candidates that were asked at different ones it compares the values. The generations are the
     campaign's rounds. Without known candidates its proposals are random.
 
     Args:

@@ -101,7 +101,7 @@ class RecurrentWalk:
         """Read a token, where the change is one, or note another feature's change."""
         for column, change in _one_by_one(columns, changes):
             place, n_tokens = self._policy.shape
-            reads = column < place * n_tokens
+            reads = (column < place * n_tokens) & (change != 0)  # else the pair is unused
             if reads.any():
                 after = self._policy.advance(self._hidden, column.where(reads, 0) % n_tokens)
                 self._hidden = torch.where(reads[:, None], after, self._hidden)

@@ -60,6 +60,24 @@ class Surrogate(Protocol):
 
 
 @runtime_checkable
+class PredictsMeans(Protocol):
+    """A surrogate whose means cost less than all its moments."""
+
+    def mean(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+        """Those of `Surrogate.joint`, ``n x M``."""
+        ...
+
+
+def posterior_mean(
+    surrogate: Surrogate | PredictsMeans, features: Tensor, candidate: Tensor | None = None
+) -> Tensor:
+    """Means at every fidelity, ``n x M``, alone where the surrogate has them for less."""
+    if isinstance(surrogate, PredictsMeans):
+        return surrogate.mean(features, candidate)
+    return surrogate.joint(features, candidate).mean
+
+
+@runtime_checkable
 class FallsBack(Protocol):
     """A surrogate that another may stand in for."""
 

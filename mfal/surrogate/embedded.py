@@ -78,6 +78,10 @@ class EmbeddedGP:
         """Moments of ``n x p`` `features` at every fidelity, in one pass."""
         return self.process.joint(self.embed(features), candidate)
 
+    def mean(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+        """The means of `joint` alone, ``n x M``."""
+        return self.process.mean(self.embed(features), candidate)
+
     def covariance(self, features: Tensor, candidate: Tensor, fidelity: Tensor) -> Tensor:
         """Posterior covariance (noise-free) among n queries, ``n x n``."""
         return self.process.covariance(self.embed(features), candidate, fidelity)

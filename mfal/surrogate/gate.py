@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mfal.dataset import Dataset, folds_by_candidate
 from mfal.errors import SurrogateError
-from mfal.surrogate.base import JointMoments, Surrogate
+from mfal.surrogate.base import JointMoments, Surrogate, posterior_mean
 from mfal.surrogate.calibration import Calibration, compare
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.held_out import HeldOut, predict_rows
@@ -106,6 +106,10 @@ class Gated:
     def joint(self, features: Tensor, candidate: Tensor | None = None) -> JointMoments:
         """Moments of ``n x p`` `features` at every fidelity, in one pass."""
         return self._state().surrogate.joint(features, candidate)
+
+    def mean(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+        """The means of `joint` alone, ``n x M``."""
+        return posterior_mean(self._state().surrogate, features, candidate)
 
     def covariance(self, features: Tensor, candidate: Tensor, fidelity: Tensor) -> Tensor:
         """Posterior covariance (noise-free) among n queries, ``n x n``."""

@@ -129,10 +129,11 @@ class MultiFidelityGP:
 
     def joint(self, features: Tensor, candidate: Tensor | None = None) -> JointMoments:
         """Moments of ``n x p`` `features` at every fidelity, in one pass."""
-        posterior = self.posterior
-        if candidate is None:
-            candidate = torch.full((len(features),), -1, dtype=torch.long)
-        return posterior.joint(features, candidate)
+        return self.posterior.joint(features, _places(features, candidate))
+
+    def mean(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+        """The means of `joint` alone, ``n x M``."""
+        return self.posterior.mean(features, _places(features, candidate))
 
     def covariance(self, features: Tensor, candidate: Tensor, fidelity: Tensor) -> Tensor:
         """Posterior covariance (noise-free) among n queries, ``n x n``.
@@ -254,6 +255,13 @@ class MultiFidelityGP:
             raise ConfigError(
                 f"surrogate device {self.device!r}: {error}", "use cpu, or a device that is here"
             ) from error
+
+
+def _places(features: Tensor, candidate: Tensor | None) -> Tensor:
+    """The places that were given; else all are new, ``n``."""
+    if candidate is None:
+        return torch.full((len(features),), -1, dtype=torch.long)
+    return candidate
 
 
 def _warn_of_trouble(fit: Fit, jitter: float) -> None:

@@ -88,6 +88,10 @@ class Posterior:
         """Moments of ``n x p`` `features`; -1 in `candidate` is one never queried."""
         return self.predictor.joint(features, candidate)
 
+    def mean(self, features: Tensor, candidate: Tensor) -> Tensor:
+        """The means of `joint` alone, ``n x M``."""
+        return self.predictor.mean(features, candidate)
+
     def covariance(self, features: Tensor, candidate: Tensor, fidelity: Tensor) -> Tensor:
         """Noise-free posterior covariance among n queries, ``n x n``; always exact."""
         h, data = self.h, self.data

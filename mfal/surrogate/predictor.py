@@ -1,5 +1,6 @@
 """The fast joint predictor: everything that can be computed once is cached."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from itertools import pairwise
 from typing import TypeVar, cast
@@ -45,6 +46,7 @@ class Predictor:
         whitener: W, ``r x N``: the inverse of the lower Cholesky factor of the covariance of
             the observations (r = N), or what whitens it in a subspace.
         mean_map: k_x to means, ``c x M``.
+        own_map: What a training candidate's own observations add to its means, ``c x M``.
         own: What is conditioned on beside a subspace; None where r = N.
     """
 
@@ -58,6 +60,7 @@ class Predictor:
     weights: Tensor
     whitener: Tensor
     mean_map: Tensor
+    own_map: Tensor
     own: OwnRows | None
 
     @classmethod
@@ -75,8 +78,9 @@ class Predictor:
 
         The observations in `data` are in the order of their fidelities.
         """
-        mean_map = torch.zeros(len(data.keys), data.n_fidelities, dtype=torch.float64)
+        mean_map, own_map = torch.zeros(2, len(data.keys), data.n_fidelities, dtype=torch.float64)
         mean_map.index_add_(0, data.candidate, (h.smooth[:, data.fidelity] * weights).T)
+        own_map.index_add_(0, data.candidate, (h.nugget[:, data.fidelity] * weights).T)
         count = torch.bincount(data.fidelity, minlength=data.n_fidelities)
         return cls(
             kernel=kernel,
@@ -89,6 +93,7 @@ class Predictor:
             weights=weights,
             whitener=whitener,
             mean_map=mean_map,
+            own_map=own_map,
             own=own,
         )
 
@@ -102,14 +107,7 @@ class Predictor:
         Memory stays bounded however large n is. The moments are float64 and on the device
         of `features`, whatever the predictor works in.
         """
-        device, dtype = self.features.device, self.features.dtype
-        parts, step = [], self._chunk()
-        for start in range(0, len(features), step):
-            some = slice(start, start + step)
-            block = self._block(features[some].to(device, dtype), candidate[some].to(device))
-            parts.append(torch.stack(block).to(features.device, torch.float64))
-        empty = torch.zeros(3, 0, len(self.h.offset), dtype=torch.float64, device=features.device)
-        mean, variance, covariance = torch.cat([empty, *parts], dim=1)
+        mean, variance, covariance = self._in_blocks(self._block, 3, features, candidate)
         units, centre, noise = (
             part.to(features.device, torch.float64)
             for part in (self.scale.scale, self.scale.centre, self.h.noise)
@@ -120,6 +118,43 @@ class Predictor:
             target_covariance=covariance * units * units[-1],
             noise=noise * units.square(),
         )
+
+    def mean(self, features: Tensor, candidate: Tensor) -> Tensor:
+        """The means of `joint`, ``n x M``, for c products a candidate instead of N^2 / 2."""
+
+        def means(features: Tensor, candidate: Tensor) -> tuple[Tensor]:
+            similarity = self.kernel.geometry(self.features, features).gram(self.h)
+            return (self._mean(similarity, candidate),)
+
+        mean = self._in_blocks(means, 1, features, candidate)[0]
+        units, centre = (
+            part.to(features.device, torch.float64)
+            for part in (self.scale.scale, self.scale.centre)
+        )
+        return mean * units + centre
+
+    def _in_blocks(
+        self,
+        block: Callable[[Tensor, Tensor], tuple[Tensor, ...]],
+        k: int,
+        features: Tensor,
+        candidate: Tensor,
+    ) -> Tensor:
+        """What `block` makes of so many candidates at a time, ``k x n x M``."""
+        device, dtype = self.features.device, self.features.dtype
+        shape = k, 0, len(self.h.offset)
+        parts = [torch.zeros(shape, dtype=torch.float64, device=features.device)]
+        step = self._chunk()
+        for start in range(0, len(features), step):
+            some = slice(start, start + step)
+            found = block(features[some].to(device, dtype), candidate[some].to(device))
+            parts.append(torch.stack(found).to(features.device, torch.float64))
+        return torch.cat(parts, dim=1)
+
+    def _mean(self, similarity: Tensor, candidate: Tensor) -> Tensor:
+        """Standardised means, ``n x M``, of candidates with k_x ``c x n``."""
+        own = torch.where(candidate[:, None] >= 0, self.own_map[candidate], 0.0)
+        return similarity.T @ self.mean_map + self.h.offset + own
 
     def _chunk(self) -> int:
         widest = max(len(self.features), len(self.candidate))
@@ -132,8 +167,7 @@ class Predictor:
         similarity = self.kernel.geometry(self.features, features).gram(h)
         known = (candidate >= 0).nonzero()[:, 0]
         same = (self.candidate[:, None] == candidate[known]).to(similarity.dtype)
-        mean = similarity.T @ self.mean_map + h.offset
-        mean[known] += same.T @ (h.nugget[:, self.fidelity] * self.weights).T
+        mean = self._mean(similarity, candidate)
         diagonal = self.kernel.diagonal(features, h)[:, None]
         variance = diagonal * h.smooth.diagonal() + h.nugget.diagonal()
         covariance = diagonal * h.smooth[-1] + h.nugget[-1]

@@ -112,7 +112,7 @@ class UtilityScale:
     def learn(cls, data: Dataset) -> "UtilityScale":
         """From the training data; raises SurrogateError where all utilities are equal."""
         overall = float(data.utility.std())
-        if not overall > _FLOOR * max(1.0, float(data.utility.abs().max())):
+        if not overall > _FLOOR * float(data.utility.abs().max()):
             raise SurrogateError(
                 f"all {len(data)} utilities are {float(data.utility[0]):g}",
                 "ask about more, and more different, candidates before fitting",
@@ -148,7 +148,8 @@ def _paired_line(data: Dataset, rung: int, target: int, reference: Line) -> Line
         mask = data.fidelity == level
         by_candidate[row, data.candidate[mask]] = data.utility[mask]
     low, high = by_candidate[:, by_candidate.isfinite().all(dim=0)]
-    if len(low) < _FEWEST_PAIRS or not float(torch.minimum(low.std(), high.std())) > _FLOOR:
+    least = float(torch.minimum(low.std(), high.std())) if len(low) >= _FEWEST_PAIRS else 0.0
+    if not least > _FLOOR * reference[1]:
         return _own_line(data, rung, reference)
     scale = float(low.std() / high.std()) * reference[1]
     return float(low.mean()) - scale * (float(high.mean()) - reference[0]) / reference[1], scale

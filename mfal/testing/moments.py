@@ -1,10 +1,12 @@
 """The laws of what a fitted surrogate says."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from mfal.dataset import Dataset, split_by_candidate
-from mfal.surrogate.base import Surrogate
+from mfal.surrogate.base import Surrogate, posterior_mean
 from mfal.testing.regression import MOMENTS, every_query, example_data, part, same_moments
 
 
@@ -54,6 +56,14 @@ class MomentChecks:
         for moments in (surrogate.joint(features, candidate), far):
             for name in (*MOMENTS, "noise"):
                 assert getattr(moments, name).isfinite().all(), f"{name} is not finite"
+
+    def test_means_alone_are_those_of_all_moments(self) -> None:
+        """A surrogate that predicts means by themselves predicts the same."""
+        surrogate, (features, candidate) = self.fitted(), self.queries()
+        for place in (candidate, None):
+            mean = posterior_mean(surrogate, features, place)
+            joint = surrogate.joint(features, place)
+            same_moments(replace(joint, mean=mean), joint, self.tolerance, "means alone")
 
     def test_variances_are_above_zero(self) -> None:
         """Nothing is certain; noise is not below zero."""

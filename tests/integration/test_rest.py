@@ -1,6 +1,7 @@
 """Rounds whose cheap queries go to what is above the best that were asked."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -70,6 +71,32 @@ def test_a_query_adds_something_only_above_where_its_candidate_was_asked(
     mean, deviation = moments.mean[:, -1].double(), moments.variance[:, -1].double().sqrt()
     expected = improvement_on_asked(mean, deviation, means.double(), 3)
     torch.testing.assert_close(added[is_open], expected[is_open])
+
+
+def test_what_failed_at_the_target_sets_no_mark(branin: CampaignConfig) -> None:
+    with open_campaign(branin) as campaign:
+        run_rounds(campaign, 1)
+        fitted = fit(campaign, 0)
+        surrogate, reward, data = fitted.surrogate, fitted.reward, fitted.data
+        assert surrogate is not None and reward is not None
+        queries = [Query(NEW, "low")]
+        mean = surrogate.joint(data.features, torch.arange(len(data.keys))).mean[:, -1].double()
+        best = mean.argsort(descending=True)[:5].tolist()
+        lost = replace(data, failed=frozenset(data.keys[i] for i in best))
+        added = improvement(campaign, replace(fitted, data=lost), surrogate, reward, queries)
+        moments = surrogate.joint(campaign.features([NEW]), fitted.candidate([NEW]))
+        mean[best] = -torch.inf
+        expected = improvement_on_asked(
+            moments.mean[:, -1].double(), moments.variance[:, -1].double().sqrt(), mean, 3
+        )
+        assert added is not None
+        torch.testing.assert_close(added, expected)
+        # Where all have failed, their means are all there is to go by.
+        everything = replace(data, failed=frozenset(data.keys))
+        found = improvement(campaign, replace(fitted, data=everything), surrogate, reward, queries)
+        known = improvement(campaign, fitted, surrogate, reward, queries)
+        assert found is not None and known is not None
+        torch.testing.assert_close(found, known)
 
 
 def test_what_is_screened_is_above_what_was_asked_and_climbs_the_ladder(

@@ -12,16 +12,18 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 import yaml
 
 from mfal.budget import total_cost
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
-from mfal.feasibility import failed_candidates
+from mfal.dataset import Dataset, build_dataset
+from mfal.failures import failed_candidates
 from mfal.learn import best_known, fit, recommend
 from mfal.propose import make_crowd, promotions
 from mfal.round import Steps, score
-from mfal.types import Query
+from mfal.types import Fidelity, Objective, Observation, Outcome, Query
 from tests.integration.rounds import MakeConfig, ledger, run
 from tests.support import motif_settings
 
@@ -44,6 +46,21 @@ def test_a_failing_oracle_is_recorded_and_charged_and_the_round_goes_on(
     assert all(row[9] == row[6] for row in rows)
     with open_campaign(config) as campaign:
         assert campaign.store.spent() == total_cost(row[6] for row in rows) == 42
+
+
+def test_the_best_known_are_those_with_the_best_values_at_their_highest_fidelity() -> None:
+    answers = {("mirage", "low"): 10.0, ("mirage", "high"): -5.0, ("good", "low"): 1.0}
+    answers |= {("good", "high"): 3.0, ("cheap", "low"): 2.0}
+    observations = [
+        Observation(Query(*query), Outcome((value,), None, 0.0), 0, 1.0, "")
+        for query, value in answers.items()
+    ]
+    ladder = (Fidelity("low", 1.0, 0.5), Fidelity("high", 7.0, 1.0))
+    for order in (observations, observations[::-1]):
+        data = build_dataset(
+            order, ladder, Objective("value", "", "max"), lambda keys: torch.zeros(len(keys), 1)
+        )
+        assert best_known(data, 3) == ["good", "cheap", "mirage"]
 
 
 def test_failures_are_free_where_the_configuration_says_so(tmp_path: Path) -> None:
@@ -176,7 +193,7 @@ def fails_above(*arguments: Any) -> Any:
 
 
 def test_what_failed_is_not_promoted_and_leaves_room_for_others_like_it(
-    motif: MakeConfig, monkeypatch: pytest.MonkeyPatch
+    motif: MakeConfig,
 ) -> None:
     config = motif(
         budget={"total": 200},
@@ -200,17 +217,17 @@ def test_what_failed_is_not_promoted_and_leaves_room_for_others_like_it(
         ]
         queries = [Query(key, "whole") for key in close]
 
-        def admitted() -> set[str]:
+        def admitted(data: Dataset) -> set[str]:
             crowd = make_crowd(campaign, data, surrogate, queries)
             assert crowd is not None
             return {key for key in close if crowd.admits(key)}
 
         assert len(close) > 5
         assert not failed & set(promotions(campaign, data, surrogate))
-        assert admitted() == set(close)
-        monkeypatch.setattr("mfal.propose.failed_candidates", lambda *_: set())
-        assert failed <= set(promotions(campaign, data, surrogate))
-        assert admitted() < set(close)
+        assert admitted(data) == set(close)
+        unknown = replace(data, failed=frozenset())
+        assert failed <= set(promotions(campaign, unknown, surrogate))
+        assert admitted(unknown) < set(close)
 
 
 def fails_on_the_right(*arguments: Any) -> Any:
@@ -251,8 +268,8 @@ def test_what_failed_is_not_asked_about_for_long(
         lost = failed_candidates(known, campaign.ladder)
         # Given room for all that is known, only what failed is missing.
         kept = {o.query.key for o in known} - lost
-        assert lost and set(best_known(campaign, len(known))) == kept
         fitted = fit(campaign, 0)
+        assert lost and set(best_known(fitted.data, len(known))) == kept
         assert fitted.surrogate is not None
         roomy = campaign.config.model_copy(update={"top_k": len(known)})
         recommended = recommend(replace(campaign, config=roomy), fitted.data, fitted.surrogate)

@@ -14,7 +14,7 @@ from mfal.acquisition.mes import MaxValueEntropy
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig, parse_config
-from mfal.dataset import Dataset, build_dataset, places
+from mfal.dataset import Dataset, build_dataset
 from mfal.learn import make_reward
 from mfal.reference import last_proposed, reference_keys
 from mfal.round import run_rounds
@@ -163,7 +163,7 @@ def test_max_values_of_the_ledger_alone_make_good_candidates_equal(dna: Campaign
     mean = surrogate.joint(dna.features(good)).mean[:, -1]
     for kind in (Gibbon, MaxValueEntropy):
         narrow, broad = (
-            kind(surrogate, dna.features(keys), places(data.keys, keys), seed=0)
+            kind(surrogate, dna.features(keys), data.places(keys), seed=0)
             for keys in (ledger, wide)
         )
         # The ledger's maximum lies below what the search finds, the wide one's above.

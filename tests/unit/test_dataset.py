@@ -69,6 +69,13 @@ def test_failures_are_left_out_and_not_even_featurised(data: Dataset) -> None:
     assert seen == ["bb", "a", "ccc"]
 
 
+def test_what_failed_is_remembered_and_keys_have_places(data: Dataset) -> None:
+    assert data.failed == {"lost"}
+    assert data.subset(torch.tensor([0])).failed == {"lost"}
+    assert data.places(["ccc", "new", "bb", "ccc"]).tolist() == [2, -1, 0, 2]
+    assert data.places([]).tolist() == []
+
+
 @pytest.mark.parametrize(
     "rows", [torch.tensor([1, 3, 4]), torch.tensor([False, True, False, True, True])]
 )

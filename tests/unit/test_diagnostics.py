@@ -9,7 +9,7 @@ from scipy.stats import norm, spearmanr
 from torch import Tensor
 
 from mfal.dataset import Dataset, folds_by_candidate
-from mfal.diagnostics import batch_shares, calibration, correlations, held_out
+from mfal.diagnostics import batch_shares, calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
 from mfal.surrogate.calibration import Calibration, compare, spearman
 from mfal.surrogate.gp import MultiFidelityGP
@@ -44,6 +44,17 @@ def test_rank_correlation_is_scipys_with_ties(levels: int) -> None:
 )
 def test_a_rank_correlation_that_has_no_value_is_none(a: Tensor, b: Tensor) -> None:
     assert spearman(a, b) is None and spearman(b, a) is None
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1.0, 1e12])
+def test_points_of_parity_keep_six_digits_in_any_unit(unit: float) -> None:
+    value = unit * tensor(-1.23456789, 2.5, 0.001)
+    rung = torch.zeros(3, dtype=torch.long)
+    points = parity(HeldOut(value, value.square(), value, rung), [Fidelity("a", 1, 1.0)])["a"]
+    assert [row[0] for row in points] == pytest.approx(sorted(value.tolist()), rel=5e-6, abs=0)
+    assert [row[2] for row in points] == pytest.approx(
+        [abs(row[0]) for row in points], rel=5e-6, abs=0
+    )
 
 
 def test_figures_of_a_posterior_by_hand() -> None:

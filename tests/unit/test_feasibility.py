@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mfal.dataset import success_dataset
 from mfal.diagnostics import expected_failures
-from mfal.feasibility import LEAST, Feasibility, failed_candidates, learn_feasibility
+from mfal.feasibility import LEAST, Feasibility, learn_feasibility
 from mfal.reference import attainable
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.types import Fidelity, Observation, Outcome, Query
@@ -71,14 +71,6 @@ def test_what_fails_below_will_fail_at_the_target() -> None:
     # Of the one that did not fail below, one had a value at the target: Laplace's 2 / 3.
     assert torch.allclose(probability[:, 1], (probability[:, 0] * 2 / 3).clamp_min(LEAST))
     assert (probability[:2, 0] > 0.8).all() and (probability[2:, 0] < 0.2).all()
-
-
-def test_what_failed_below_has_no_value_at_the_target_unless_another_had() -> None:
-    failed = {f"{x}" for x in range(11, 21)}
-    assert failed_candidates(failing_below(), LADDER) == failed
-    above = [*failing_below(), answered(15, "high", fails=False)]
-    assert failed_candidates(above, LADDER) == {"17"}
-    assert failed_candidates([answered(3, "low", fails=False)], LADDER) == set()
 
 
 def test_what_became_of_a_candidate_is_known() -> None:

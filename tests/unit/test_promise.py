@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mfal.dataset import build_dataset, places
+from mfal.dataset import build_dataset
 from mfal.feasibility import learn_feasibility
 from mfal.promise import WithPromise
 from mfal.surrogate.gp import MultiFidelityGP
@@ -48,7 +48,7 @@ def asked(word: str, fidelity: str, *, limit: float) -> Observation:
 
 def with_promise(observations: Sequence[Observation]) -> WithPromise:
     data = build_dataset(observations, LADDER, VALUE, Letters())
-    return WithPromise(Letters(), MultiFidelityGP().fit(data, seed=0), data.keys)
+    return WithPromise(Letters(), MultiFidelityGP().fit(data, seed=0), data)
 
 
 def ledger() -> list[Observation]:
@@ -61,12 +61,12 @@ def ledger() -> list[Observation]:
 def test_the_last_column_is_the_mean_at_the_target() -> None:
     data = build_dataset(ledger(), LADDER, VALUE, Letters())
     surrogate = MultiFidelityGP().fit(data, seed=0)
-    features = WithPromise(Letters(), surrogate, data.keys)
+    features = WithPromise(Letters(), surrogate, data)
     keys = [*data.keys[:3], *words(3, LETTERS, seed=1)]
     assert features.width == 27
     assert features.linear_columns == (26,)
     assert torch.equal(features(keys)[:, :26], Letters()(keys))
-    mean = surrogate.joint(Letters()(keys), places(data.keys, keys)).mean[:, -1]
+    mean = surrogate.joint(Letters()(keys), data.places(keys)).mean[:, -1]
     assert torch.equal(features(keys)[:, 26], mean)
 
 

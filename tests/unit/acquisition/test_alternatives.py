@@ -1,6 +1,7 @@
 """Expected improvement, upper bounds and Thompson's draw against their definitions."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from scipy.integrate import quad
 
 from mfal.acquisition.base import squared_correlation
 from mfal.acquisition.ei import ExpectedImprovement, log_improvement
-from mfal.acquisition.thompson import Thompson
+from mfal.acquisition.gibbon import Gibbon
+from mfal.acquisition.thompson import Thompson, _median_distance
 from mfal.acquisition.ucb import UpperBound
 from mfal.dataset import Dataset
 from mfal.surrogate.gp import MultiFidelityGP
@@ -87,6 +89,31 @@ def test_the_upper_bound_is_mean_plus_beta_deviations(
     expected = (bound - reference.max()) / reference.std(correction=0)
     ours = acquisition.log(new) - squared_correlation(moments).log()
     torch.testing.assert_close(ours, expected[:, None].expand(-1, 2))
+
+
+@pytest.mark.parametrize("unit", [1e-13, 1e9])
+def test_no_worth_depends_on_the_unit_of_the_utility(
+    data: Dataset, surrogate: MultiFidelityGP, new: torch.Tensor, unit: float
+) -> None:
+    scaled = replace(data, utility=unit * data.utility)
+    other = MultiFidelityGP(linear_columns=(6, 7, 8)).fit(scaled, seed=0)
+    for kind, options in ((Gibbon, {"seed": 1}), (UpperBound, {}), (Thompson, {"seed": 1})):
+        expected = kind(surrogate, data.features, PLACES, **options).log(new)
+        found = kind(other, data.features, PLACES, **options).log(new)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    expected = ExpectedImprovement(surrogate, data.features, PLACES).log(new) + math.log(unit)
+    found = ExpectedImprovement(other, data.features, PLACES).log(new)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_length_of_a_draw_is_that_of_all_the_reference() -> None:
+    # The oldest five hundred candidates are one small family.
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2000, 3, generator=generator, dtype=torch.float64)
+    features[:500] *= 0.01
+    everything = float(torch.pdist(features).median())
+    found = _median_distance(features, torch.Generator().manual_seed(1))
+    assert found == pytest.approx(everything, rel=0.1)
 
 
 def test_draws_have_the_mean_and_variance_of_the_posterior(

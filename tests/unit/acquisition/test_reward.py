@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.acquisition.ucb import UpperBound
 from mfal.errors import ConfigError, SurrogateError
@@ -26,6 +27,13 @@ class Given:
 
     def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
         return self.log(features, candidate).exp()
+
+
+class Information(Given, MaxValueAcquisition):
+    """The same, in nats."""
+
+    def __init__(self) -> None:
+        pass
 
 
 def number(keys: Sequence[str]) -> Tensor:
@@ -85,7 +93,9 @@ def test_known_candidates_are_looked_up() -> None:
 
 def test_flatness_is_told() -> None:
     assert reward([-1.0, -1.01, -1.02]).is_flat  # candidates cannot be told apart
-    assert reward([-60.0, -50.0, -40.0]).is_flat  # nothing is worth anything
+    assert not reward([-60.0, -50.0, -40.0]).is_flat  # a small unit, for all that is known
+    nats = ["-60", "-50", "-40"]
+    assert AcquisitionReward(Information(), number, {}, [1.0, 7.0], nats).is_flat
     assert not reward([-3.0, -2.0, -1.0]).is_flat
     assert not reward([-800.0, -700.0, -1.0]).is_flat
     same = reward([-1.0, -1.0])

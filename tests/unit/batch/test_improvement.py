@@ -39,6 +39,16 @@ def test_a_candidate_that_is_known_exactly_adds_its_distance() -> None:
     torch.testing.assert_close(found, torch.tensor([1.0, 3.0]).double())
 
 
+@pytest.mark.parametrize("unit", [1e-14, 1e6])
+def test_an_improvement_has_the_unit_of_the_utility(unit: float) -> None:
+    mean = torch.tensor([-1.0, 2.5, 4.0], dtype=torch.float64)
+    deviation = torch.tensor([2.0, 0.5, 0.0], dtype=torch.float64)
+    asked = torch.tensor([-2.0, 3.0, 1.0], dtype=torch.float64)
+    expected = improvement_on_asked(mean, deviation, asked, 1).exp()
+    found = improvement_on_asked(unit * mean, unit * deviation, unit * asked, 1).exp()
+    torch.testing.assert_close(found / unit, expected)
+
+
 def test_the_share_of_the_target_goes_by_value_and_the_rest_by_improvement_per_cost() -> None:
     # b adds most, and as much at either fidelity: it is asked where that is cheap.
     source = pool(ROWS, improvement=[0.1, 0.9, 0.9, 0.5, 0.1])

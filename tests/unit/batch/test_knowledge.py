@@ -45,6 +45,20 @@ def test_conditioning_is_that_of_a_gaussian() -> None:
     torch.testing.assert_close(conditioned.loss(), lost)
 
 
+@pytest.mark.parametrize("unit", [1e-14, 1e6])
+def test_a_lesson_has_the_unit_of_the_utility(unit: float) -> None:
+    mean, covariance, noise = gaussian(30, 4)
+    plain = Conditioned(covariance, noise, 2)
+    scaled = Conditioned(unit**2 * covariance, unit**2 * noise, 2)
+    for row in (3, 3):
+        plain.observe(row)
+        scaled.observe(row)
+    torch.testing.assert_close(scaled.loss(), plain.loss())
+    gain = Knowledge(mean, 5, plain, torch.arange(30)).gain(torch.arange(30))
+    found = Knowledge(unit * mean, 5, scaled, torch.arange(30)).gain(torch.arange(30))
+    torch.testing.assert_close(found / unit, gain)
+
+
 def test_one_candidate_against_a_known_one_is_exact() -> None:
     # Two candidates, of which one moves: the gain is that of an option on the difference.
     mean = torch.tensor([0.3, 0.0], dtype=torch.float64)

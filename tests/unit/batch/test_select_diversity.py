@@ -1,6 +1,7 @@
 """A batch of queries that differ."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -37,6 +38,18 @@ def test_the_weight_without_a_setting_is_one_over_the_size_of_the_batch() -> Non
         # The same size, from the cost of a query.
         batch = select_batch(source, limits(cost=2.0, repulsion=None), 100.0)
         assert [query.key for query in batch] == ["a", second]
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e6])
+def test_a_batch_does_not_depend_on_the_unit_of_the_utility(unit: float) -> None:
+    source = random_pool(30, 3)
+    scaled = replace(
+        source,
+        covariance=lambda rows: unit**2 * source.covariance(rows),
+        noise=unit**2 * source.noise,
+    )
+    chosen = limits(queries=10, repulsion=10.0)
+    assert select_batch(scaled, chosen, 100.0) == select_batch(source, chosen, 100.0)
 
 
 def test_of_two_equal_losses_the_cheaper_comes_first() -> None:

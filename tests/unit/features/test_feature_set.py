@@ -67,6 +67,16 @@ def test_more_candidates_than_are_kept() -> None:
     assert features(keys[::-1])[:, 0].tolist() == [float(i) for i in reversed(range(50))]
 
 
+def test_a_large_call_does_not_displace_what_is_asked_about_first() -> None:
+    part = Numbers(1)
+    features = FeatureSet([part], capacity=40)
+    ledger, pool = [str(i) for i in range(20)], [str(i) for i in range(20, 60)]
+    features([*ledger, *pool])
+    part.asked.clear()
+    assert features([*ledger, "60"])[:, 0].tolist() == [*range(20), 60]
+    assert part.asked == ["60"]
+
+
 def test_a_set_without_parts_is_refused() -> None:
     with pytest.raises(ConfigError):
         FeatureSet([])

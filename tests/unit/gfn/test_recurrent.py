@@ -48,6 +48,17 @@ def test_a_walk_has_the_outputs_of_reading_anew(name: str) -> None:
     assert_walks_as_it_looks(reader(SEQUENCES[name], flow=True), 60)
 
 
+def test_an_unused_pair_of_a_step_reads_nothing() -> None:
+    policy = RecurrentPolicy((4, 3), 13, 5, generator=seeded(0), hidden=8)
+    start = torch.zeros(2, 13)
+    walk = policy.walk(start, 8, follows=True)
+    walk.outputs()
+    # The token of column 1, and column 0 by nothing.
+    walk.shift(torch.tensor([[1, 0], [1, 0]]), torch.tensor([[1.0, 0.0], [1.0, 0.0]]))
+    start[:, 1] = 1.0
+    torch.testing.assert_close(walk.outputs(), policy(start).detach())
+
+
 @pytest.mark.parametrize("name", SEQUENCES)
 @pytest.mark.parametrize("flow", [False, True])
 def test_a_rollout_has_the_gradients_of_reading_anew(name: str, flow: bool) -> None:

@@ -68,6 +68,16 @@ def test_units_of_the_utility_carry_through() -> None:
     torch.testing.assert_close(b.noise, 1e6 * a.noise, rtol=1e-3, atol=0.0)
 
 
+@pytest.mark.parametrize("unit", [1e-13, 1e9])
+def test_a_unit_may_be_small_or_large(unit: float) -> None:
+    data = synthetic(40, 2, seed=5)
+    scaled = replace(data, utility=unit * data.utility)
+    a = MultiFidelityGP(linear_columns=TRENDS).fit(data, seed=0).joint(data.features)
+    b = MultiFidelityGP(linear_columns=TRENDS).fit(scaled, seed=0).joint(data.features)
+    torch.testing.assert_close(b.mean / unit, a.mean, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(b.variance / unit**2, a.variance, rtol=1e-5, atol=1e-8)
+
+
 def test_a_target_asked_only_about_the_good_keeps_the_rungs_together() -> None:
     # By its own mean and deviation the target's good candidates would look like average ones.
     full = synthetic(120, 2, seed=6)

@@ -74,6 +74,11 @@ class SaysNaN(ChangesMoments):
         return replace(moments, mean=torch.where(features[:, :1] > 50, torch.nan, moments.mean))
 
 
+class HasOtherMeans(Broken):
+    def mean(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
+        return super().mean(features)  # none of the training data
+
+
 class IsCertain(ChangesMoments):
     def change(self, moments: JointMoments, features: Tensor) -> JointMoments:
         return replace(moments, variance=moments.variance - moments.variance.min())
@@ -246,6 +251,7 @@ LAWS: list[tuple[Callable[[], Any], str]] = [
     (SaysNoCovariance, "test_satisfies_the_protocol"),
     (LeavesOutTheTarget, "test_moments_have_a_row_per_candidate_and_a_column_per_fidelity"),
     (SaysNaN, "test_moments_are_finite"),
+    (HasOtherMeans, "test_means_alone_are_those_of_all_moments"),
     (IsCertain, "test_variances_are_above_zero"),
     (ForgetsTheTargetsVariance, "test_the_targets_covariance_with_itself_is_its_variance"),
     (KnowsTooMuch, "test_covariances_obey_cauchy_and_schwarz"),
