@@ -41,11 +41,13 @@ class AcquisitionReward:
 
     max and median are those of the round's own reference set and spread is max - median, so
     that no setting depends on the scale of the acquisition, which changes by orders of
-    magnitude from round to round. Two bounds keep the reward useful when the process is sharp:
+    magnitude from round to round. Three bounds keep the reward useful when the process is sharp:
 
     - spread is at most `max_spread`. With the default, equal to the temperature, the reward
       is never flatter than worth / cost itself; otherwise a median that lies hundreds of nats
       down would make all good candidates, and all fidelities, equal.
+    - It is at least `flat_spread`: where failures level what the acquisition tells apart, the rest
+      would be told apart by rounding errors.
     - Below y = -1 the reward falls as -1 - log(-y): hundreds of nats would drown the training
       signal of everything else, and a clip would give no direction at all.
 
@@ -115,7 +117,7 @@ class AcquisitionReward:
         self.scale = RewardScale(
             maximum=maximum,
             median=median,
-            spread=min(max(maximum - median, _LEAST_SPREAD), max_spread),
+            spread=min(max(maximum - median, flat_spread, _LEAST_SPREAD), max_spread),
             temperature=temperature,
             is_flat=is_flat,
         )

@@ -191,3 +191,16 @@ def test_candidates_that_differ_in_feasibility_alone_are_not_told_apart() -> Non
     reward = AcquisitionReward(Constant(), number, {}, [1.0, 7.0], keys, feasibility=feasibility)
     assert reward.is_flat
     assert reward(keys)[0, 0] < reward(keys)[2, 0]
+
+
+def test_what_failures_level_is_not_told_apart_by_less_than_a_flat_spread() -> None:
+    def feasibility(keys: Sequence[str]) -> Tensor:
+        # As improbable as each is worth more: their products are the same.
+        return torch.tensor([[math.exp(-float(key))] * 2 for key in keys]).double()
+
+    keys = ["1", "2", "3"]
+    reward = AcquisitionReward(Given(), number, {}, [1.0, 7.0], keys, feasibility=feasibility)
+    assert not reward.is_flat
+    # Half a nat above them all stands out by no more than ten flat spreads of .05.
+    reward.feasibility = lambda keys: torch.ones(len(keys), 2).double()
+    assert float(reward(["0.5"]).max()) == pytest.approx(15 * 0.5 / 0.05)
