@@ -24,7 +24,8 @@ from flows.stale import settle
 from flows.tasks import STEPS
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import NAME_PATTERN, CampaignConfig
-from mfal.folder import find_campaign, named_campaigns
+from mfal.errors import ConfigError
+from mfal.folder import find_campaign
 from mfal.round import run_rounds
 from mfal.stopping import why_no_further
 from mfal.waiting import waiting, waiting_text
@@ -35,8 +36,10 @@ log = logging.getLogger("mfal.flows")
 def served_run_name() -> str:
     """Name of a served run, such as ``dna-aptamers round 7``."""
     given = flow_run.parameters
-    config = named_campaigns().get(given["campaign"])
-    return given["campaign"] if config is None else run_name(config, given["rounds"])
+    try:
+        return run_name(find_campaign(given["campaign"]), given["rounds"])
+    except ConfigError:  # which the run itself will say
+        return str(given["campaign"])
 
 
 @flow(name=CAMPAIGN, flow_run_name=served_run_name, persist_result=False)

@@ -12,13 +12,18 @@ import torch
 from mfal import registry
 from mfal.budget import fits, minus, total_cost
 from mfal.config import CampaignConfig
+from mfal.config_errors import in_field
 from mfal.design import initial_counts
 from mfal.envs.base import Environment
 from mfal.errors import BudgetError, ConfigError, LedgerError
 from mfal.features.base import Features, FeatureSet
 from mfal.gfn.base import HasPool, Sampler, needs_reward
+from mfal.ledger.declared import declared
 from mfal.ledger.reading import Ledger, read_ledger
 from mfal.ledger.store import IMPORTED, Store
+from mfal.portraits import shown
+from mfal.problem import build_environment, build_problem, check_engines
+from mfal.readable import check_readable, sample_keys
 from mfal.types import Fidelity, Objective, Problem
 
 PACKAGES = ("mfal", "torch", "botorch", "gpytorch", "numpy", "ViennaRNA", "nupack", "prefect")
@@ -93,10 +98,13 @@ def open_campaign(
     """
     if not to_read:
         torch.set_num_threads(config.threads)
-    problem: Problem = registry.build("problem", config.problem)
+    with in_field(source, "problem"):
+        problem: Problem = shown(build_problem(config.problem))
     ladder = campaign_ladder(problem, config, source)
+    if not to_read:
+        check_engines(problem, ladder, source)
     check_money(config, ladder, source)
-    features = FeatureSet([build_features(config, i) for i in range(len(config.features))])
+    features = build_features(config, source)
     for kind, component, given in (
         ("surrogate", config.surrogate, ("n_fidelities", "levels", "linear_columns")),
         (
@@ -106,13 +114,18 @@ def open_campaign(
         ),
     ):
         if component is not None:
-            registry.check(kind, component, given)
-    environment = problem.environment()
-    sampler: Sampler = registry.build(
-        "sampler", config.sampler, environment=environment, fidelities=ladder
-    )
+            with in_field(source, kind):
+                registry.check(kind, component, given)
+    environment = build_environment(problem, source)
+    with in_field(source, "sampler"):
+        sampler: Sampler = registry.build(
+            "sampler", config.sampler, environment=environment, fidelities=ladder
+        )
     check_sampler(sampler, config, source)
     pool = tuple(sampler.pool) if isinstance(sampler, HasPool) else None
+    if not to_read:
+        keys = sample_keys(environment, ladder, pool, config.seed)
+        check_readable(config, problem, features.parts, keys, source)
     url, identity = config.ledger_url, config.identity()
     store: Ledger
     if to_read:
@@ -120,8 +133,12 @@ def open_campaign(
     else:
         store = Store(url, config.name, identity, config.lock)
     with store:
-        if not to_read:
+        numbers = declared(problem.oracle.objectives, ladder)
+        if isinstance(store, Store):
+            store.declare(numbers)
             check_backends(store, problem, config)
+        else:
+            store.check_declared(numbers)
         yield Campaign(config, problem, ladder, environment, features, store, pool)
 
 
@@ -182,10 +199,13 @@ def check_sampler(sampler: Sampler, config: CampaignConfig, source: str) -> None
         )
 
 
-def build_features(config: CampaignConfig, i: int) -> Features:
-    """The i-th part of the features."""
-    part: Features = registry.build("features", config.features[i])
-    return part
+def build_features(config: CampaignConfig, source: str) -> FeatureSet:
+    """All parts of the features, side by side."""
+    parts: list[Features] = []
+    for i, component in enumerate(config.features):
+        with in_field(source, f"features.{i}"):
+            parts.append(registry.build("features", component))
+    return FeatureSet(parts)
 
 
 def check_backends(store: Ledger, problem: Problem, config: CampaignConfig) -> None:

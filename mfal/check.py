@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mfal.envs.base import Environment
-from mfal.errors import ConfigError, MfalError
-from mfal.registry import build
+from mfal.errors import MfalError
+from mfal.problem import build_problem
 from mfal.sections import Component
 from mfal.testing import EnvironmentChecks, OracleChecks
 from mfal.types import Fidelity, Problem
@@ -63,12 +63,7 @@ def check_problem(component: Component, n: int = 8, seed: int = 0) -> CheckRepor
     Raises:
         MfalError: where the problem cannot be built at all.
     """
-    built = build("problem", component)
-    if not isinstance(built, Problem):
-        raise ConfigError(
-            f"problem {component.name!r} gives a {type(built).__name__}",
-            "its function returns a mfal.Problem",
-        )
+    built = build_problem(component)
     environment, oracle = _EnvironmentOf(built), OracleChecks()
     environment.seed = oracle.seed = seed
     oracle.problem, oracle.options, oracle.n = component.name, component.options, n

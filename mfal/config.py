@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
 
 from mfal.config_errors import config_error
+from mfal.errors import ConfigError
 from mfal.sections import (
     BatchConfig,
     BudgetConfig,
@@ -21,7 +22,7 @@ from mfal.sections import (
     ScoringConfig,
     StopConfig,
 )
-from mfal.yaml_file import apply_overrides, read_yaml
+from mfal.yaml_file import COMMAND_LINE, apply_overrides, overridden, read_yaml
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 _LEDGER = re.compile(
@@ -106,6 +107,14 @@ class CampaignConfig(Frozen):
         description="Allow answers of different engines at one fidelity in one ledger.",
     )
 
+    @field_validator("fidelities")
+    @classmethod
+    def _named_once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        # The ledger keeps the list as part of what the campaign is.
+        if names is not None and len({*names}) < len(names):
+            raise ValueError("names a fidelity twice")
+        return names
+
     @field_validator("ledger")
     @classmethod
     def _without_password(cls, value: str | None) -> str | None:
@@ -145,18 +154,38 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> CampaignConfig:
         ConfigError: naming the file, the field, what was wrong and what would be right.
     """
     data = read_yaml(path)
+    if {"campaign", "methods"} <= data.keys():
+        raise ConfigError(
+            f"{path}: is a comparison, not a campaign", f"run it: mfal compare {path}"
+        )
     apply_overrides(data, overrides)
-    return parse_config(data, source=str(path))
+    return parse_config(data, str(path), dict.fromkeys(overridden(overrides), COMMAND_LINE))
 
 
-def parse_config(data: dict[str, Any], source: str = "configuration") -> CampaignConfig:
-    """A checked configuration from plain values; `source` names them in errors."""
+def parse_config(
+    data: dict[str, Any],
+    source: str = "configuration",
+    origins: Mapping[str, str] | None = None,
+) -> CampaignConfig:
+    """A checked configuration from plain values.
+
+    Args:
+        source: Names them in errors.
+        origins: Path of a field that was set elsewhere -> names that place.
+    """
+    try:
+        text = json.dumps(data, default=str)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{source}: holds what no YAML file can: {error}",
+            "use texts, numbers, truth values, lists, and mappings with texts as keys",
+        ) from error
     try:
         # Strict JSON mode takes a list for a tuple and a text for a path, but never a text or
         # a truth value for a number.
-        return CampaignConfig.model_validate_json(json.dumps(data, default=str), strict=True)
+        return CampaignConfig.model_validate_json(text, strict=True)
     except ValidationError as error:
-        raise config_error(error, source, config_schema()) from error
+        raise config_error(error, source, config_schema(), origins) from error
 
 
 def config_schema() -> dict[str, Any]:

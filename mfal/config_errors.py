@@ -1,24 +1,36 @@
 """What is wrong with a configuration, in the words of its fields."""
 
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
 
-from mfal.errors import ConfigError
+from mfal.errors import ConfigError, MissingDependencyError, UnknownNameError
 
 Location = tuple[int | str, ...]
 """Names of the sections and the field, from the outside in."""
 
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
-def config_error(error: ValidationError, source: str, schema: dict[str, Any]) -> ConfigError:
+
+def config_error(
+    error: ValidationError,
+    file: str,
+    schema: dict[str, Any],
+    origins: Mapping[str, str] | None = None,
+) -> ConfigError:
     """What a user is told of fields that were refused: each by its place, and what it is for.
 
     Args:
-        source: Names the configuration.
+        file: Names the configuration.
         schema: JSON schema of the model that refused them.
+        origins: Path of a field that was set elsewhere -> names that place.
     """
     lines, hints = [], []
     for e in error.errors():
+        source = _origin(e["loc"], origins or {}) or file
         field = ".".join(str(part) for part in e["loc"]) or "(whole file)"
         if e["type"] == "extra_forbidden":
             lines.append(f"{source}: {field}: there is no such field")
@@ -31,8 +43,42 @@ def config_error(error: ValidationError, source: str, schema: dict[str, Any]) ->
         else:
             got = "" if field == "ledger" else f", got {e['input']!r}"  # it may hold a password
             lines.append(f"{source}: {field}: {e['msg']}{got}")
+            is_number = e["type"] in ("int_type", "float_type")
+            hints += [number_hint(e["input"])] if is_number else []
             hints.append(_description(schema, e["loc"]))
     return ConfigError("\n".join(lines), "; ".join(dict.fromkeys(h for h in hints if h)))
+
+
+@contextmanager
+def in_field(source: str, field: str) -> Iterator[None]:
+    """Put the configuration and the field before what is wrong with the part that it names."""
+    try:
+        yield
+    except (ConfigError, UnknownNameError, MissingDependencyError) as error:
+        raise type(error)(f"{source}: {field}: {error.message}", error.hint) from error
+
+
+def number_hint(value: object) -> str:
+    """How to write a number that YAML takes for a text, such as 1e4; empty for all else."""
+    if not isinstance(value, str) or not _EXPONENT.fullmatch(value):
+        return ""
+    digits, _, power = value.lower().partition("e")
+    number = float(value)
+    short = f"{number:.0f} or " if number.is_integer() and abs(number) < 1e12 else ""
+    dotted = digits if "." in digits else f"{digits}.0"
+    signed = power if power[0] in "+-" else f"+{power}"
+    return f"YAML takes {value} for a text: write {short}{dotted}e{signed}"
+
+
+def _origin(location: Location, origins: Mapping[str, str]) -> str:
+    """What set the field at `location`, a part of it, or a section that it is in; the last one."""
+    here = tuple(map(str, location))
+    for path, origin in reversed(list(origins.items())):
+        there = tuple(path.split("."))
+        n = min(len(here), len(there))
+        if n and here[:n] == there[:n]:
+            return origin
+    return ""
 
 
 def _parent(location: Location) -> str:
@@ -45,6 +91,8 @@ def _fields(schema: dict[str, Any], location: Location) -> dict[str, Any]:
     for part in location:
         inner = here.get("properties", {}) if isinstance(part, str) else {part: here.get("items")}
         here = inner.get(part) or {}
+        # A section that may be null is one of several choices.
+        here = next((choice for choice in here.get("anyOf", []) if "$ref" in choice), here)
         if "$ref" in here:
             here = schema["$defs"][here["$ref"].rsplit("/", 1)[-1]]
     fields: dict[str, Any] = here.get("properties", {})

@@ -74,6 +74,7 @@ def nested_design(
     ladder: Sequence[Fidelity],
     asked: Sequence[Query],
     fresh: Sequence[str],
+    among: str = "the problem's search space",
 ) -> list[Query]:
     """Queries that make up what is missing, by rising level.
 
@@ -84,6 +85,7 @@ def nested_design(
     Args:
         asked: All queries in the ledger, by age; none of them is asked again.
         fresh: Candidates that the ledger does not know.
+        among: What they were drawn from, in errors.
 
     Raises:
         ConfigError: if there are too few candidates.
@@ -98,7 +100,7 @@ def nested_design(
             raise ConfigError(
                 f"the initial design asks for {n} more candidates at {name}, and {len(free)} "
                 "different ones were found",
-                "ask for fewer: the problem's search space is small",
+                f"ask for fewer: {among} is small",
             )
         chosen[name] = free[:n]
         above |= dict.fromkeys(chosen[name])

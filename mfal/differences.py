@@ -19,7 +19,7 @@ class Contents:
     """A ledger in figures.
 
     Attributes:
-        rounds: Rounds that have queries, the initial design among them.
+        rounds: Finished batches, as `mfal status` counts them.
         sha256: Of all queries and answers, without the times and durations of that run.
     """
 
@@ -66,28 +66,36 @@ def compare(a: CampaignConfig, b: CampaignConfig) -> Comparison:
     Raises:
         LedgerError: if a ledger cannot be read.
     """
-    fields = _leaves(a.model_dump(mode="json", exclude=PLACE))
-    others = _leaves(b.model_dump(mode="json", exclude=PLACE))
-    pairs = (Pair(path, fields.get(path), others.get(path)) for path in sorted({*fields, *others}))
-    entries, other_entries = _entries(a), _entries(b)
+    one, other = (config.model_dump(mode="json", exclude=PLACE) for config in (a, b))
+    (entries, rounds), (other_entries, other_rounds) = _read(a), _read(b)
     return Comparison(
-        tuple(pair for pair in pairs if pair.first != pair.second),
-        (_contents(entries), _contents(other_entries)),
+        differing(one, other),
+        (_contents(entries, rounds), _contents(other_entries, other_rounds)),
         _first(entries, other_entries),
     )
 
 
-def _entries(config: CampaignConfig) -> list[Entry]:
+def differing(a: dict[str, Any], b: dict[str, Any]) -> tuple[Pair, ...]:
+    """The fields of two configurations, as plain values, that are not the same."""
+    fields, others = _leaves(a), _leaves(b)
+    paths = {*fields, *others} - _unfilled(fields, others) - _unfilled(others, fields)
+    pairs = (Pair(path, fields.get(path), others.get(path)) for path in sorted(paths))
+    return tuple(pair for pair in pairs if pair.first != pair.second)
+
+
+def _read(config: CampaignConfig) -> tuple[list[Entry], int]:
+    """All queries of a ledger, and how many batches are finished."""
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
-            return ledger.entries()
+            finished = [r for r in ledger.outline() if r.finished]
+            return ledger.entries(), sum(r.kind == "batch" for r in finished)
     except NoLedgerError:
-        return []
+        return [], 0
 
 
-def _contents(entries: list[Entry]) -> Contents:
+def _contents(entries: list[Entry], rounds: int) -> Contents:
     return Contents(
-        rounds=len({e.round for e in entries}),
+        rounds=rounds,
         queries=len(entries),
         answered=sum(e.backend is not None for e in entries),
         spent=total_cost(e.cost for e in entries if e.cost is not None),
@@ -102,6 +110,12 @@ def _first(a: list[Entry], b: list[Entry]) -> Pair | None:
             where = f"round {present.round}, query {present.position}"
             return Pair(where, one and one._asdict(), other and other._asdict())
     return None
+
+
+def _unfilled(fields: dict[str, Any], others: dict[str, Any]) -> set[str]:
+    """Paths of what is empty here and has parts there: it differs in these parts."""
+    empty = {path for path, value in fields.items() if value in ({}, [], None)}
+    return {path for path in empty if any(other.startswith(f"{path}.") for other in others)}
 
 
 def _leaves(value: Any, path: str = "") -> dict[str, Any]:  # noqa: ANN401

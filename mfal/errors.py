@@ -58,6 +58,10 @@ class DataError(MfalError):
     """Data of a user that cannot be imported as they are."""
 
 
+class OracleError(MfalError):
+    """An oracle that has answered nothing that it was asked."""
+
+
 class TransientError(MfalError):
     """Something that may well succeed a little later: a network, a licence, a queue that is full.
 

@@ -1,12 +1,27 @@
 """The campaigns of a folder of configurations, by name."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mfal.config import CampaignConfig, load_config
 from mfal.errors import ConfigError
+from mfal.yaml_file import read_yaml
 
 CONFIGS = Path("configs")
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A campaign whose configuration cannot be used, and why not."""
+
+    name: str
+    error: ConfigError
+
+
+def campaigns_in(folder: Path = CONFIGS) -> list[CampaignConfig | Broken]:
+    """Every campaign configured in a folder, by file; what one file lacks spoils no other."""
+    return [_campaign(name, paths) for name, paths in _files(folder).items()]
 
 
 def named_campaigns(folder: Path = CONFIGS) -> dict[str, CampaignConfig]:
@@ -15,7 +30,12 @@ def named_campaigns(folder: Path = CONFIGS) -> dict[str, CampaignConfig]:
     Raises:
         ConfigError: if a file is no configuration, or two have the same name.
     """
-    return {config.name: config for _, config in _files(folder).values()}
+    found: dict[str, CampaignConfig] = {}
+    for campaign in campaigns_in(folder):
+        if isinstance(campaign, Broken):
+            raise campaign.error
+        found[campaign.name] = campaign
+    return found
 
 
 def find_campaign(
@@ -23,13 +43,15 @@ def find_campaign(
 ) -> CampaignConfig:
     """The configuration in a YAML file, or the one of this name in the folder.
 
+    Other files of the folder may be broken.
+
     Args:
         which: Path of a file, or name of a campaign.
         folder: Where names are looked up.
         overrides: Changes of fields, ``a.b=c``.
 
     Raises:
-        ConfigError: if there is none.
+        ConfigError: if there is none, or two of this name.
     """
     if Path(which).suffix in (".yaml", ".yml"):
         return load_config(Path(which), overrides)
@@ -39,18 +61,37 @@ def find_campaign(
             f"there is no campaign {which!r} in {folder}/",
             f"there are {', '.join(known) or 'none'}; or give the path of a YAML file",
         )
-    path, config = known[which]
-    return load_config(path, overrides) if overrides else config
+    return load_config(_only(known[which], which), overrides)
 
 
-def _files(folder: Path) -> dict[str, tuple[Path, CampaignConfig]]:
-    found: dict[str, tuple[Path, CampaignConfig]] = {}
+def _campaign(name: str, paths: Sequence[Path]) -> CampaignConfig | Broken:
+    try:
+        return load_config(_only(paths, name))
+    except ConfigError as error:
+        return Broken(name, error)
+
+
+def _files(folder: Path) -> dict[str, list[Path]]:
+    """Name of a campaign -> the files that have it."""
+    found: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.yaml")):
-        config = load_config(path)
-        if config.name in found:
-            raise ConfigError(
-                f"{path}: the name {config.name!r} is taken by another file in {folder}/",
-                "give every campaign a name of its own",
-            )
-        found[config.name] = path, config
+        found.setdefault(_name(path), []).append(path)
     return found
+
+
+def _name(path: Path) -> str:
+    """The name that a file gives its campaign; that of the file where it gives none."""
+    try:
+        name = read_yaml(path).get("name")
+    except ConfigError:
+        return path.stem
+    return name if isinstance(name, str) else path.stem
+
+
+def _only(paths: Sequence[Path], name: str) -> Path:
+    if len(paths) > 1:
+        raise ConfigError(
+            f"{', '.join(map(str, paths))}: name: all of them are called {name!r}",
+            "give every campaign a name of its own",
+        )
+    return paths[0]

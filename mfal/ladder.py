@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mfal import registry
 from mfal.campaign import campaign_ladder, derive_seed, open_campaign
 from mfal.config import CampaignConfig
-from mfal.errors import ConfigError, NoLedgerError
+from mfal.errors import ConfigError, NoLedgerError, OracleError
 from mfal.metrics import best
+from mfal.problem import build_environment, build_problem, check_engines
 from mfal.propose import random_candidates
+from mfal.reasons import commonest
 from mfal.scoring.scorer import Scorer, scorer
 from mfal.surrogate.calibration import spearman
-from mfal.types import Fidelity, Objective, Outcome, Problem, Query
+from mfal.types import Fidelity, Objective, Outcome, Query
 from mfal.worth import best_rungs, variance_ratio
 
 DECILE = 0.1
@@ -101,9 +102,11 @@ def examine_ladder(
 
     Raises:
         ConfigError: unless the target and another fidelity can be asked.
+        OracleError: if the target answers nothing.
     """
-    problem: Problem = registry.build("problem", config.problem)
+    problem = build_problem(config.problem)
     ladder = campaign_ladder(problem, config, source)
+    check_engines(problem, ladder, source)
     asked = [f for f in ladder if not f.manual]
     if len(asked) < 2 or ladder[-1].manual:
         names = ", ".join(f.name for f in asked) or "none"
@@ -113,12 +116,13 @@ def examine_ladder(
         )
     known = _best_known(config, source, n_best)
     seed = derive_seed(config.seed, "ladder")
-    fresh = random_candidates(problem.environment(), ladder, n, seed, without={*known})
+    fresh = random_candidates(build_environment(problem, source), ladder, n, seed, without={*known})
     keys = [*fresh, *known]
     n_objectives = len(problem.oracle.objectives)
     one = config.scoring.model_copy(update={"workers": 1})  # seconds are those of one worker
     with scorer(config.problem, ladder, n_objectives, one) as asker:
         answers = {f.name: _ask(asker, keys, f) for f in asked}
+    _check_answered(asked[-1], answers[asked[-1].name][0])
     objective = problem.oracle.objectives[0]
     rungs, ratio = _rungs(asked, answers, objective, problem.oracle.backends)
     return LadderReport(
@@ -161,6 +165,18 @@ def _ask(asker: Scorer, keys: Sequence[str], fidelity: Fidelity) -> tuple[list[O
     started = time.perf_counter()
     outcomes = asker.outcomes(queries)
     return outcomes, (time.perf_counter() - started) / len(keys)
+
+
+def _check_answered(target: Fidelity, outcomes: Sequence[Outcome]) -> None:
+    """Raise OracleError where the target has no value that others could agree with."""
+    found = commonest(outcomes)
+    if found is not None and all(o.values is None for o in outcomes):
+        reason, n = found
+        raise OracleError(
+            f"all {len(outcomes)} queries at {target.name}, the target, have failed, {n} "
+            f"with: {reason}",
+            "mend the oracle: without values there, nothing can be said of the other fidelities",
+        )
 
 
 def _value(outcome: Outcome) -> float | None:

@@ -47,7 +47,10 @@ def initial_design(campaign: Campaign, seed: int) -> list[Query]:
     )
     known = {q.key for q in asked}
     fresh = random_keys(campaign, max(missing.values()), seed, without=known)
-    return nested_design(missing, campaign.ladder, asked, fresh)
+    if campaign.pool is None:
+        return nested_design(missing, campaign.ladder, asked, fresh)
+    among = f"the sampler's list of {len(campaign.pool)} candidates"
+    return nested_design(missing, campaign.ladder, asked, fresh, among)
 
 
 def random_keys(

@@ -15,8 +15,10 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
+from mfal.config_errors import number_hint
+from mfal.errors import ConfigError, MissingDependencyError, UnknownNameError
 from mfal.sections import Component
+from mfal.user_code import user_code
 
 BUILTIN: dict[str, dict[str, str]] = {
     # Whatever runs campaigns for the command line. The library does not import Prefect.
@@ -84,12 +86,17 @@ def build(kind: str, component: Component, **given: object) -> Any:  # noqa: ANN
 
     Raises:
         UnknownNameError: for a name that does not exist or an option that is not taken.
-        ConfigError: for an option of the wrong type or out of range.
+        ConfigError: for an option of the wrong type or out of range, and for whatever a part of
+            a user's own raises.
     """
     options = check(kind, component, given)
     factory = resolve(kind, component.name)
     accepted = inspect.signature(factory).parameters
-    return factory(**{k: v for k, v in given.items() if k in accepted}, **options)
+    options |= {k: v for k, v in given.items() if k in accepted}
+    if component.name in BUILTIN[kind]:
+        return factory(**options)
+    with user_code(f"{kind} {component.name!r}", "mend its code, or give it other options"):
+        return factory(**options)
 
 
 def check(kind: str, component: Component, given: Collection[str] = ()) -> dict[str, Any]:
@@ -170,22 +177,19 @@ def _installed(kind: str) -> dict[str, str]:
 
 
 def _load_module(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if name == missing or name.startswith(f"{missing}."):
-            raise UnknownNameError(
-                f"there is no module {name!r}", "check the spelling, or install its package"
+    with user_code(name, "mend the module"):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if name == missing or name.startswith(f"{missing}."):
+                raise UnknownNameError(
+                    f"there is no module {name!r}", "check the spelling, or install its package"
+                ) from error
+            raise MissingDependencyError(
+                f"{name} needs the package {missing!r}, which is not installed",
+                f"pip install {missing.partition('.')[0]}",
             ) from error
-        raise MissingDependencyError(
-            f"{name} needs the package {missing!r}, which is not installed",
-            f"pip install {missing.partition('.')[0]}",
-        ) from error
-    except (MfalError, ImportError):
-        raise
-    except Exception as error:
-        raise ConfigError(f"{name}: {type(error).__name__}: {error}", "mend the module") from error
 
 
 def _load_file(name: str) -> ModuleType:
@@ -206,12 +210,8 @@ def _run_file(path: Path, name: str) -> ModuleType:
         raise UnknownNameError(f"{name} is not a Python file", "name a file that ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
-    try:
+    with user_code(name, "mend the file"):
         spec.loader.exec_module(module)
-    except MfalError:
-        raise
-    except Exception as error:
-        raise ConfigError(f"{name}: {type(error).__name__}: {error}", "mend the file") from error
     return module
 
 
@@ -253,7 +253,10 @@ def checked(what: str, value: object, hint: Any) -> Any:  # noqa: ANN401
         first = error.errors()[0]
         where = ".".join(map(str, (what, *first["loc"])))
         got = first["input"] if first["loc"] else value
-        raise ConfigError(f"{where}: {first['msg']}, got {got!r}", _expected(hint)) from error
+        number = number_hint(got) if first["type"] in ("int_type", "float_type") else ""
+        raise ConfigError(
+            f"{where}: {first['msg']}, got {got!r}", number or _expected(hint)
+        ) from error
 
 
 def _expected(hint: object) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mfal.answered import check_answered
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, derive_seed, versions
 from mfal.design import missing_counts
@@ -68,6 +69,9 @@ def run_rounds(
     of it. A round that an earlier process left unfinished is finished first, and counts as one
     of the n where it is no design. A round with measurements to be made by hand stays
     unfinished, and nothing further is begun, until they are imported; see `mfal.waiting`.
+
+    Raises:
+        OracleError: if everything that was asked so far has failed.
     """
     watch = progress or Silent()
     ended: list[int] = []
@@ -79,6 +83,8 @@ def run_rounds(
             open_round = next((r for r in known if not r.finished), None)
             number = open_round.number if open_round else len(known)
             kind = open_round.kind if open_round else next_kind(campaign)
+            if open_round is None and not may_begin(campaign, kind):
+                break
             watch.begin_round(number, kind)
             watch.spent(campaign.store.spent(), campaign.config.budget.total)
             if open_round is None and not begin_round(campaign, number, steps, watch, kind):
@@ -95,6 +101,14 @@ def next_kind(campaign: Campaign) -> str:
     """What the next new round is: the initial design until it is there, a batch from then on."""
     missing = not has_begun(campaign) and any(initial_record(campaign)["asked"].values())
     return "initial" if missing else "batch"
+
+
+def may_begin(campaign: Campaign, kind: str) -> bool:
+    """Whether a new round may begin: a design always, a batch where nothing says to stop."""
+    if kind == "initial":
+        return True
+    check_answered(campaign)
+    return stop_reason(campaign) is None
 
 
 def has_begun(campaign: Campaign) -> bool:
@@ -114,14 +128,12 @@ def initial_record(campaign: Campaign) -> dict[str, dict[str, int]]:
 
 
 def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, kind: str) -> bool:
-    """Choose the queries of a new round and write them down; False if there is to be none."""
+    """Choose the queries of a new round and write them down; False if none can be bought."""
     seed = derive_seed(campaign.config.seed, "round", number)
     record: dict[str, Any] = {}
     weights = None
     if kind == "initial":
         queries = initial_design(campaign, seed)
-    elif stop_reason(campaign):
-        return False
     else:
         queries, record, weights = _choose(campaign, seed, steps, watch)
         if not queries:

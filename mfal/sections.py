@@ -1,8 +1,17 @@
 """The sections of a campaign's configuration."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -218,6 +227,21 @@ class ScheduleConfig(Frozen):
     rounds: PositiveInt | None = Field(
         default=1, description="Rounds of one scheduled run; null for as many as there may be."
     )
+
+    @field_validator("cron")
+    @classmethod
+    def _comes_about(cls, value: str | None) -> str | None:
+        from cronsim import CronSim, CronSimError
+
+        if value is not None:
+            fields = value.split()
+            if len(fields) != 5:
+                raise ValueError("give five fields: minute, hour, day, month, day of the week")
+            try:
+                next(CronSim(value, datetime.now(UTC)))
+            except (CronSimError, StopIteration) as error:
+                raise ValueError(f"there is no such time: {error or 'it never comes'}") from error
+        return value
 
     @model_validator(mode="after")
     def _one_rhythm(self) -> "ScheduleConfig":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
 from mfal.errors import MfalError, NoLedgerError
+from mfal.folder import Broken
 from mfal.ledger.lock import Holder
 from mfal.metrics import best, utility
 from mfal.types import Observation
@@ -70,7 +71,7 @@ class Unknown:
     hint: str
 
 
-def look(configs: Sequence[CampaignConfig]) -> list[Status | Unknown]:
+def look(configs: Sequence[CampaignConfig | Broken]) -> list[Status | Unknown]:
     """Where each of these campaigns stands."""
     return [_look(config) for config in configs]
 
@@ -97,7 +98,9 @@ def status(campaign: Campaign) -> Status:
     )
 
 
-def _look(config: CampaignConfig) -> Status | Unknown:
+def _look(config: CampaignConfig | Broken) -> Status | Unknown:
+    if isinstance(config, Broken):
+        return Unknown(config.name, config.error.message, config.error.hint)
     try:
         with open_campaign(config, config.name, to_read=True) as campaign:
             return status(campaign)

@@ -47,4 +47,4 @@ def _value_reached(campaign: Campaign) -> str | None:
     reached = top_k_mean(observations, target, objective, k)
     if reached is None or measured < k or reached * objective.sign < wanted * objective.sign:
         return None
-    return f"the top-{k} mean is {reached:.4g} {objective.unit}, and stop.value is {wanted:g}"
+    return f"the top-{k} mean is {reached:.4g}{objective.suffix}, and stop.value is {wanted:g}"

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame as DataFrame
 
 _SHOWN = 20
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ def read_sheet(path: Path) -> Sheet:
     kind = path.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise DataError(f"{path}: is neither .csv nor .parquet", "import a file of these two kinds")
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder", "name a file in it")
     if not path.is_file():
         raise DataError(f"{path}: there is no such file", f"it was looked for at {path.resolve()}")
     return _read_csv(path) if kind == ".csv" else _read_parquet(path)
@@ -86,8 +90,10 @@ def refuse(source: str, complaints: Sequence[Complaint]) -> None:
 
 
 def finite_number(cell: object) -> float | None:
-    """The finite number that a cell holds, or None."""
-    if isinstance(cell, bool) or cell is None:
+    """The finite number that a cell holds, or None; a text is one as other programs write it."""
+    if isinstance(cell, bool | bytes) or cell is None:
+        return None
+    if isinstance(cell, str) and not _NUMBER.fullmatch(cell):  # float() takes 1_0, too
         return None
     try:
         value = float(cell)  # type: ignore[arg-type]
@@ -144,9 +150,10 @@ def _check_header(source: str, columns: Sequence[str]) -> None:
 
 
 def _is_missing(value: object) -> bool:
-    """None, pandas' NA and NaT, which differ from themselves or refuse to say, and NaN."""
+    """None, pandas' NA and NaT, which differ from themselves or refuse to say, NaN and blanks."""
     return (
         value is None
         or type(value).__name__ in ("NAType", "NaTType")
         or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
     )

@@ -5,8 +5,9 @@ Everything here is frozen and free of torch, so that importing it costs nothing.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from dataclasses import MISSING, dataclass, fields
+from numbers import Real
+from typing import TYPE_CHECKING, Literal, Protocol, get_args, runtime_checkable
 
 from mfal.errors import ConfigError
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from mfal.envs.base import Environment
 
 Goal = Literal["min", "max"]
+
+COLUMNS = frozenset({"round", "candidate", "fidelity", "cost", "seconds", "backend", "error"})
+"""Of every table of observations, beside a column of each objective's name."""
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -36,12 +40,13 @@ class Fidelity:
     manual: bool = False
 
     def __post_init__(self) -> None:
-        if not self.cost > 0 or self.cost == float("inf"):
+        _check_name("fidelity", self.name)
+        if not _is_number(self.cost) or not self.cost > 0 or self.cost == float("inf"):
             raise ConfigError(
                 f"fidelity {self.name!r}: cost is {self.cost!r}",
                 "a cost is a finite number above zero, in campaign units",
             )
-        if not 0 < self.level <= 1:
+        if not _is_number(self.level) or not 0 < self.level <= 1:
             raise ConfigError(
                 f"fidelity {self.name!r}: level is {self.level!r}",
                 "a level lies in (0, 1]; the target fidelity has level 1.0",
@@ -61,6 +66,16 @@ class Objective:
     unit: str
     goal: Goal
 
+    def __post_init__(self) -> None:
+        _check_name("objective", self.name)
+        if not isinstance(self.unit, str):
+            raise ConfigError(
+                f"objective {self.name!r}: unit is {self.unit!r}",
+                "a unit is a text such as 'eV'; '1' where there is none",
+            )
+        if self.goal not in get_args(Goal):
+            raise ConfigError(f"objective {self.name!r}: goal is {self.goal!r}", "write min or max")
+
     @property
     def sign(self) -> float:
         """Factor that turns a value into a utility, which is always maximised."""
@@ -69,12 +84,25 @@ class Objective:
     @property
     def suffix(self) -> str:
         """What follows a value: a space and the unit, nothing where that is 1."""
-        return "" if self.unit in ("", "1") else f" {self.unit}"
+        return unit_suffix(self.unit)
 
     @property
     def label(self) -> str:
         """The name, and the unit in parentheses where there is one."""
-        return f"{self.name} ({self.unit})" if self.suffix else self.name
+        return self.labelled(self.name)
+
+    def labelled(self, what: str) -> str:
+        """What is in the objective's unit, such as a mean, with the unit as in `label`."""
+        return f"{what} ({self.unit})" if self.suffix else what
+
+
+def unit_suffix(unit: str) -> str:
+    """What follows a value in this unit; see `Objective.suffix`."""
+    return "" if unit in ("", "1") else f" {unit}"
+
+
+LARGEST = 1e100
+"""Magnitude beyond which a number is no value: the squares that learning sums would overflow."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -169,11 +197,27 @@ class Problem:
     similarity: str = "edit"
 
     def __post_init__(self) -> None:
+        _check_name("problem", self.name)
+        what = f"problem {self.name!r}"
+        needed = ("fidelities", "objectives", "backends", "evaluate")
+        missing = [part for part in needed if not hasattr(self.oracle, part)]
+        if missing:
+            raise ConfigError(
+                f"{what}: its oracle, a {type(self.oracle).__name__}, has no {', '.join(missing)}",
+                "put @oracle(...) above a function, or give what mfal.types.Oracle asks for",
+            )
+        if not callable(self.environment):
+            raise ConfigError(
+                f"{what}: environment is {self.environment!r}",
+                "give a function without arguments that builds the environment",
+            )
         check_ladder(self.oracle.fidelities)
+        check_objectives(what, self.oracle.objectives)
 
 
 def check_ladder(fidelities: Sequence[Fidelity]) -> None:
     """Raise ConfigError unless names and levels are unique, levels rise and end at 1.0."""
+    _check_kind("the ladder", fidelities, Fidelity)
     names = [f.name for f in fidelities]
     levels = [f.level for f in fidelities]
     if not names or len(set(names)) != len(names):
@@ -185,3 +229,50 @@ def check_ladder(fidelities: Sequence[Fidelity]) -> None:
             f"the levels of the ladder are {levels}",
             "levels rise strictly and the last, the target, is 1.0",
         )
+
+
+def check_objectives(what: str, objectives: Sequence[Objective]) -> None:
+    """Raise ConfigError unless objectives are there, each with a name that no other column has.
+
+    Args:
+        what: What has them.
+    """
+    _check_kind(what, objectives, Objective)
+    names = [o.name for o in objectives]
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(
+            f"{what} has the objectives {names}", "name each objective once, at least one"
+        )
+    taken = sorted(COLUMNS & {*names})
+    if taken:
+        raise ConfigError(
+            f"{what} has the objective {taken[0]!r}, and every table has another column so named",
+            f"give it a name other than {', '.join(sorted(COLUMNS))}",
+        )
+
+
+def _check_kind(what: str, found: object, kind: type) -> None:
+    """Raise ConfigError unless `found` is a list or tuple of nothing but this kind."""
+    if not isinstance(found, list | tuple):
+        raise ConfigError(
+            f"{what}: {found!r} is no list", f"give a list of {kind.__name__}, even for one"
+        )
+    for part in found:
+        if not isinstance(part, kind):
+            raise ConfigError(
+                f"{what}: {part!r} is no {kind.__name__}",
+                f"write {kind.__name__}({', '.join(f'{name}=…' for name in _needed(kind))})",
+            )
+
+
+def _needed(kind: type) -> list[str]:
+    return [field.name for field in fields(kind) if field.default is MISSING]
+
+
+def _check_name(what: str, name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"{what} {name!r}: its name is no text", "a name is a text, in quotes")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -8,9 +8,15 @@ import yaml
 
 from mfal.errors import ConfigError
 
+COMMAND_LINE = "--set"
+"""Names changes from the command line in errors, where a file's values are named by the file."""
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a mapping with the same key twice (YAML keeps the last, silently)."""
+
+class _PlainLoader(yaml.SafeLoader):
+    """SafeLoader of texts, numbers, truth values, lists and mappings alone; a date is a text.
+
+    It refuses a mapping with the same key twice (YAML keeps the last, silently).
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [self.construct_object(k, deep=True) for k, _ in node.value]
@@ -20,6 +26,19 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                     None, None, f"the key {key!r} stands twice", node.value[i][0].start_mark
                 )
         return super().construct_mapping(node, deep)
+
+    def refuse(self, node: yaml.Node) -> None:
+        """Raise ConstructorError for a value of a kind that is not plain."""
+        self.construct_undefined(node)
+
+
+_DATE = "tag:yaml.org,2002:timestamp"
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag in (_DATE, *(f"tag:yaml.org,2002:{kind}" for kind in ("binary", "set", "omap", "pairs"))):
+    _PlainLoader.add_constructor(_tag, _PlainLoader.refuse)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -31,11 +50,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
             f"{path}: cannot be read: {error}",
             "give the path of a YAML file, e.g. configs/dna.yaml",
         ) from error
-    try:
-        # A subclass of SafeLoader: builds plain values only.
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}", "mend the line it names") from error
+    data = _parse(text, str(path), "mend the line it names")
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: holds no fields", "see configs/dna.yaml and `mfal schema`")
     return data
@@ -51,19 +66,43 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> None:
         _apply_override(data, override)
 
 
+def overridden(overrides: Sequence[str]) -> list[str]:
+    """Paths of the fields that these texts change, such as ``budget.total``."""
+    return [override.partition("=")[0] for override in overrides]
+
+
 def _apply_override(data: dict[str, Any], override: str) -> None:
     path, separator, text = override.partition("=")
     if not separator or not path:
         raise ConfigError(
-            f"override {override!r} is not of the form a.b=c", "for example budget.total=500"
+            f"{COMMAND_LINE} {override!r} is not of the form a.b=c", "for example budget.total=500"
         )
+    source = f"{COMMAND_LINE} {path}"
+    set_field(data, path, _parse(text, source, "mend the value, or quote it"), source)
+
+
+def _parse(text: str, source: str, hint: str) -> object:
+    """The plain value that a text of YAML stands for; `source` names it in errors."""
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        # A subclass of SafeLoader: builds plain values only.
+        data = yaml.load(text, Loader=_PlainLoader)  # noqa: S506
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{source}: not valid YAML: {error}", hint) from error
+    _check_ends(data, source, ())
+    return data
+
+
+def _check_ends(value: object, source: str, above: tuple[object, ...]) -> None:
+    """Raise ConfigError for a value that an alias puts inside itself."""
+    if not isinstance(value, dict | list):
+        return
+    if any(value is outer for outer in above):
         raise ConfigError(
-            f"override {override!r}: the value is not valid YAML", "quote it"
-        ) from error
-    set_field(data, path, value, source=f"override {override!r}")
+            f"{source}: an alias (*) stands inside the value that it repeats",
+            "write the value out",
+        )
+    for part in value.values() if isinstance(value, dict) else value:
+        _check_ends(part, source, (*above, value))
 
 
 def set_field(data: dict[str, Any], path: str, value: object, source: str) -> None:

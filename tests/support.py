@@ -1,13 +1,15 @@
 """What several tests share."""
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from mfal.scoring.scorer import Scorer
-from mfal.types import Outcome, Query
+from mfal.types import Outcome, Problem, Query
 
 ROOT = Path(__file__).resolve().parent.parent
 MOTIF = f"{ROOT}/tests/problems/motif.py:problem"
@@ -35,6 +37,14 @@ def motif_settings(folder: Path, **changes: Any) -> dict[str, Any]:
             here = here.setdefault(parent, {})
         here[leaf] = value
     return settings
+
+
+def in_unit(problem: Problem, unit: str) -> Problem:
+    """The problem with its first objective in another unit."""
+    first, *others = problem.oracle.objectives
+    oracle: Any = copy(problem.oracle)
+    oracle.objectives = (replace(first, unit=unit), *others)
+    return replace(problem, oracle=oracle)
 
 
 def score(scorer: Scorer, queries: Sequence[Query]) -> list[Outcome]:

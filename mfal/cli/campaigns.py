@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mfal.folder import CONFIGS, find_campaign, named_campaigns
+from mfal.folder import CONFIGS, Broken, campaigns_in, find_campaign
+from mfal.types import unit_suffix
 
 if TYPE_CHECKING:
     from mfal.config import CampaignConfig
     from mfal.differences import Comparison
-    from mfal.status import Status, Unknown, Writer
+    from mfal.status import Best, Status, Unknown, Writer
 
 Which = Annotated[
     str, typer.Argument(metavar="CONFIG|NAME", help="A campaign by its YAML file or its name.")
@@ -103,6 +104,8 @@ def resume(which: Several = None, configs: Folder = CONFIGS, no_prefect: NoPrefe
     chosen = _chosen(which, configs)
     for config, source in zip(chosen, which or [c.name for c in chosen], strict=True):
         try:
+            if isinstance(config, Broken):
+                raise config.error
             resume_in_terminal(config, source, no_prefect=no_prefect)
         except MfalError as error:
             failed = True
@@ -124,9 +127,9 @@ def diff(first: Which, second: Which, configs: Folder = CONFIGS, as_json: AsJson
         raise typer.Exit(1)
 
 
-def _chosen(which: Sequence[str] | None, folder: Path) -> "list[CampaignConfig]":
+def _chosen(which: Sequence[str] | None, folder: Path) -> "list[CampaignConfig | Broken]":
     if not which:
-        return list(named_campaigns(folder).values())
+        return campaigns_in(folder)
     return [find_campaign(name, folder) for name in which]
 
 
@@ -135,22 +138,30 @@ def _console() -> Console:
 
 
 def _status_table(found: "Sequence[Status | Unknown]") -> Table:
-    from mfal.status import Unknown
+    from mfal.status import Status, Unknown
 
+    any_failed = any(isinstance(s, Status) and s.failed for s in found)
     table = Table()
-    for column in ("campaign", "rounds", "spent", "left", "best", "unanswered", "at work"):
-        is_number = column in ("rounds", "spent", "left")
-        table.add_column(column, justify="right" if is_number else "left")
+    for column in ("campaign", "rounds", "spent", "left"):
+        table.add_column(column, justify="left" if column == "campaign" else "right")
+    for column in (*(["failed"] if any_failed else []), "best", "unanswered", "at work"):
+        table.add_column(column)
     for s in found:
         if isinstance(s, Unknown):
-            table.add_row(Text(s.campaign), "", "", "", "cannot be read, see below")
+            unread = ["", "", "", *([""] if any_failed else []), "cannot be read, see below"]
+            table.add_row(Text(s.campaign), *unread)
             continue
-        leader = "" if s.best is None else f"{s.best.value:.4g} {s.best.unit}  {s.best.candidate}"
+        leader = "" if s.best is None else _leader(s.best)
         unanswered = "" if s.open_round is None else f"{s.pending} of round {s.open_round}"
         begun = "not begun" if s.ledger is None else str(s.rounds)
-        cells = (s.campaign, begun, f"{s.spent:g}", f"{s.left:g}", leader, unanswered)
+        failed = [f"{s.failed} of {s.observations}" if s.failed else ""] if any_failed else []
+        cells = (s.campaign, begun, f"{s.spent:g}", f"{s.left:g}", *failed, leader, unanswered)
         table.add_row(*map(Text, cells), Text(_at_work(s.writer)))
     return table
+
+
+def _leader(best: "Best") -> str:
+    return f"{best.value:.4g}{unit_suffix(best.unit)}  {best.candidate}"
 
 
 def _at_work(writer: "Writer | None") -> str:

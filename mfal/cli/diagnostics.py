@@ -16,10 +16,10 @@ def last_diagnosed(rounds: Sequence[RoundInfo]) -> RoundInfo | None:
 
 def rung_table(campaign: Campaign, info: RoundInfo) -> Table:
     """A row per fidelity, the target first: the surrogate held out, and the batch's shares."""
-    record, unit = info.record, campaign.objective.unit
+    record, objective = info.record, campaign.objective
+    in_unit = f" (RMSE in {objective.unit})" if objective.suffix else ""
     table = Table(
-        title=f"Round {info.number}: the surrogate on candidates left out, and the batch "
-        f"(RMSE in {unit})",
+        title=f"Round {info.number}: the surrogate on candidates left out, and the batch{in_unit}",
         title_justify="left",
         caption=record.get("fallback") or None,
         caption_justify="left",

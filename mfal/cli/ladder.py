@@ -47,38 +47,54 @@ def ladder_in_terminal(
 
 def show_ladder(console: Console, report: LadderReport) -> None:
     """The fidelities side by side, and whether the cheaper ones are worth their costs."""
-    objective, top = report.objective, max((r.top.n for r in report.rungs if r.top), default=0)
+    objective = report.objective
     console.print(
         f"{report.problem}: {report.random} random candidates"
         + (f" and the best {report.best} of the ledger" if report.best else "")
         + "; nothing is recorded, and none of the budget spent",
         markup=False,
     )
-    table = Table(box=None, pad_edge=False)
-    unit = f"RMSE ({objective.unit})" if objective.unit else "RMSE"
-    columns = ("fidelity", "cost", "s per call", "failed", "rank corr.", unit)
-    for i, column in enumerate((*columns, f"best {top}:", "rank corr.", "RMSE", "worth")):
-        table.add_column(column, justify="right" if i else "left")
-    for rung in report.rungs:
-        table.add_row(*_row(rung))
-    console.print(table)
+    console.print(_table(report))
+    target, unit = report.rungs[-1].name, f" in {objective.unit}" if objective.suffix else ""
+    console.print(f"rank: Spearman's correlation with {target}; RMSE to it{unit}", markup=False)
     for name in report.by_hand:
         console.print(f"{name}: measured by hand, and left out", markup=False)
     console.print(_verdict(report), markup=False)
+
+
+def _table(report: LadderReport) -> Table:
+    every = max((r.overall.n for r in report.rungs if r.overall), default=0)
+    top = max((r.top.n for r in report.rungs if r.top), default=0)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    # A terminal of 80 columns is wide enough; the names give way where it is not.
+    table.add_column("\nfidelity", overflow="fold")
+    figures = ("\ncost", "\nper call", "\nfailed")
+    agreement = (f"all {every}\nrank", "\nRMSE", f"best {top}\nrank", "\nRMSE")
+    for column in (*figures, *agreement, "\nworth"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for rung in report.rungs:
+        table.add_row(*_row(rung))
+    return table
 
 
 def _row(rung: RungReport) -> list[Text]:
     cells = [
         rung.name,
         f"{rung.cost:g}",
-        f"{rung.seconds:.2g}",
+        _time(rung.seconds),
         f"{rung.failed / rung.asked:.0%}",
         *_agreement(rung.overall),
-        "",
         *_agreement(rung.top),
         "target" if rung.overall is None else _worth(rung.variance_ratio),
     ]
     return [Text(cell) for cell in cells]
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.0f} µs"
 
 
 def _agreement(found: Agreement | None) -> list[str]:
@@ -91,7 +107,7 @@ def _agreement(found: Agreement | None) -> list[str]:
 
 
 def _worth(ratio: float | None) -> str:
-    return "no" if ratio is None or ratio >= 1 else f"yes, {1 / ratio:.2f} x"
+    return "no" if ratio is None or ratio >= 1 else f"{1 / ratio:.2f} x"
 
 
 def _verdict(report: LadderReport) -> str:
@@ -147,12 +163,12 @@ def _draw_rung(axes: Any, report: LadderReport, rung: RungReport) -> None:  # no
     if values:
         ends = [min(values), max(values)]
         axes.plot(ends, ends, color="#999999", lw=1, zorder=0)
-    unit = f" ({report.objective.unit})" if report.objective.unit else ""
-    axes.set_xlabel(f"{report.objective.name} by {rung.name}{unit}")
-    axes.set_ylabel(f"{report.objective.name} by {target}{unit}")
+    objective = report.objective
+    axes.set_xlabel(objective.labelled(f"{objective.name} by {rung.name}"))
+    axes.set_ylabel(objective.labelled(f"{objective.name} by {target}"))
     rank, _ = _agreement(rung.overall)
     worth = _worth(rung.variance_ratio)
-    title = f"{rung.name}: cost {rung.cost:g}, worth it: {worth}\nrank correlation {rank}"
+    title = f"{rung.name}: cost {rung.cost:g}, worth {worth}\nrank correlation {rank}"
     axes.set_title(title, fontsize=9, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="upper left", fontsize=8)

@@ -17,9 +17,11 @@ from mfal.cli.diagnostics import last_diagnosed, rung_table
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve
 from mfal.progress import STAGES, Stage, training_line
+from mfal.reasons import commonest
 from mfal.types import Observation
 
 START_NAMES = {"imported": "imported data", "initial": "initial design"}
+OPENING = "opening the campaign"
 BATCH_ROWS = 12
 BEST_ROWS = 10
 INDENT = 11  # columns before a bar, and before what is said below it
@@ -31,7 +33,7 @@ class TerminalProgress:
 
     def __init__(self, console: Console) -> None:
         self._training, self._bars = _bars(console), _bars(console)
-        self._heading = Text("opening the campaign", style="bold")
+        self._heading = Text(OPENING, style="bold")
         self._metrics = ""
         self._live = Live(self._view(), console=console, refresh_per_second=8)
         self._train = self._training.add_task("train", total=None, note="", visible=False)
@@ -48,6 +50,8 @@ class TerminalProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._heading.plain == OPENING:
+            self._heading = Text()  # none began
         self._live.update(self._view())
         self._live.stop()
         if not self._live.console.is_terminal:
@@ -135,6 +139,9 @@ def show_state(console: Console, campaign: Campaign) -> None:
         f"spent {campaign.store.spent():g} of {config.budget.total:g} on {len(observations)} "
         f"queries ({failed} failed)"
     )
+    if found := commonest(o.outcome for o in observations):
+        said = f"the commonest failure ({found[1]} of {failed}): {found[0]}"
+        console.print(said, soft_wrap=True, markup=False, highlight=False)
     level = {f.name: f.level for f in campaign.ladder}
     used = {name: "; ".join(sorted(e)) for name, e in campaign.store.backends().items()}
     rising = sorted(used.items(), key=lambda item: level.get(item[0], 0.0))
@@ -191,8 +198,9 @@ def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Table:
     table.add_column("round", justify="right")
     describe = campaign.problem.describe
     for o in leaders:
-        drawing = f"\n{describe(o.query.key)}" if describe else ""
-        table.add_row(Text(f"{o.query.key}{drawing}"), Text(_answer(o)), str(o.round))
+        said = describe(o.query.key) if describe else ""
+        shown = f"{o.query.key}\n{said}" if said else o.query.key
+        table.add_row(Text(shown), Text(_answer(o)), str(o.round))
     return table
 
 
@@ -209,7 +217,7 @@ def curve_table(
     table.add_column("after", no_wrap=True)
     table.add_column("cost", justify="right")
     table.add_column(f"measured at {campaign.target.name}", justify="right")
-    table.add_column(f"top-{k} ({objective.unit})", justify="right")
+    table.add_column(objective.labelled(f"top-{k}"), justify="right")
     table.add_column("")
     utilities = [p.top_k * objective.sign for p in points if p.top_k is not None]
     for p in points:

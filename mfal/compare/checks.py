@@ -7,6 +7,7 @@ from mfal.campaign import Campaign, open_campaign
 from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
 from mfal.compare.runs import Run
+from mfal.compare.settings import check_settings
 from mfal.errors import ConfigError
 
 
@@ -14,22 +15,24 @@ def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
     """Raise MfalError unless all methods can run and what they find can be compared.
 
     They begin from designs of one cost, as near as may be: to less than what a query at the
-    target costs. No person has to measure anything, and all runs have the same engines.
+    target costs. No person has to measure anything, and all runs have the same engines. What was
+    run already was run with the settings that it has now.
     """
+    check_settings(comparison, runs)
     costs: dict[str, float] = {}
     today: dict[str, Engines] = {}
     dearest = 0.0
     for run in runs:
         if run.method in costs:
             continue
-        with open_campaign(run.config, _source(comparison, run)) as campaign:
+        with open_campaign(run.config, comparison.source(run.method)) as campaign:
             check_computed(comparison, run, campaign)
             costs[run.method] = design_cost(campaign)
             today[f"{run.method} today"] = engines_now(campaign)
             dearest = max(dearest, campaign.target.cost)
     if max(costs.values()) - min(costs.values()) >= dearest:
         raise ConfigError(
-            f"{comparison.name}: the initial designs do not cost the same: "
+            f"{comparison.source()}: methods: the initial designs do not cost the same: "
             + ", ".join(f"{method} {cost:g}" for method, cost in costs.items()),
             "set initial.queries of each method that uses other fidelities",
         )
@@ -41,7 +44,7 @@ def check_computed(comparison: Comparison, run: Run, campaign: Campaign) -> None
     by_hand = [f.name for f in campaign.ladder if f.manual]
     if by_hand:
         raise ConfigError(
-            f"{_source(comparison, run)}: fidelities: people measure {', '.join(by_hand)} of "
+            f"{comparison.source(run.method)}: fidelities: people measure {', '.join(by_hand)} of "
             f"{campaign.problem.name}, and a comparison waits for nobody",
             "name fidelities that are computed, or a problem whose target is",
         )
@@ -58,8 +61,3 @@ def engines_now(campaign: Campaign) -> dict[str, set[str]]:
     """Fidelity -> the engine that would answer there now."""
     backends = campaign.problem.oracle.backends
     return {f.name: {backends[f.name]} for f in campaign.ladder}
-
-
-def _source(comparison: Comparison, run: Run) -> str:
-    """Names the method's configuration in errors."""
-    return f"{comparison.name}: methods.{run.method}"

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_validator
 
 from mfal.config import NAME_PATTERN, CampaignConfig, parse_config
+from mfal.config_errors import config_error
 from mfal.errors import ConfigError
 from mfal.sections import Component, Frozen
-from mfal.yaml_file import apply_overrides, read_yaml, set_field
+from mfal.yaml_file import COMMAND_LINE, apply_overrides, overridden, read_yaml, set_field
 
 MethodName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
 OWN = ("name", "seed", "data_dir")  # fields of a campaign that a comparison fills in
@@ -67,30 +68,56 @@ class Comparison(Frozen):
     measure: MeasureConfig = MeasureConfig()
     processes: PositiveInt = Field(default=2, description="Runs at once.")
     data_dir: Path = Path("data")
+    _file: str = PrivateAttr("comparison")
+    _overridden: tuple[str, ...] = PrivateAttr(())
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("give each seed once")
+        return value
 
     @property
     def folder(self) -> Path:
         """Where the ledgers and the tables of the comparison lie."""
         return self.data_dir / "compare" / self.name
 
+    def source(self, method: str = "") -> str:
+        """Names the comparison, or one of its methods, in errors: by its file."""
+        return f"{self._file}: methods.{method}" if method else self._file
+
     def config(self, method: str, seed: int) -> CampaignConfig:
         """The campaign of a method and a seed.
 
         Raises:
-            ConfigError: naming the method and the field.
+            ConfigError: naming the file, the method and the field.
         """
-        source = f"{self.name}: methods.{method}"
         shared = sorted(set(self.campaign) & set(OWN))
         if shared:
             raise ConfigError(
-                f"{self.name}: campaign.{shared[0]} is not for a comparison to set",
+                f"{self._file}: campaign.{shared[0]} is not for a comparison to set",
                 "each run gets its own name, seed and folder",
             )
         data: dict[str, Any] = copy.deepcopy(self.campaign)
         for path, value in self.methods[method].items():
-            set_field(data, path, copy.deepcopy(value), source)
+            set_field(data, path, copy.deepcopy(value), self.source(method))
         data |= {"name": f"{method}-{seed}", "seed": seed, "data_dir": str(self.folder)}
-        return parse_config(data, source)
+        return parse_config(data, f"{self._file}: campaign", self._origins(method))
+
+    def _origins(self, method: str) -> dict[str, str]:
+        """Path of a field -> what set it, where that is not the campaign in the file."""
+        here = f"methods.{method}"
+        changed = any(path == "methods" or _is_in(path, here) for path in self._overridden)
+        place = f"{COMMAND_LINE}: {here}" if changed else self.source(method)
+        shared = [path.partition(".")[2] for path in self._overridden if _is_in(path, "campaign")]
+        return dict.fromkeys(filter(None, shared), f"{COMMAND_LINE}: campaign") | dict.fromkeys(
+            self.methods[method], place
+        )
+
+
+def _is_in(path: str, section: str) -> bool:
+    return path == section or path.startswith(f"{section}.")
 
 
 def load_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:
@@ -103,18 +130,17 @@ def load_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:
         ConfigError: naming the file, the field, what was wrong and what would be right.
     """
     data = read_yaml(path)
+    if "problem" in data and "campaign" not in data and "methods" not in data:
+        raise ConfigError(f"{path}: is a campaign, not a comparison", f"run it: mfal round {path}")
     apply_overrides(data, overrides)
+    changed = overridden(overrides)
     try:
         # Python mode with plain values: YAML knows no tuples and no paths.
         comparison = Comparison.model_validate(data)
     except ValidationError as error:
-        lines = [
-            f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}"
-            for e in error.errors()
-        ]
-        raise ConfigError(
-            "\n".join(lines), f"a comparison has {', '.join(Comparison.model_fields)}"
-        ) from error
+        origins = dict.fromkeys(changed, COMMAND_LINE)
+        raise config_error(error, str(path), Comparison.model_json_schema(), origins) from error
+    comparison._file, comparison._overridden = str(path), tuple(changed)
     for method in comparison.methods:
         for seed in comparison.seeds:
             comparison.config(method, seed)

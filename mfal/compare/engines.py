@@ -26,7 +26,7 @@ def check_engines(
         return
     found = _by_fidelity({run.name: run.backends for run in runs} | dict(others))
     mixed = [
-        f"{comparison.name}: answers at {fidelity!r} are of different engines: "
+        f"{comparison.source()}: answers at {fidelity!r} are of different engines: "
         + "; ".join(f"{engine} ({', '.join(names)})" for engine, names in engines.items())
         for fidelity, engines in found.items()
         if len(engines) > 1

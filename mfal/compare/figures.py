@@ -12,6 +12,7 @@ from mfal.compare.config import Comparison, ScaleConfig
 from mfal.compare.engines import check_engines
 from mfal.compare.outside import score_outside
 from mfal.compare.runs import Run, runs_of
+from mfal.compare.settings import check_settings
 from mfal.metrics import (
     Scored,
     cost_shares,
@@ -56,9 +57,11 @@ def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.Data
         does not exist yet has no row.
 
     Raises:
-        LedgerError: where answers at one fidelity came from different engines.
+        LedgerError: where answers at one fidelity came from different engines, or rounds were
+            run with other settings than their method has now.
     """
     begun = [r for r in (runs_of(comparison) if runs is None else runs) if r.has_begun]
+    check_settings(comparison, begun)
     check_engines(comparison, begun, {})
     outside = score_outside(comparison, begun) if begun and comparison.measure.outside else None
     rows: list[tuple[object, ...]] = []

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from mfal.budget import total_cost
 from mfal.compare.config import Comparison
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
@@ -31,6 +32,18 @@ class Run:
     def spent(self) -> float:
         """Campaign units in its ledger so far."""
         return self._look(lambda ledger: ledger.spent(), 0.0)
+
+    @property
+    def committed(self) -> float:
+        """Campaign units that it has spent, or will when what it has begun is answered."""
+        return self._look(lambda ledger: total_cost([ledger.spent(), ledger.promised()]), 0.0)
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """The configuration of each batch so far; the initial design follows from the identity."""
+        return self._look(
+            lambda ledger: [r.config for r in ledger.rounds() if r.kind == "batch"], []
+        )
 
     @property
     def has_begun(self) -> bool:

@@ -82,7 +82,7 @@ def read_keys(path: Path, environment: Environment) -> list[str]:
         ConfigError: naming the file, the line, and what would be right.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path}: cannot be read: {error}", "give a text file with one key per line"

@@ -16,6 +16,7 @@ from mfal.importing.rows import (
     Imported,
     check_candidates,
     check_columns,
+    check_costs,
     known_columns,
     merge_rows,
     parse_rows,
@@ -63,7 +64,7 @@ def import_sheet(campaign: Campaign, sheet: Sheet) -> Imported:
     rows, wrong = parse_rows(campaign, sheet)
     wrong += check_candidates(campaign, rows)
     kept, repeated = merge_rows(campaign, rows)
-    refuse(sheet.source, [*wrong, *repeated])
+    refuse(sheet.source, [*wrong, *repeated, *check_costs(rows)])
     if not kept:
         raise DataError(
             f"{sheet.source}: holds no observation that the ledger does not have",

@@ -7,8 +7,9 @@ from pathlib import Path
 from mfal.campaign import Campaign
 from mfal.errors import DataError, InvalidKeyError
 from mfal.ledger.store import IMPORTED
+from mfal.reasons import kept
 from mfal.tabular import Complaint, Sheet, finite_number
-from mfal.types import Observation, Outcome, Query
+from mfal.types import LARGEST, Observation, Outcome, Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +99,18 @@ def _outcome(
         if filled:
             what = f"{cells[filled[0]]!r} stands beside the error {error!r}"
             wrong.append(Complaint(number, filled[0], what, "a query has a value or has failed"))
-        return Outcome(None, str(error), 0.0)
+        return Outcome(None, kept(str(error)), 0.0)
     values = []
     for o in objectives:
         value = finite_number(cells[o.name])
         if value is None:
             what = "is empty" if cells[o.name] is None else f"{cells[o.name]!r} is no finite number"
-            right = f"write it in {o.unit}, or why the query failed in a column error"
+            wanted = f"it in {o.unit}" if o.suffix else "a number"
+            right = f"write {wanted}, or why the query failed in a column error"
+            wrong.append(Complaint(number, o.name, what, right))
+        elif abs(value) > LARGEST:
+            what = f"{cells[o.name]} is too large to be a value"
+            right = f"write at most {LARGEST:g}, or why the query failed in a column error"
             wrong.append(Complaint(number, o.name, what, right))
         else:
             values.append(value)
@@ -153,8 +159,17 @@ def _bad_keys(campaign: Campaign, keys: Sequence[str]) -> dict[str, tuple[str, s
 
 
 def check_columns(campaign: Campaign, sheet: Sheet) -> None:
-    """Raise DataError unless all the columns that are needed are there."""
-    needed = known_columns(campaign)[:-2]
+    """Raise DataError unless all the columns that are needed are there, and spelt as known."""
+    known = known_columns(campaign)
+    spelt = {_bare(name): name for name in known}
+    for name in sheet.columns:
+        if name not in known and _bare(name) in spelt:
+            raise DataError(
+                f"{sheet.source}: has a column {name!r}, and the one that is read is called "
+                f"{spelt[_bare(name)]!r}",
+                f"call it {spelt[_bare(name)]!r}, or something else if it is not meant",
+            )
+    needed = known[:-2]
     missing = [name for name in needed if name not in sheet.columns]
     if missing:
         raise DataError(
@@ -162,6 +177,25 @@ def check_columns(campaign: Campaign, sheet: Sheet) -> None:
             f"it has {', '.join(sheet.columns) or 'none'}",
             f"name the columns {', '.join(needed)}, and where wanted error and cost",
         )
+
+
+def _bare(name: str) -> str:
+    return name.strip().casefold()
+
+
+def check_costs(rows: Sequence[ImportRow]) -> list[Complaint]:
+    """Complaints about rows of one query that differ in what it cost."""
+    of_query: dict[Query, list[ImportRow]] = {}
+    for row in rows:
+        of_query.setdefault(row.observation.query, []).append(row)
+    wrong = []
+    for query, alike in of_query.items():
+        costs = {row.number: row.observation.cost for row in alike}
+        if len({*costs.values()}) > 1:
+            said = " and ".join(f"{cost:g} in row {number}" for number, cost in costs.items())
+            what = f"{query.key!r} at {query.fidelity} costs {said}"
+            wrong += [Complaint(n, "cost", what, "keep one row of a query") for n in costs]
+    return wrong
 
 
 def merge_rows(

@@ -4,13 +4,14 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, func, inspect, select
 
 from mfal.budget import total_of_counted
 from mfal.errors import LedgerError, NoLedgerError
 from mfal.ledger.database import Database
+from mfal.ledger.declared import Declared, check_declared
 from mfal.ledger.lock import Holder, holder
-from mfal.ledger.tables import campaigns, outcomes, queries, rounds
+from mfal.ledger.tables import campaigns, declarations, outcomes, queries, rounds
 from mfal.types import Observation, Outcome, Query
 
 
@@ -92,6 +93,13 @@ class Ledger:
         """Who writes to the campaign now, dead or alive."""
         with self._database.read() as c:
             return holder(c, self._campaign_id)
+
+    def check_declared(self, declared: Declared) -> None:
+        """Raise LedgerError if the campaign was begun with a problem that declared otherwise."""
+        with self._database.read() as c:
+            before = find_declared(c, self._campaign_id)
+        if before is not None:
+            check_declared(before, declared, f"{self.url}: campaign {self._campaign!r}")
 
     def rounds(self) -> list[RoundInfo]:
         """All rounds by number, imported data and the initial design first."""
@@ -320,3 +328,16 @@ def find_campaign(c: Connection, name: str, identity: dict[str, Any], url: str) 
             "its numbers would not mean the same; change `name` to begin a new campaign",
         )
     return int(found.id)
+
+
+def find_declared(c: Connection, campaign_id: int) -> Declared | None:
+    """What a campaign's problem declared; None in an older ledger, and before the campaign begins.
+
+    It begins with its first round: until then a problem may still be mended.
+    """
+    if not inspect(c).has_table(declarations.name):
+        return None
+    begun = select(rounds.c.id).where(rounds.c.campaign_id == campaign_id).exists()
+    statement = select(declarations.c.declared).where(declarations.c.campaign_id == campaign_id)
+    found = c.execute(statement.where(begun)).scalar_one_or_none()
+    return None if found is None else json.loads(found)

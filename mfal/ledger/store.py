@@ -10,15 +10,24 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mfal.errors import LedgerError
 from mfal.ledger.database import Database
+from mfal.ledger.declared import Declared
 from mfal.ledger.encoding import encode, encode_part
 from mfal.ledger.lock import Lock
-from mfal.ledger.reading import Ledger, find_campaign
-from mfal.ledger.tables import SCHEMA_VERSION, campaigns, locks, outcomes, queries, rounds
+from mfal.ledger.reading import Ledger, find_campaign, find_declared
+from mfal.ledger.tables import (
+    SCHEMA_VERSION,
+    campaigns,
+    declarations,
+    locks,
+    outcomes,
+    queries,
+    rounds,
+)
 from mfal.sections import LockConfig
 from mfal.types import Observation, Outcome, Query
 
@@ -59,6 +68,22 @@ class Store(Ledger):
         """Let the next writer in, and let go of the database."""
         self._lock.release()
         super().close()
+
+    def declare(self, declared: Declared) -> None:
+        """Keep what the problem declares, for the time from the first round on.
+
+        An older ledger, which holds rounds and no declaration, takes what it is given.
+
+        Raises:
+            LedgerError: if the campaign was begun with a problem that declared otherwise.
+        """
+        self.check_declared(declared)
+        with self._write() as c:
+            if find_declared(c, self._campaign_id) is None:
+                mine = declarations.c.campaign_id == self._campaign_id
+                c.execute(delete(declarations).where(mine))
+                values = {"campaign_id": self._campaign_id, "declared": encode(declared)}
+                c.execute(insert(declarations).values(values))
 
     def begin_round(
         self,

@@ -25,8 +25,8 @@ from sqlalchemy import (
 
 from mfal.errors import LedgerError
 
-# 2: rounds.weights; 3: locks
-SCHEMA_VERSION = 3
+# 2: rounds.weights; 3: locks; 4: declarations
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 
@@ -93,6 +93,14 @@ locks = Table(
     Column("pid", Integer),
     Column("started", Text),  # tells the process from a later one of its number
     Column("since", String(32)),
+)
+
+# What the problem of a campaign declares; see `mfal.ledger.declared`.
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("campaign_id", ForeignKey("campaigns.id"), primary_key=True),
+    Column("declared", Text, nullable=False),
 )
 
 _REFUSAL = "the ledger is append-only"

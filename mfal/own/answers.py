@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from mfal.errors import ConfigError
-from mfal.types import Fidelity, Objective, Outcome, check_ladder
+from mfal.types import Fidelity, Objective, Outcome, check_ladder, check_objectives
 
 
 def check_declaration(
@@ -13,11 +12,7 @@ def check_declaration(
 ) -> None:
     """Raise ConfigError unless there is a proper ladder and objectives with different names."""
     check_ladder(fidelities)
-    names = [o.name for o in objectives]
-    if not names or len(set(names)) != len(names):
-        raise ConfigError(
-            f"{what} has the objectives {names}", "name each objective once, at least one"
-        )
+    check_objectives(what, objectives)
 
 
 def engines(fidelities: Iterable[Fidelity], engine: str) -> Mapping[str, str]:

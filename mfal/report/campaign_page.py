@@ -103,8 +103,8 @@ def _found(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Section | None
         )
         for d in diversity
     ]
-    unit = snapshot.objective.unit
-    header = ("cost", f"top-{k} ({unit})", f"different ({unit})", "of them", "similarity")
+    labelled = snapshot.objective.labelled
+    header = ("cost", labelled(f"top-{k}"), labelled("different"), "of them", "similarity")
     grid = Grid("After each round.", header, rows)
     return Section("What was found", pictures=pictures, grids=[grid])
 
@@ -119,7 +119,7 @@ def _gallery(snapshot: Snapshot) -> Section | None:
     for key in gallery_keys(snapshot, GALLERY):
         o = at_target[key]
         lines = [f"{_value(o.outcome.values):.2f}{suffix}", f"round {o.round}, {o.backend}"]
-        svg = None if draw is None else draw(key)
+        svg = draw(key) or None if draw else None
         cards.append(Card(key, svg, lines, "" if describe is None else describe(key)))
     if not cards:
         return None
@@ -153,7 +153,8 @@ def _surrogate(snapshot: Snapshot) -> Section | None:
                 "line the better; look at the end where the good candidates lie.",
             )
         )
-    header = ("round", "fidelity", "n", "Spearman", "RMSE", "NLPD", "in 90 %")
+    rmse = snapshot.objective.labelled("RMSE")
+    header = ("round", "fidelity", "n", "Spearman", rmse, "NLPD", "in 90 %")
     rows = [
         (
             str(r.number),
@@ -164,7 +165,7 @@ def _surrogate(snapshot: Snapshot) -> Section | None:
         for r in snapshot.diagnosed
         for name, figures in r.record.get("held_out", {}).items()
     ]
-    grid = Grid(f"Candidates left out; RMSE in {snapshot.objective.unit}.", header, rows)
+    grid = Grid("Candidates left out.", header, rows)
     return Section("The surrogate", pictures=pictures, grids=[grid])
 
 

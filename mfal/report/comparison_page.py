@@ -181,7 +181,7 @@ def _published(published: Sequence[PublishedCurve], objective: Objective) -> Gri
         for curve in published
         for cost, value in zip(curve.cost, curve.value, strict=True)
     ]
-    return Grid("As given.", ("method", "cost", f"value ({objective.unit})", "source"), rows)
+    return Grid("As given.", ("method", "cost", objective.labelled("value"), "source"), rows)
 
 
 def _settings(comparison: Comparison) -> Grid:

@@ -138,8 +138,9 @@ def parity_figure(snapshot: Snapshot) -> "Figure | None":
             color=COLOURS[i % len(COLOURS)],
             alpha=0.7,
         )
-        unit = f"({objective.unit})"
-        name_axes(axes, f"{name}, round {last.number}", f"observed {unit}", f"predicted {unit}")
+        labelled = objective.labelled
+        title = f"{name}, round {last.number}"
+        name_axes(axes, title, labelled("observed"), labelled("predicted"))
     return figure
 
 
@@ -181,8 +182,8 @@ def diversity_figure(snapshot: Snapshot, diversity: Sequence[Diversity]) -> "Fig
     )
     if snapshot.objective.goal == "min":
         values.invert_yaxis()
-    k, unit = snapshot.top_k, snapshot.objective.unit
-    name_axes(values, f"Mean of the {k} best, and of the {k} best different", COST, unit)
+    k, label = snapshot.top_k, snapshot.objective.label
+    name_axes(values, f"Mean of the {k} best, and of the {k} best different", COST, label)
     add_legend(values)
     known = [(d.cost, d.similarity) for d in diversity if d.similarity is not None]
     alike.plot([x for x, _ in known], [y for _, y in known], color=COLOURS[5], marker="o", ms=4)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
+from mfal.errors import DataError
 from mfal.report.canvas import data_uri, to_bytes
 from mfal.report.page import Page, Picture, Section
 
@@ -31,7 +32,20 @@ def write(page: Page, tables: dict[str, pd.DataFrame], folder: Path) -> Path:
 
     Returns:
         The HTML file.
+
+    Raises:
+        DataError: if the folder cannot be made or written into.
     """
+    try:
+        return _write(page, tables, folder)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the report cannot be written: {error}",
+            "name a folder that may be written: mfal report … --out FOLDER",
+        ) from error
+
+
+def _write(page: Page, tables: dict[str, pd.DataFrame], folder: Path) -> Path:
     figures, data = folder / "figures", folder / "data"
     for needed in (figures, data):
         needed.mkdir(parents=True, exist_ok=True)

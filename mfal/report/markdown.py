@@ -119,9 +119,8 @@ def _value(observation: Observation) -> str:
 
 def _picture(snapshot: Snapshot, observation: Observation) -> str:
     draw = snapshot.problem.draw
-    if draw is None or observation.outcome.values is None:
-        return ""
-    return f"![]({data_uri(draw(observation.query.key), 'svg')})"
+    svg = draw(observation.query.key) if draw and observation.outcome.values else ""
+    return f"![]({data_uri(svg, 'svg')})" if svg else ""
 
 
 def _plain(text: str) -> str:

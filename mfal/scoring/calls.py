@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mfal.errors import TransientError
+from mfal.reasons import kept
 from mfal.sections import Component
-from mfal.types import Fidelity, Oracle, Outcome
+from mfal.types import LARGEST, Fidelity, Oracle, Outcome
 
 DIED = "the oracle's process died"
 """Begins the reason of a failure that ended the oracle's process."""
@@ -86,7 +87,7 @@ def evaluate(oracle: Oracle, asked: Asked, call: Call) -> Reply:
 
 
 def checked(answers: object, n: int, n_objectives: int) -> list[Outcome] | str:
-    """The outcomes with every value finite, or what is wrong with the answer as a whole."""
+    """The outcomes with every value usable, or what is wrong with the answer as a whole."""
     if not isinstance(answers, Sequence) or isinstance(answers, str):
         return f"the oracle returned a {type(answers).__name__}, not a list of outcomes"
     if len(answers) != n:
@@ -99,20 +100,29 @@ def _checked_outcome(answer: object, n_objectives: int) -> Outcome:
     if not isinstance(answer, Outcome):
         return _failure(f"the oracle returned a {type(answer).__name__}, not an Outcome")
     try:
-        seconds = float(answer.seconds)
-        values = None if answer.values is None else tuple(float(v) for v in answer.values)
+        seconds = _number(answer.seconds)
+        values = None if answer.values is None else tuple(map(_number, answer.values))
     except (TypeError, ValueError, OverflowError):
         return _failure(f"not numbers: values {answer.values!r}, seconds {answer.seconds!r}")
     if not math.isfinite(seconds) or seconds < 0:
         return _failure(f"not a time: {answer.seconds!r} seconds")
     if values is None:
-        return Outcome(values=None, error=str(answer.error), seconds=seconds)
+        return Outcome(values=None, error=kept(str(answer.error)), seconds=seconds)
     if len(values) != n_objectives:
         return _failure(f"{len(values)} values for {n_objectives} objectives", seconds)
     if not all(map(math.isfinite, values)):
         return _failure(f"not a finite number: {values}", seconds)
+    too_large = [v for v in values if abs(v) > LARGEST]
+    if too_large:
+        return _failure(f"{too_large[0]:g} is too large to be a value", seconds)
     return Outcome(values=values, error=None, seconds=seconds)
 
 
+def _number(value: object) -> float:
+    if isinstance(value, str | bytes | bool):
+        raise TypeError("a text or a truth value is no number")
+    return float(value)  # type: ignore[arg-type]
+
+
 def _failure(error: str, seconds: float = 0.0) -> Outcome:
-    return Outcome(values=None, error=error, seconds=seconds)
+    return Outcome(values=None, error=kept(error), seconds=seconds)

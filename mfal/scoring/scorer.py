@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from mfal.errors import MfalError
+from mfal.reasons import kept
 from mfal.scoring.calls import Answered, Asked, Call, Reply, Trouble
 from mfal.scoring.pace import Pace
 from mfal.scoring.runners import Runner, start
@@ -210,7 +211,7 @@ class Scorer:
             self._next.append(replace(chunk, again=True))
         else:
             asked = f" (asked {1 + chunk.retries} times)" if chunk.retries else ""
-            return [(chunk.queries[0], Outcome(None, reply.error + asked, reply.seconds))]
+            return [(chunk.queries[0], Outcome(None, kept(reply.error + asked), reply.seconds))]
         return []
 
     def _is_transient(self, chunk: Chunk, trouble: Trouble) -> bool:

@@ -16,12 +16,10 @@ from mfal.scoring.calls import DIED, LATE
 from mfal.scoring.scorer import scorer
 from mfal.sections import Component, ScoringConfig
 from mfal.similarity import similarity_of
-from mfal.types import Fidelity, Oracle, Outcome, Problem, Query, check_ladder
+from mfal.types import Fidelity, Oracle, Outcome, Problem, Query, check_ladder, check_objectives
 
 RELATIVES = 200
 """Random candidates whose keys are compared."""
-
-COLUMNS = {"candidate", "fidelity", "error", "cost"}
 
 HOSTILE = (
     "",
@@ -107,11 +105,10 @@ class OracleChecks:
     def test_objectives_are_named_and_have_a_goal(self) -> None:
         """Names are unique and leave the columns of a table alone; the goal is min or max."""
         objectives = self.built.oracle.objectives
-        names = [o.name for o in objectives]
-        assert names and all(names), "there is no objective, or one without a name"
-        assert len({*names}) == len(names), f"objectives {names} are not unique"
-        taken = sorted(COLUMNS & {*names})
-        assert not taken, f"objective {taken} has the name of a column that every table has"
+        try:
+            check_objectives("the oracle", objectives)
+        except MfalError as error:
+            raise AssertionError(error.message) from error
         for o in objectives:
             assert o.goal in ("min", "max"), f"{o.name}: the goal is {o.goal!r}"
 

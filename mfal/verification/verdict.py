@@ -1,6 +1,7 @@
 """A verdict for people: tables for the terminal, and a picture."""
 
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from rich.console import Console
@@ -31,13 +32,23 @@ def show_verdict(console: Console, verdict: Verdict) -> None:
 
 
 def check_picture(path: Path) -> None:
-    """Raise ConfigError where `draw_verdict` could not write."""
+    """Raise ConfigError where no picture could be written, and leave nothing there."""
     if path.suffix not in PICTURES:
         raise ConfigError(
             f"cannot draw {path}: unknown ending {path.suffix!r}", f"end in {', '.join(PICTURES)}"
         )
     if not path.parent.is_dir():
         raise ConfigError(f"cannot draw {path}: there is no folder {path.parent}", "create it")
+    try:
+        if path.exists():
+            path.open("ab").close()
+        else:
+            TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot draw {path}: it cannot be written: {error.strerror}",
+            "draw into a folder that may be written",
+        ) from error
 
 
 def draw_verdict(verdict: Verdict, path: Path) -> None:

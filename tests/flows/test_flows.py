@@ -24,6 +24,7 @@ from tests.flows.servers import (
     wait_for,
 )
 from tests.integration.campaigns import break_off
+from tests.integration.test_answered import broken
 from tests.support import ROOT, motif_settings
 
 # Asks a server on the same database for what it shows of the only run.
@@ -121,6 +122,18 @@ def test_under_prefect_too_an_error_of_the_user_is_a_message(tmp_path: Path) -> 
     assert error.startswith("error: what the last round left for a warm start holds weights of")
     assert hint.startswith("hint:  ") and "sampler.options.warm_start: false" in hint
     assert (tmp_path / "calls.txt").read_text() == asked
+
+
+@pytest.mark.slow
+def test_a_run_in_which_everything_fails_has_failed(tmp_path: Path) -> None:
+    config = tmp_path / "broken.yaml"
+    config.write_text(yaml.safe_dump(broken(tmp_path)))
+    done = python(tmp_path, "-m", "mfal", "campaign", str(config))
+    assert done.returncode == 2
+    assert "all 18 queries asked so far have failed, 18 with: RuntimeError: no l" in done.stderr
+    with sqlite3.connect(tmp_path / "prefect" / "prefect.db") as history:
+        states = history.execute("SELECT state_type FROM flow_run").fetchall()
+    assert states == [("FAILED",)]
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ class Flawed:
         low = Fidelity("low", 1, 0.5, manual=flaw == "manual")
         self.fidelities = (low, Fidelity("high", 2, 1.0))
         name = "cost" if flaw == "objective" else "value"
-        self.objectives = (Objective(name, "", "up" if flaw == "goal" else "max"),)
+        self.objectives = (Objective(name, "", "max"),)
         self.backends = {"low": "x", "high": f"{random.random()}" if flaw == "backends" else "y"}
         if flaw == "no backend":
             del self.backends["low"]
@@ -106,8 +106,6 @@ OUTCOMES = "there_is_an_outcome_for_every_key"
 FLAWS: list[tuple[str, str, str]] = [
     ("no backend", "backends_name_every_fidelity", "backends of ['high']"),
     ("backends", "backends_name_every_fidelity", "when built again"),
-    ("objective", "objectives_are_named_and_have_a_goal", "'cost'"),
-    ("goal", "objectives_are_named_and_have_a_goal", "the goal is 'up'"),
     ("short", OUTCOMES, "3 outcomes for 4 keys"),
     ("nan", OUTCOMES, "nan"),
     ("two values", OUTCOMES, "2 values for 1 objectives"),
@@ -185,6 +183,12 @@ def test_what_is_no_problem_is_an_error_of_its_own(tmp_path: Path) -> None:
     path.write_text("def problem(): return 3\n")
     with pytest.raises(ConfigError, match="gives a int"):
         check_problem(Component(name=f"{path}:problem"))
+
+
+def test_an_objective_named_like_another_column_is_an_error_of_its_own(flawed: str) -> None:
+    done = CliRunner().invoke(app, ["check", flawed, "-s", "flaw=objective"])
+    assert isinstance(done.exception, ConfigError)
+    assert "has the objective 'cost', and every table has another column" in str(done.exception)
 
 
 def test_a_new_problem_passes_its_check_and_runs(

@@ -14,7 +14,7 @@ from mfal.compare import at_cost, curves, final, load_comparison, run_comparison
 from mfal.compare.figures import COLUMNS
 from mfal.compare.runs import DONE
 from mfal.compare.terminal import compare_in_terminal
-from mfal.errors import ConfigError, NoLedgerError
+from mfal.errors import ConfigError, MfalError, NoLedgerError
 from tests.integration.comparisons import ledgers, written
 
 PATIENCE = 240.0  # seconds
@@ -161,16 +161,55 @@ def test_designs_of_unequal_cost_are_refused_before_anything_is_spent(tmp_path: 
     ("change", "message"),
     [
         ("campaign.seed=3", "campaign.seed is not for a comparison to set"),
-        ("methods.random={batch.cots: 3}", "methods.random: batch.cots: there is no such field"),
+        (
+            "methods.random={batch.cots: 3}",
+            "--set: methods.random: batch.cots: there is no such field",
+        ),
         ("methods.random={batch.cost.x: 3}", "methods.random: cost is not a section"),
         ("seeds=[]", "seeds: .*at least 1"),
         ("methods.random={surrogate: null, sampler: gflownet}", "learns from a reward"),
+        (
+            "campaign.features=[kmes]",
+            r"compare.yaml: methods.breeding: features.0: features 'kmes' is not known",
+        ),
+        (
+            "methods.random={surrogate: null, sampler: randm}",
+            r"compare.yaml: methods.random: sampler: sampler 'randm' is not known",
+        ),
+        ("seeds=[0, 0]", "--set: seeds: .*each seed once"),
+        ("sedes=[0]", "--set: sedes: there is no such field"),
+        ("campaign.budget.total=much", "--set: campaign: budget.total: Input should be a valid"),
+        ("methods.random.batch.cost=-1", "--set: methods.random: batch.cost: Input should be"),
     ],
 )
 def test_a_wrong_comparison_says_where(tmp_path: Path, change: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(MfalError, match=message):
         run_comparison(load_comparison(written(tmp_path), [change]))
     assert not calls(tmp_path)
+
+
+def test_a_wrong_file_is_named_with_its_method(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    text = path.read_text()
+    path.write_text(text.replace("surrogate: null", "surogate: null", 1))
+    with pytest.raises(ConfigError) as raised:
+        load_comparison(path)
+    said = f"{path}: methods.breeding: surogate: there is no such field"
+    assert raised.value.message == said
+    path.write_text(text.replace("budget:", "bugdet:"))
+    with pytest.raises(ConfigError) as raised:
+        load_comparison(path)
+    assert sorted(raised.value.message.splitlines()) == [
+        f"{path}: campaign: budget: is missing",
+        f"{path}: campaign: bugdet: there is no such field",
+    ]
+    path.write_text(text.replace("seeds:", "sedes:"))
+    with pytest.raises(ConfigError) as raised:
+        load_comparison(path)
+    assert sorted(raised.value.message.splitlines()) == [
+        f"{path}: sedes: there is no such field",
+        f"{path}: seeds: is missing",
+    ]
 
 
 def test_there_is_nothing_to_show_before_it_runs(tmp_path: Path) -> None:

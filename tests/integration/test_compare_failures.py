@@ -129,7 +129,7 @@ def measured_by_people(folder: Path, fidelity: str, *changes: str) -> Comparison
 @pytest.mark.parametrize("fidelity", ["half", "whole"])
 def test_a_fidelity_that_people_measure_is_refused(fidelity: str, tmp_path: Path) -> None:
     comparison = measured_by_people(tmp_path, fidelity)
-    said = rf"motif: methods.random: fidelities: people measure {fidelity} of bench"
+    said = rf"compare.yaml: methods.random: fidelities: people measure {fidelity} of bench"
     with pytest.raises(ConfigError, match=said):
         run_comparison(comparison)
     assert not (tmp_path / "calls.txt").exists()

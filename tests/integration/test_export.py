@@ -11,7 +11,8 @@ import pytest
 import mfal
 from mfal.campaign import open_campaign
 from mfal.errors import ConfigError, DataError
-from mfal.importing.observations import import_file
+from mfal.importing.observations import import_file, import_frame
+from mfal.reasons import LONGEST
 from tests.integration.campaigns import ROUNDS, Folder, play
 
 
@@ -72,6 +73,28 @@ def test_what_was_exported_can_be_imported(folder: Folder) -> None:
             (o.query, replace(o.outcome, seconds=0), o.cost) for o in expected
         ]
         (copy.folder / "ledger.db").unlink()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_reasons_of_any_kind_come_back_from_an_export(folder: Folder, kind: str) -> None:
+    reasons = ["a" * 200_000, "line\rby\r\nline", 'a "quoted", one', "b" * LONGEST]
+    rows = [
+        {"candidate": f"AAAAAA{'ACGT'[i]}C", "fidelity": "half", "agreement": None, "error": reason}
+        for i, reason in enumerate(reasons)
+    ]
+    config, copy = folder.add("motif"), folder.add("copy")
+    with open_campaign(config) as campaign:
+        import_frame(campaign, pd.DataFrame(rows))
+        known = campaign.store.observations()
+    path = folder.path / f"out.{kind}"
+    assert folder.call("export", "motif", str(path))[0] == 0
+    with open_campaign(copy) as campaign:
+        assert import_file(campaign, path).failed == len(reasons)
+        assert [o.outcome for o in campaign.store.observations()] == [o.outcome for o in known]
+    errors = [o.outcome.error or "" for o in known]
+    assert max(map(len, errors)) == LONGEST
+    assert errors[0].endswith("[cut: 200000 letters in all]")
+    assert errors[1] == "line\nby\nline" and errors[2:] == reasons[2:]
 
 
 @pytest.mark.parametrize("name", ["out.txt", "nowhere/out.csv", "nowhere/out.parquet"])

@@ -91,6 +91,8 @@ BAD = [
     ("AAAAAAAA,half,many", "row 3, column agreement: 'many' is no finite number", "places"),
     ("AAAAAAAA,half,nan", "row 3, column agreement: 'nan' is no finite number", "places"),
     ("AAAAAAAA,half,inf", "row 3, column agreement: 'inf' is no finite number", "places"),
+    ("AAAAAAAA,half,1_0", "row 3, column agreement: '1_0' is no finite number", "places"),
+    ("AAAAAAAA,half,-1e300", "row 3, column agreement: -1e300 is too large to be", "1e+100"),
     ("AAAAAAAA,half,1,1", "row 3: has 4 cells; the header has 3", ""),
     ("CCCCCCCC,half,2", "row 3: says (2.0,) to 'CCCCCCCC' at half, and row 2 (1.0,)", "one answer"),
 ]
@@ -142,7 +144,7 @@ def test_failures_costs_repeats_and_other_columns(motif: MakeConfig, tmp_path: P
         "a,0.5,,CCCCCCCC,half,1\n"
         "b,,it broke,GGGGGGGG,whole,\n"
         "c,,,TTTTTTTT,half,1.0\n"
-        "d,9,,CCCCCCCC,half,1\n"
+        "d,0.5,,CCCCCCCC,half,1\n"
     )
     with open_campaign(motif()) as campaign:
         done = import_file(campaign, data(tmp_path, text))
@@ -176,6 +178,34 @@ def test_bad_costs_and_errors_are_named(
     with open_campaign(motif()) as campaign, pytest.raises(DataError) as raised:
         import_file(campaign, path)
     assert message in raised.value.message
+
+
+@pytest.mark.parametrize("costs", [("1", "2"), ("", "2"), ("2", "")])
+def test_rows_of_a_query_that_differ_in_cost_are_both_named(
+    motif: MakeConfig, tmp_path: Path, costs: tuple[str, str]
+) -> None:
+    rows = "".join(f"CCCCCCCC,half,1,{cost}\n" for cost in costs)
+    path = data(tmp_path, f"candidate,fidelity,agreement,cost\n{rows}")
+    with open_campaign(motif()) as campaign:
+        with pytest.raises(DataError, match="2 rows cannot be imported") as raised:
+            import_file(campaign, path)
+        assert campaign.store.asked() == set()
+    first, second = (float(cost or 0) for cost in costs)
+    said = f"'CCCCCCCC' at half costs {first:g} in row 2 and {second:g} in row 3; keep one row"
+    for row in (2, 3):
+        assert f"row {row}, column cost: {said}" in raised.value.message
+
+
+@pytest.mark.parametrize("name", ["Cost", " cost", "ERROR", "Agreement"])
+def test_a_column_that_is_spelt_otherwise_is_refused(
+    motif: MakeConfig, tmp_path: Path, name: str
+) -> None:
+    path = data(tmp_path, f"candidate,fidelity,agreement,{name}\nCCCCCCCC,half,1,2\n")
+    with open_campaign(motif()) as campaign:
+        with pytest.raises(DataError, match=f"has a column '{name}'") as raised:
+            import_file(campaign, path)
+        assert raised.value.hint.startswith(f"call it '{name.strip().lower()}'")
+        assert campaign.store.asked() == set()
 
 
 def test_data_that_leave_no_money_for_the_design_are_refused(

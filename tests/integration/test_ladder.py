@@ -1,17 +1,20 @@
 """`mfal ladder`: figures of a ladder whose correlations are known."""
 
+import io
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from mfal.campaign import open_campaign
 from mfal.cli.app import app
-from mfal.cli.ladder import draw_ladder
+from mfal.cli.ladder import draw_ladder, show_ladder
 from mfal.config import parse_config
 from mfal.errors import ConfigError
 from mfal.ladder import examine_ladder
@@ -96,6 +99,46 @@ def test_a_look_at_a_ladder_leaves_no_campaign_behind(tmp_path: Path) -> None:
     assert again.keys == report.keys and again.values == report.values
     draw_ladder(report, tmp_path / "ladder.png")
     assert (tmp_path / "ladder.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    changed = settings(tmp_path)
+    changed["problem"]["options"] = {"calls": str(tmp_path / "calls.txt")}
+    done = CliRunner().invoke(app, ["ladder", write(tmp_path, changed), "--plot", "/proc/a.png"])
+    assert isinstance(done.exception, ConfigError)
+    assert "cannot draw /proc/a.png" in done.exception.message
+    assert not (tmp_path / "calls.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [("kcal/mol", "; RMSE to it in kcal/mol\n"), ("1", "; RMSE to it\n"), ("", "; RMSE to it\n")],
+)
+def test_eighty_columns_are_enough(tmp_path: Path, unit: str, said: str) -> None:
+    names = {"three": "nearest-neighbour", "nine": "semi-empirical", "all": "coupled-cluster"}
+    found = examine_ladder(parse_config(settings(tmp_path)), n=200)
+    report = replace(
+        found,
+        objective=replace(found.objective, unit=unit),
+        rungs=tuple(replace(r, name=names[r.name], cost=87.5 * r.cost) for r in found.rungs),
+    )
+    console = Console(record=True, width=80, file=io.StringIO())
+    show_ladder(console, report)
+    shown = console.export_text()
+    lines = shown.splitlines()
+    (header,) = [i for i, line in enumerate(lines) if line.startswith("fidelity")]
+    assert lines[header].split() == (
+        ["fidelity", "cost", "per", "call", "failed", "rank", "RMSE", "rank", "RMSE", "worth"]
+    )
+    rows = [line.split() for line in lines[header + 1 : header + 4]]
+    assert [row[:2] for row in rows] == (
+        [["nearest-neighbour", "87.5"], ["semi-empirical", "175"], ["coupled-cluster", "1750"]]
+    )
+    assert rows[2][-1] == "target"
+    assert "all 200" in lines[header - 1] and "best 20" in lines[header - 1]
+    assert "…" not in shown and said in shown and "(1)" not in shown
 
 
 def test_a_ladder_whose_target_is_measured_by_hand_is_refused(tmp_path: Path) -> None:

@@ -66,6 +66,15 @@ def test_a_pool_is_asked_to_the_end_and_then_the_campaign_is_over(
     assert set(queries) == everything and len(queries) == len(everything)
 
 
+def test_a_design_beyond_the_pool_is_refused_by_the_pool(
+    pooled: Callable[..., CampaignConfig],
+) -> None:
+    config = pooled(initial__queries={"half": 61, "whole": 1}, budget__total=500)
+    with pytest.raises(ConfigError, match="61 more candidates at half, and 60") as raised:
+        run(config, 1)
+    assert raised.value.hint == "ask for fewer: the sampler's list of 60 candidates is small"
+
+
 def test_the_maximum_is_sought_in_the_pool(pooled: Callable[..., CampaignConfig]) -> None:
     config = pooled()
     run(config, 1)

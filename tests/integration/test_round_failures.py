@@ -74,19 +74,6 @@ def test_failures_are_free_where_the_configuration_says_so(tmp_path: Path) -> No
     assert all(row[9] == row[6] for row in rows if row[8] is None)
 
 
-def test_only_failures_lead_to_a_random_batch_that_says_so(motif: MakeConfig) -> None:
-    config = motif()
-
-    def fail(*arguments: Any) -> Any:
-        answers = score(*arguments)
-        return [(q, type(o)(None, "out of order", o.seconds), b) for q, o, b in answers]
-
-    assert run(config, 1, Steps(score=fail)) == [1]
-    with open_campaign(config) as campaign:
-        assert "random batch" in campaign.store.rounds()[1].record["fallback"]
-    assert sum(row[0] == 1 for row in ledger(config)) > 0
-
-
 def constant(*arguments: Any) -> Any:
     answers = score(*arguments)
     return [(q, type(o)((3.0,), None, o.seconds), b) for q, o, b in answers]

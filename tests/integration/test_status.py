@@ -1,5 +1,6 @@
 """`mfal status` and `mfal best`: exactly what they print, beside whoever is at work."""
 
+import json
 import os
 
 import pytest
@@ -55,6 +56,14 @@ def test_status_names_what_is_unanswered_and_who_is_at_work(folder: Folder) -> N
     assert f"process {os.getpid()} on {holder.host} since {holder.since}" in table
 
 
+def test_the_table_says_how_many_failed_where_any_did(folder: Folder) -> None:
+    folder.add("new")
+    assert "failed" not in folder.call("status")[1]
+    play(folder.add("motif"))
+    code, table = folder.call("status")
+    assert code == 0 and "failed" in table and "1 of 7" in table
+
+
 def test_status_without_a_name_is_that_of_the_folder(folder: Folder) -> None:
     play(folder.add("done"))
     folder.add("new", budget__total=50)
@@ -106,3 +115,30 @@ def test_best_shows_the_best_at_the_target(folder: Folder) -> None:
     assert shown("--diverse", "0.8", "-n", "2") == ["ACGTACGT", "TTTTACGT"]
     assert shown("--diverse", "0.625") == ["ACGTACGT", "TTTTACGT", "GGGGGGGG"]
     assert shown("--diverse", "0.6") == ["ACGTACGT", "GGGGGGGG"]
+
+
+def test_a_broken_file_is_a_line_of_its_own_and_stops_no_other(folder: Folder) -> None:
+    play(folder.add("done"))
+    configs = folder.path / "configs"
+    (configs / "bad.yaml").write_text("name: 3\n")
+    (configs / "odd.yaml").write_text("name: [a\n")
+    folder.add("twin")
+    twins = [configs / "twin.yaml", configs / "twin2.yaml"]
+    twins[1].write_text(twins[0].read_text())
+    code, out = folder.call("status", "--json")
+    shown, _ = json.JSONDecoder().raw_decode(out)  # what is wrong is said below it
+    found = {s["campaign"]: s for s in shown}
+    assert set(found) == {"bad", "done", "odd", "twin"}
+    assert found["done"]["spent"] == 17.0
+    assert f"{configs / 'bad.yaml'}: name: Input should be a valid string" in found["bad"]["error"]
+    assert "not valid YAML" in found["odd"]["error"]
+    assert "all of them are called 'twin'" in found["twin"]["error"]
+    assert code == 2
+    assert folder.call("status", "done")[0] == 0
+    assert folder.call("best", "done")[0] == 0
+    assert folder.call("resume", "done", "--no-prefect")[0] == 0
+    for name, said in (("bad", "bad.yaml: name"), ("twin", "twin.yaml, .*twin2.yaml: name: all")):
+        with pytest.raises(ConfigError, match=said):
+            folder.call("status", name)
+    code, out = folder.call("resume", "--no-prefect")
+    assert code == 2 and "done: nothing to do" in out and "bad.yaml: name" in out

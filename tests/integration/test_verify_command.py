@@ -57,6 +57,9 @@ def test_an_exercise_of_ones_own(tmp_path: Path) -> None:
         (["tetris", "--set", "policy.kind=gru"], "reads sequences", "'mlp'"),
         (["tetris", "--plot", "a.bmp"], "unknown ending '.bmp'", ".svg"),
         (["tetris", "--plot", "no/a.png"], "there is no folder no", "create it"),
+        # Nobody may write there, not even root.
+        (["tetris", "--plot", "/proc/a.png"], "/proc/a.png: it cannot be written", "may be"),
+        (["tetris", "--plot", "dir.png"], "dir.png: it cannot be written", "may be"),
     ],
 )
 def test_mistakes_are_named(
@@ -67,5 +70,6 @@ def test_mistakes_are_named(
     refused: Callable[..., str],
 ) -> None:
     (tmp_path / "words.py").write_text(OWN)
+    (tmp_path / "dir.png").mkdir()
     said = refused(tmp_path, "verify", *arguments)
     assert message in said and remedy in said

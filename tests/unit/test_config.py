@@ -1,4 +1,6 @@
 import json
+from datetime import date
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,7 @@ def test_overrides_reach_nested_fields_and_short_components(tmp_path: Path) -> N
         ({"costs": {"half": -1}}, "costs.half: Input should be greater than 0, got -1", "Cost"),
         ({"seed": 1.5}, "seed: Input should be a valid integer", "Seed"),
         ({"name": "Not A Slug"}, "name: String should match pattern", "lower case"),
+        ({"fidelities": ["whole", "whole"]}, "fidelities: Value error, names", "Names of"),
         ({"batch": {}}, "batch: Value error, give a limit", ""),
         ({"features": []}, "features", "side by side"),
         ({"batch__target_share": 1.2}, "batch.target_share", "Floor"),
@@ -88,6 +91,12 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         ("name: [a\n", "not valid YAML"),
         ("", "holds no fields"),
         ("name: !!python/object/apply:os.system ['true']\n", "not valid YAML"),
+        ("name: !!timestamp 2024-05-01\n", "not valid YAML"),
+        ("name: !!int a\n", "not valid YAML"),
+        ("name: &a [*a]\n", "an alias (*) stands inside the value that it repeats"),
+        ("2020-01-01: 3\n", "2020-01-01: there is no such field"),
+        ("initial: {queries: {2024-05-01: many}}\n", "initial.queries.2024-05-01: Input should"),
+        ("budget: {2024-13-45: 3}\n", "budget.2024-13-45: there is no such field"),
     ],
 )
 def test_bad_yaml_is_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -101,9 +110,92 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_config(tmp_path / "nowhere.yaml")
 
 
+def test_plain_values_of_a_program_are_plain_too(tmp_path: Path) -> None:
+    for value in ({date(2024, 5, 1): 3}, (endless := {}).setdefault("a", endless)):
+        with pytest.raises(ConfigError, match=r"here\.yaml: holds what no YAML file can"):
+            parse_config(motif_settings(tmp_path, initial__queries=value), "here.yaml")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "hint"),
+    [
+        ("budget.total", "1e4", "YAML takes 1e4 for a text: write 10000 or 1.0e+4"),
+        ("budget.total", "1.5E4", "write 15000 or 1.5e+4"),
+        ("temperature", "2e-3", "write 2.0e-3"),
+        ("proposals", "1e3", "write 1000 or 1.0e+3"),
+    ],
+)
+def test_a_number_that_yaml_takes_for_a_text_is_shown_as_one(
+    field: str, text: str, hint: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"{field}: Input should be a valid") as raised:
+        load_config(ROOT / "configs/dna.yaml", [f"{field}={text}"])
+    assert hint in raised.value.hint
+    right = hint.rpartition(" ")[2]
+    if field != "proposals":
+        config = load_config(ROOT / "configs/dna.yaml", [f"{field}={right}"])
+        assert attrgetter(field)(config) == float(text)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("budget.total=much", "--set: budget.total: Input should be a valid number"),
+        ("budget={totl: 3}", "--set: budget.totl: there is no such field"),
+        ("bugdet=3", "--set: bugdet: there is no such field"),
+        ("batch={cost: null}", "--set: batch: Value error, give a limit"),
+        ("costs={low: 1, low: 2}", "--set costs: not valid YAML: the key 'low' stands twice"),
+        ("costs=&a [*a]", "--set costs: an alias"),
+        ("initial.queries={2024-05-01: no}", "--set: initial.queries.2024-05-01: Input"),
+    ],
+)
+def test_what_the_command_line_changes_is_not_blamed_on_the_file(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(ROOT / "configs/dna.yaml", [override])
+    assert said in raised.value.message
+    assert "dna.yaml" not in raised.value.message
+
+
+def test_what_the_file_has_wrong_is_not_blamed_on_the_command_line(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, batch__target_share=2)
+    path = write(tmp_path, json.dumps(settings))
+    with pytest.raises(ConfigError) as raised:
+        load_config(path, ["batch.cost=-1", "seed=3"])
+    at_file, at_line = sorted(raised.value.message.splitlines(), key=lambda s: s.startswith("--"))
+    assert at_file.startswith(f"{path}: batch.target_share: ")
+    assert at_line.startswith("--set: batch.cost: ")
+
+
+def test_a_comparison_is_no_campaign() -> None:
+    path = COMPARISONS[0]
+    with pytest.raises(ConfigError, match=r"yaml: is a comparison, not a campaign") as raised:
+        load_config(path)
+    assert raised.value.hint == f"run it: mfal compare {path}"
+    with pytest.raises(ConfigError, match=r"yaml: is a campaign, not a comparison") as raised:
+        load_comparison(CAMPAIGNS[0])
+    assert raised.value.hint == f"run it: mfal round {CAMPAIGNS[0]}"
+
+
+@pytest.mark.parametrize("cron", ["xx", "0 25 * * *", "0 0 31 2 *", "0 0 0 3 * *", ""])
+def test_a_time_that_never_comes_is_refused(tmp_path: Path, cron: str) -> None:
+    with pytest.raises(ConfigError, match=r"schedule\.cron: .*(no such time|five fields)"):
+        parse_config(motif_settings(tmp_path, schedule={"cron": cron}))
+
+
+def test_a_field_of_a_section_that_may_be_missing_is_described(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_config(motif_settings(tmp_path, schedule={"cron": "xx"}))
+    assert raised.value.hint.startswith("cron: Times in cron notation, UTC, e.g. '0 3 * * *'")
+
+
+@pytest.mark.parametrize("cron", ["0 3 * * *", "*/5 8-17 * jan mon-fri", "0 0 29 2 *"])
+def test_a_time_that_comes_is_taken(tmp_path: Path, cron: str) -> None:
+    assert parse_config(motif_settings(tmp_path, schedule={"cron": cron})).schedule
+
+
 @pytest.mark.parametrize("override", ["budget.total", "=3", "seed.deeper=3"])
 def test_bad_overrides_are_refused(override: str) -> None:
-    with pytest.raises(ConfigError, match="override"):
+    with pytest.raises(ConfigError, match="--set"):
         load_config(ROOT / "configs/dna.yaml", [override])
 
 

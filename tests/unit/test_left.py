@@ -3,16 +3,12 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
-
 from mfal.budget import minus, total_cost
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
-from mfal.registry import resolve
 from mfal.round import has_begun, next_kind
 from mfal.stopping import stop_reason
 from mfal.types import Outcome, Query
-from tests.support import MOTIF
 from tests.unit.ledgers import begin, statements
 
 FIVE = [f"{letters}ACGTAC" for letters in ("AA", "AC", "AG", "CA", "CC")]
@@ -95,17 +91,14 @@ def test_a_budget_that_is_spent_is_added_up_once(motif: Callable[..., CampaignCo
 
 
 def test_a_begun_round_is_paid_for_at_the_price_it_was_begun_at(
-    motif: Callable[..., CampaignConfig], monkeypatch: pytest.MonkeyPatch
+    motif: Callable[..., CampaignConfig],
 ) -> None:
-    config, query = motif(), Query("CCCCCCCC", "half")
-    with open_campaign(config) as campaign:
+    query = Query("CCCCCCCC", "half")
+    with open_campaign(motif()) as campaign:
         begin(campaign.writer, 0, query, cost=campaign.cost("half"))
         assert campaign.left == 99
-    # The very class that the campaign has its oracle from.
-    oracle = resolve("problem", f"{MOTIF.partition(':')[0]}:MotifOracle")
-    half, whole = oracle.fidelities
-    monkeypatch.setattr(oracle, "fidelities", (replace(half, cost=2.0), whole))
-    with open_campaign(config) as campaign:
-        assert campaign.cost("half") == 2 and campaign.left == 99
-        campaign.writer.record([(query, Outcome((1.0,), None, 0.0), "motif half")])
-        assert campaign.left == 99
+        half, whole = campaign.ladder
+        dearer = replace(campaign, ladder=(replace(half, cost=2.0), whole))
+        assert dearer.cost("half") == 2 and dearer.left == 99
+        dearer.writer.record([(query, Outcome((1.0,), None, 0.0), "motif half")])
+        assert dearer.left == 99

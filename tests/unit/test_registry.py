@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
+from mfal.errors import BudgetError, ConfigError, MissingDependencyError, UnknownNameError
 from mfal.features.kmers import KmerCounts
+from mfal.problem import build_problem
 from mfal.registry import BUILTIN, build, check, resolve
 from mfal.sections import Component
 from mfal.types import Problem
@@ -152,6 +153,12 @@ def test_what_is_not_there_is_named(parts: str, target: str, said: str, hinted: 
         ("def (", "SyntaxError"),
         ("import nowhere_at_all", "No module named 'nowhere_at_all'"),
         ("raise ValueError('not today')", "ValueError: not today"),
+        ("\nraise ValueError('not today')", "not today (broken.py, line 2)"),
+        ("def f():\n    raise KeyError\nf()", ": KeyError (broken.py, line 2)"),
+        ("import json\njson.loads('')", "char 0) (broken.py, line 2)"),
+        ("x = 1\ndef (", "(broken.py, line 2)"),
+        ("from numpy import nonsense", "ImportError: cannot import name 'nonsense'"),
+        ("import sys\nsys.exit(0)", "SystemExit: 0 (broken.py, line 2)"),
     ],
 )
 def test_a_file_that_raises_is_named_with_what_it_raised(
@@ -168,10 +175,56 @@ def test_a_file_that_raises_is_named_with_what_it_raised(
 def test_an_error_meant_for_the_user_passes_through(tmp_path: Path, parts: str) -> None:
     path = tmp_path / "speaks.py"
     path.write_text("from mfal.errors import BudgetError\nraise BudgetError('no money', 'earn')")
-    with pytest.raises(MfalError, match=r"^no money\n  hint: earn$"):
+    with pytest.raises(BudgetError, match=r"^no money \(speaks.py, line 2\)\n  hint: earn$"):
         resolve("sampler", f"{path}:f")
-    with pytest.raises(MfalError, match=r"^no money$"):
+    with pytest.raises(BudgetError, match=r"^no money \(parts.py, line \d+\)$"):
         build("sampler", Component(name=f"{parts}:raises"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("from numpy import nonsense", "mfal_test_odd: ImportError: cannot import name 'nonsense'"),
+        ("1 / 0", "mfal_test_odd: ZeroDivisionError: division by zero (mfal_test_odd.py, line 1)"),
+        ("raise SystemExit(3)", "mfal_test_odd: SystemExit: 3 (mfal_test_odd.py, line 1)"),
+    ],
+)
+def test_a_module_that_raises_is_named_with_what_it_raised(
+    package: Path, text: str, said: str
+) -> None:
+    (package / "mfal_test_odd.py").write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        resolve("problem", "mfal_test_odd:problem")
+    assert raised.value.message.startswith(said)
+    assert raised.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return 3", "problem '{name}' gives a int"),
+        ("return None", "problem '{name}' gives a NoneType"),
+        ("raise ValueError('no licence')", "problem '{name}': ValueError: no licence ({place})"),
+        ("raise SystemExit", "problem '{name}': SystemExit ({place})"),
+        ("return Fidelity('low', '1', 0.5)", "fidelity 'low': cost is '1' ({place})"),
+    ],
+)
+def test_what_is_wrong_with_a_problem_is_named(tmp_path: Path, body: str, said: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(f"from mfal import Fidelity\ndef problem():\n    {body}\n")
+    name = f"{path}:problem"
+    with pytest.raises(ConfigError) as raised:
+        build_problem(Component(name=name))
+    assert raised.value.message == said.format(name=name, place="mine.py, line 3")
+
+
+def test_a_defect_of_a_built_in_part_is_not_blamed_on_the_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(BUILTIN["problem"], "broken", "operator:truediv")
+    monkeypatch.setattr("mfal.registry.check", lambda *_: {"a": 1})
+    with pytest.raises(TypeError):
+        build("problem", Component(name="broken"))
 
 
 def test_a_package_that_is_not_installed_is_told_from_a_wrong_name(package: Path) -> None:

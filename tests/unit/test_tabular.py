@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mfal.errors import DataError, MissingDependencyError
-from mfal.tabular import Complaint, frame_sheet, read_sheet, refuse
+from mfal.tabular import Complaint, finite_number, frame_sheet, read_sheet, refuse
 
 
 def write(folder: Path, content: str) -> Path:
@@ -53,12 +53,34 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_sheet(tmp_path / "data.xlsx")
     with pytest.raises(DataError, match="no such file"):
         read_sheet(tmp_path / "data.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match=r"folder\.csv: is a folder"):
+        read_sheet(tmp_path / "folder.csv")
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [(" 10 ", 10), ("-.5", -0.5), ("+3.", 3), ("1e-3", 1e-3), ("2.5E+2", 250), (7, 7), (0.5, 0.5)],
+)
+def test_numbers_are_read_as_they_are_written(cell: object, number: float) -> None:
+    assert finite_number(cell) == number
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("1_0", "\uff11\uff10", "\u0661", "", ".", "e5", "1e", "0x10", "1,5"),
+        *("nan", "inf", "1e999", float("nan"), None, True, b"1"),
+    ],
+)
+def test_what_other_programs_would_not_write_is_no_number(cell: object) -> None:
+    assert finite_number(cell) is None
 
 
 def test_a_frame_keeps_its_values_and_says_what_is_missing() -> None:
     frame = pd.DataFrame(
         {
-            "candidate": ["NA", None, "c"],
+            "candidate": ["NA", " ", "c"],
             "value": [1.5, float("nan"), float("inf")],
             "cost": pd.array([1, None, 3], dtype="Int64"),
         },

@@ -1,8 +1,10 @@
 import dataclasses
 import pickle
+import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mfal.errors import ConfigError, LedgerError
@@ -14,6 +16,42 @@ from tests.problems.motif import MotifOracle, problem
 def test_a_cost_is_finite_and_above_zero(cost: float) -> None:
     with pytest.raises(ConfigError, match="'cheap': cost is"):
         Fidelity("cheap", cost, 1.0)
+
+
+@pytest.mark.parametrize("number", ["1", None, True, [1]])
+def test_a_cost_and_a_level_are_numbers(number: Any) -> None:
+    with pytest.raises(ConfigError, match=f"'low': cost is {re.escape(repr(number))}"):
+        Fidelity("low", number, 1.0)
+    with pytest.raises(ConfigError, match=f"'low': level is {re.escape(repr(number))}"):
+        Fidelity("low", 1.0, number)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert Fidelity("low", np.float32(2), np.int64(1)).cost == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [3, "", None])
+def test_names_are_texts(name: Any) -> None:
+    for make in (
+        lambda: Fidelity(name, 1.0, 1.0),
+        lambda: Objective(name, "eV", "min"),
+        lambda: Problem(name, problem().oracle, problem().environment),
+    ):
+        with pytest.raises(ConfigError, match=f"{name!r}: its name is no text"):
+            make()
+
+
+@pytest.mark.parametrize("goal", ["minimize", "minimise", "MIN", "", None, ["min"]])
+def test_a_goal_is_min_or_max(goal: Any) -> None:
+    with pytest.raises(ConfigError) as raised:
+        Objective("loss", "eV", goal)
+    assert raised.value.message == f"objective 'loss': goal is {goal!r}"
+    assert raised.value.hint == "write min or max"
+
+
+def test_a_unit_is_a_text() -> None:
+    with pytest.raises(ConfigError, match="objective 'loss': unit is 1\n"):
+        Objective("loss", 1, "min")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +94,30 @@ def test_rising_ladders_that_end_at_the_target_are_accepted(levels: Sequence[flo
 def test_other_ladders_are_refused(rungs: list[tuple[str, float]], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         check_ladder([Fidelity(name, 1.0, level) for name, level in rungs])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"oracle": len},
+            "'odd': its oracle, a builtin_function_or_method, has no fidelities, obj",
+        ),
+        ({"environment": 3}, "'odd': environment is 3"),
+        ({"fidelities": ("low",)}, "the ladder: 'low' is no Fidelity"),
+        ({"fidelities": Fidelity("low", 1, 1.0)}, r"the ladder: Fidelity\(.*\) is no list"),
+        ({"objectives": ("yield",)}, "'odd': 'yield' is no Objective"),
+        ({"objectives": ()}, r"'odd' has the objectives \[\]"),
+        ({"objectives": (Objective("e", "", "min"),) * 2}, r"has the objectives \['e', 'e'\]"),
+    ],
+)
+def test_a_problem_of_other_parts_is_refused(changed: dict[str, Any], said: str) -> None:
+    oracle: Any = MotifOracle(None, 0, "", "")
+    for name in changed.keys() & {"fidelities", "objectives"}:
+        setattr(oracle, name, changed[name])
+    parts = {"oracle": oracle, "environment": problem().environment} | changed
+    with pytest.raises(ConfigError, match=said):
+        Problem("odd", parts["oracle"], parts["environment"])
 
 
 def test_a_problem_checks_its_ladder() -> None:

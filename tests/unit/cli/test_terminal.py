@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from mfal.campaign import Campaign, open_campaign
+from mfal.cli.diagnostics import rung_table
 from mfal.cli.terminal import (
     BATCH_ROWS,
     batch_table,
@@ -16,8 +17,10 @@ from mfal.cli.terminal import (
     show_state,
 )
 from mfal.config import CampaignConfig
+from mfal.ledger.reading import RoundInfo
 from mfal.metrics import CurvePoint, curve
 from mfal.types import Observation, Outcome, Query
+from tests.support import in_unit
 
 COST = {"half": 1.0, "whole": 3.0}
 KINDS = {0: "initial"}
@@ -181,6 +184,26 @@ def test_the_curve_grows_as_it_improves(campaign: Campaign) -> None:
         ["round 2", "36", "6", "3.000", "▂"],
         ["round 3", "48", "9", "9.000", "█"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("unit", "title"),
+    [("places", "and the batch (RMSE in places)"), ("1", "and the batch"), ("", "and the batch")],
+)
+def test_the_surrogate_is_shown_in_the_unit_there_is(
+    campaign: Campaign, unit: str, title: str
+) -> None:
+    none = {"queries": 0, "share": 0.0, "cost": 0.0, "cost_share": 0.0}
+    record = {"batch": {"half": none, "whole": none}}
+    info = RoundInfo(1, "batch", 1, {}, {}, record, finished=True)
+    table = rung_table(replace(campaign, problem=in_unit(campaign.problem, unit)), info)
+    assert str(table.title).endswith(title)
+
+
+def test_a_curve_without_a_unit_shows_none(campaign: Campaign) -> None:
+    bare = replace(campaign, problem=in_unit(campaign.problem, "1"))
+    rendered = text(curve_table(bare, [CurvePoint(0, 1, 3.0, 1)], KINDS))
+    assert "top-2 " in rendered and "(1)" not in rendered
 
 
 @pytest.mark.parametrize(

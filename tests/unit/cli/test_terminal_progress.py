@@ -130,6 +130,13 @@ def test_the_view_ends_with_a_round_that_breaks() -> None:
     assert "round 1" in console.export_text()
 
 
+def test_nothing_is_left_of_a_view_in_which_no_round_began() -> None:
+    console = recorder()
+    with TerminalProgress(console):
+        pass
+    assert console.export_text().strip() == ""
+
+
 def test_progress_may_be_silent(capsys: pytest.CaptureFixture[str]) -> None:
     silent = Silent()
     silent.begin_round(0, "initial")

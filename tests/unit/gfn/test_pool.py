@@ -38,6 +38,12 @@ def test_every_candidate_of_a_file_is_proposed_at_every_fidelity(tmp_path: Path)
     assert proposals == sampler.sample(no_reward, 2, seed=4)
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "pool.txt"
+    path.write_text("ACGTAC\r\nTTTTTT\r\n", encoding="utf-8-sig", newline="")
+    assert PoolSampler(dna(6), LADDER, file=str(path)).pool == ("ACGTAC", "TTTTTT")
+
+
 def test_a_drawn_pool_depends_on_its_own_seed_alone() -> None:
     pools = [PoolSampler(dna(6), LADDER, n=500, seed=seed).pool for seed in (0, 0, 1)]
     assert pools[0] == pools[1] != pools[2]

@@ -140,6 +140,15 @@ def test_bad_declarations_are_refused(function: Any, options: Any, message: str)
         oracle(**given)(function)
 
 
+@pytest.mark.parametrize(
+    "name", ["round", "candidate", "fidelity", "cost", "seconds", "backend", "error"]
+)
+def test_an_objective_has_the_name_of_no_other_column(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"has the objective '{name}'") as raised:
+        make(lambda key: 1.0, [*ONE, Objective(name, "s", "min")], batch=False)
+    assert "seconds" in raised.value.hint
+
+
 def test_an_unknown_fidelity_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="low, high"):
         make(lambda key: 1.0, batch=False).evaluate(["a"], Fidelity("middle", 1, 0.7))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mfal.errors import ConfigError
+from mfal.errors import ConfigError, DataError
 from mfal.report.campaign_page import campaign_page, lead
 from mfal.report.diversity import diversity_curve, gallery_keys
 from mfal.report.figures import diversity_figure, parity_figure, stage_seconds
@@ -19,6 +19,7 @@ from mfal.report.snapshot import Snapshot
 from mfal.report.tables import campaign_tables
 from mfal.similarity import EditSimilarity
 from mfal.types import Outcome
+from tests.support import in_unit
 
 
 class Links(HTMLParser):
@@ -181,6 +182,34 @@ def test_seconds_are_those_of_the_record_and_of_the_oracles(snapshot: Snapshot) 
     assert sum(seconds["oracles"]) == pytest.approx(
         sum(o.outcome.seconds for o in snapshot.observations if o.round > 0)
     )
+
+
+@pytest.mark.parametrize("unit", ["1", ""])
+def test_a_number_without_a_unit_has_none(snapshot: Snapshot, unit: str) -> None:
+    page = campaign_page(replace(snapshot, problem=in_unit(snapshot.problem, unit)))
+    shown = [text for s in page.sections for g in s.grids for text in (*g.header, g.caption)]
+    assert "top-3" in shown and "different" in shown and "RMSE" in shown
+    pictures = [p for s in page.sections for p in s.pictures]
+    labels = {p.name: [a.get_ylabel() for a in p.figure.axes] for p in pictures}
+    assert labels["diversity"][0] == "agreement" and labels["parity"][0] == "predicted"
+    assert not [text for text in shown if "(1)" in text or "()" in text or text.endswith("in .")]
+
+
+def test_numbers_stand_in_their_unit(snapshot: Snapshot) -> None:
+    page = campaign_page(snapshot)
+    headers = [text for s in page.sections for g in s.grids for text in g.header]
+    assert {"top-3 (places)", "different (places)", "RMSE (places)"} <= {*headers}
+
+
+@pytest.mark.parametrize("place", ["keys.txt", "keys.txt/report", "/proc/report"])
+def test_a_report_that_cannot_be_written_is_an_error(
+    snapshot: Snapshot, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "keys.txt").write_text("kept")
+    with pytest.raises(DataError) as raised:
+        write(campaign_page(snapshot), {}, tmp_path / place)
+    assert place in raised.value.message and "cannot be written" in raised.value.message
+    assert (tmp_path / "keys.txt").read_text() == "kept"
 
 
 def test_published_curves_are_read_or_refused(tmp_path: Path) -> None:

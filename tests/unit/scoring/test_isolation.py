@@ -90,7 +90,7 @@ class Oracle:
 
 
 def problem(folder: str) -> Problem:
-    return Problem("told", Oracle(Path(folder)), None)
+    return Problem("told", Oracle(Path(folder)), lambda: None)
 """
 
 

@@ -24,6 +24,10 @@ ANSWERS = {
     "words": lambda: [Outcome(("low",), None, 0.5)],
     "whole": lambda: [Outcome((3,), None, 0.5)],
     "tuple": lambda: (Outcome((4.0,), None, 0.5),),
+    "written": lambda: [Outcome(("5.0",), None, 0.5)],
+    "true": lambda: [Outcome((True,), None, 0.5)],
+    "too large": lambda: [Outcome((-1e200,), None, 0.5)],
+    "blank": lambda: [Outcome(None, " \\n", 0.5)],
     "failed": lambda: [Outcome(None, "no structure", 0.5)],
     "many": lambda: [Outcome((1.0,), None, 0.5)] * 2,
     "exit": lambda: __import__("os")._exit(3),
@@ -57,7 +61,7 @@ class Oracle:
 
 
 def problem():
-    return Problem("odd", Oracle(), None)
+    return Problem("odd", Oracle(), lambda: None)
 """
 
 
@@ -80,6 +84,10 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list
         ("two", "2 values for 1 objectives"),
         ("inf", "not a finite number: (inf,)"),
         ("words", "not numbers: values ('low',), seconds 0.5"),
+        ("written", "not numbers: values ('5.0',), seconds 0.5"),
+        ("true", "not numbers: values (True,), seconds 0.5"),
+        ("too large", "-1e+200 is too large to be a value"),
+        ("blank", "no reason given"),
         ("failed", "no structure"),
         ("many", "the oracle returned 2 outcomes for 1 candidates"),
         ("exit", "the oracle's process died (exit code 3)"),

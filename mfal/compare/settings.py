@@ -1,0 +1,76 @@
+"""Whether what was run already was run with the settings that it has now."""
+
+import json
+from collections.abc import Sequence
+
+from mfal.budget import fits
+from mfal.compare.config import Comparison
+from mfal.compare.runs import Run
+from mfal.differences import PLACE, Pair, differing
+from mfal.errors import LedgerError
+
+FREE = {
+    *PLACE,
+    "budget.total",  # what a run may still spend is held against what it has spent
+    "stop",
+    "threads",
+    "schedule",
+    "lock",
+    "mix_backends",
+    *(
+        f"scoring.{name}"
+        for name in ("runner", "address", "workers", "chunk_seconds", "chunk_size")
+    ),
+    "scoring.backoff_seconds",
+}
+"""Fields and sections that decide when and where a run goes on, and not what it finds."""
+
+
+def check_settings(comparison: Comparison, runs: Sequence[Run]) -> None:
+    """Raise LedgerError where rounds were run with other settings than their method has now.
+
+    Their figures would stand under a method that did not find them. The settings are those that
+    the ledgers hold of each round; a budget may be raised, and lowered to what is spent.
+    """
+    changed: dict[tuple[str, str], list[str]] = {}
+    for run in runs:
+        for pair in _changes(run):
+            what = f"{pair.where} is {_shown(pair.second)} now, and was {_shown(pair.first)}"
+            changed.setdefault((run.method, what), []).append(run.name)
+    said = [
+        f"{comparison.source(method)}: {what} in the rounds of {', '.join(names)}"
+        for (method, what), names in changed.items()
+    ] + [_overspent(comparison, run) for run in runs if not fits(run.committed, _budget(run))]
+    if said:
+        raise LedgerError(
+            "\n".join(said),
+            "set it back, give the method (or the comparison) another name, or delete the folders "
+            f"of these runs in {comparison.folder}/",
+        )
+
+
+def _changes(run: Run) -> list[Pair]:
+    """Each field that one of the run's rounds had another value of."""
+    now = run.config.model_dump(mode="json")
+    found = {
+        (pair.where, json.dumps(pair.first)): pair
+        for settings in run.settings
+        for pair in differing(settings, now)
+        if not any(f"{pair.where}.".startswith(f"{free}.") for free in FREE)
+    }
+    return list(found.values())
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _overspent(comparison: Comparison, run: Run) -> str:
+    return (
+        f"{comparison.source(run.method)}: budget.total is {_budget(run):g} now, and {run.name} "
+        f"has spent {run.committed:g}"
+    )
+
+
+def _budget(run: Run) -> float:
+    return run.config.budget.total

@@ -1,0 +1,108 @@
+"""Oracles that answer nothing, or nothing at the target."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mfal.campaign import open_campaign
+from mfal.config import parse_config
+from mfal.errors import OracleError
+from mfal.ladder import examine_ladder
+from mfal.round import Steps, score
+from mfal.types import Outcome
+from tests.integration.rounds import MakeConfig, run
+from tests.integration.test_cli import mfal, write
+from tests.support import motif_settings
+
+BROKEN = """
+from mfal import Fidelity, Objective, Problem, oracle
+
+
+@oracle(
+    fidelities=[Fidelity("half", 1, 0.5), Fidelity("whole", 3, 1.0)],
+    objectives=[Objective("agreement", "places", "max")],
+)
+def score(key: str) -> float:
+    raise RuntimeError("no licence")
+
+
+def problem():
+    from mfal.envs.sequence import SequenceEnvironment
+
+    return Problem("broken", score, lambda: SequenceEnvironment(alphabet="ACGT", length=8))
+"""
+
+
+def broken(folder: Path) -> dict[str, Any]:
+    path = folder / "broken.py"
+    path.write_text(BROKEN)
+    return motif_settings(folder, problem={"name": f"{path}:problem"})
+
+
+def fails_at_target(*arguments: Any) -> Any:
+    return [
+        (q, Outcome(None, "out of order", 0.0), b) if q.fidelity == "whole" else (q, o, b)
+        for q, o, b in score(*arguments)
+    ]
+
+
+def test_no_round_is_begun_where_everything_has_failed(tmp_path: Path) -> None:
+    settings = broken(tmp_path)
+    config = write(tmp_path, settings)
+    for command in ("round", "campaign", "round"):  # whatever is typed next
+        done = mfal(command, config, "--no-prefect", cwd=tmp_path)
+        assert done.returncode == 2, done.stdout
+        assert "all 18 queries asked so far have failed, 18 with: RuntimeError: no licence" in (
+            done.stderr
+        )
+        assert "begin again under another `name`" in done.stderr
+    with open_campaign(parse_config(settings)) as campaign:
+        assert campaign.store.spent() == 30  # the design, and nothing after it
+        assert [r.kind for r in campaign.store.rounds()] == ["initial"]
+
+
+def test_a_single_answer_lets_a_campaign_go_on(motif: MakeConfig) -> None:
+    config = motif(initial={"queries": {"half": 1, "whole": 1}})
+    assert run(config, 1, Steps(score=fails_at_target)) == [1]
+
+
+def test_every_round_warns_where_the_target_answers_nothing(
+    motif: MakeConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = motif(initial={"queries": {"half": 12, "whole": 10}})
+    with caplog.at_level(logging.WARNING, "mfal.answered"):
+        assert run(config, 2, Steps(score=fails_at_target)) == [1, 2]
+    said = [r.getMessage() for r in caplog.records if r.name == "mfal.answered"]
+    assert len(said) == 2 and said[0].startswith("all 10 queries at whole, the target, have failed")
+    assert "10 with: out of order" in said[0]
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "mfal.answered"):
+        run(config, 1)  # now it answers
+        run(config, 1)
+    assert [r.name for r in caplog.records].count("mfal.answered") == 1
+
+
+def test_the_commonest_failure_is_printed_with_the_state(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, problem__options={"trouble": "raise"})
+    done = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "the commonest failure (" in done.stdout
+    assert "RuntimeError: this word begins with A" in done.stdout
+
+
+def test_a_ladder_whose_target_answers_nothing_is_no_ladder(tmp_path: Path) -> None:
+    with pytest.raises(OracleError, match=r"all 12 queries at whole.*12 with: RuntimeError: no l"):
+        examine_ladder(parse_config(broken(tmp_path)), n=12)
+
+
+def test_a_campaign_that_is_over_names_no_round_that_there_is_not(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, stop__rounds=1)
+    config = write(tmp_path, settings)
+    first = mfal("campaign", config, "--no-prefect", cwd=tmp_path)
+    assert "round 1 " in first.stdout and "round 2" not in first.stdout
+    again = mfal("campaign", config, "--no-prefect", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "No further round: 1 rounds are done" in again.stdout
+    assert "round 2" not in again.stdout and "opening" not in again.stdout
