@@ -20,7 +20,7 @@ from mfal.diagnostics import calibration, correlations, held_out, parity
 from mfal.errors import SurrogateError
 from mfal.feasibility import Feasibility, learn_feasibility
 from mfal.features.base import Features
-from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward
+from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward, no_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.progress import training_line
 from mfal.promise import WithPromise
@@ -274,11 +274,6 @@ def best_known(data: Dataset, n: int) -> list[str]:
         value[data.keys[int(data.candidate[row])]] = float(data.utility[row])
     possible = (key for key in value if key not in data.failed)
     return sorted(possible, key=lambda key: (-value[key], key))[:n]
-
-
-def no_reward(keys: Sequence[str]) -> Tensor:
-    """The reward of a sampler that never asks for one."""
-    raise RuntimeError(f"a random sampler asked for the reward of {len(keys)} candidates")
 
 
 def _warn_of_collapse(campaign: Campaign, diagnostics: dict[str, float]) -> None:

@@ -18,9 +18,9 @@ from mfal.campaign import Campaign, derive_seed
 from mfal.dataset import Dataset
 from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
-from mfal.gfn.base import Proposals
+from mfal.gfn.base import Proposals, no_reward
 from mfal.gfn.baselines import RandomSampler
-from mfal.learn import Fitted, no_reward
+from mfal.learn import Fitted
 from mfal.rest import improvement, rest_by, sought_keys
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import Surrogate, posterior_mean

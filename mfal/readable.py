@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-from torch import Tensor
-
 from mfal.config import CampaignConfig
 from mfal.config_errors import in_field
 from mfal.envs.base import Environment
 from mfal.errors import ConfigError, MfalError
 from mfal.features.base import Features
+from mfal.gfn.base import no_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.sections import Component
 from mfal.similarity import Similarity, similarity_of
@@ -25,7 +24,7 @@ def sample_keys(
     """Some candidates: spread over the pool where there is one, else drawn at random."""
     if pool is not None:
         return list(pool[:: max(1, len(pool) // TRIED)][:TRIED])
-    drawn = RandomSampler(environment, ladder).sample(_no_reward, TRIED, seed=seed)
+    drawn = RandomSampler(environment, ladder).sample(no_reward, TRIED, seed=seed)
     return list(dict.fromkeys(q.key for q in drawn.queries))
 
 
@@ -106,7 +105,3 @@ def _why_not(check: Callable[..., None], *of: object) -> str | None:
     except MfalError as error:
         return error.message
     return None
-
-
-def _no_reward(keys: Sequence[str]) -> Tensor:
-    raise RuntimeError(f"a random sampler asked for the reward of {len(keys)} candidates")

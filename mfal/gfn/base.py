@@ -60,6 +60,11 @@ class HasPool(Protocol):
         ...
 
 
+def no_reward(keys: Sequence[str]) -> Tensor:
+    """The reward of a sampler that never asks for one."""
+    raise RuntimeError(f"a random sampler asked for the reward of {len(keys)} candidates")
+
+
 def needs_reward(sampler: object) -> bool:
     """Whether a sampler asks for the reward; it does unless it says ``needs_reward = False``."""
     return bool(getattr(sampler, "needs_reward", True))

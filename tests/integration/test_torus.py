@@ -22,7 +22,7 @@ TARGET = target_mixture(
 CELLS = 36
 
 RECIPE = TrainSettings(
-    steps=1500,
+    steps=2500,
     batch_size=128,
     learning_rate=2e-3,
     loss="tb",
