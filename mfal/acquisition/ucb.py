@@ -60,7 +60,8 @@ class BoundWorth:
 
     Args:
         reference: The bounds of the reference, ``r``; the highest is best, and scale is
-            their standard deviation, or best's own size times 1e-12 where they do not differ.
+            their standard deviation, or best's own size times 1e-12 where they do not differ,
+            or 1 where all are zero.
     """
 
     def __init__(self, reference: Tensor) -> None:
