@@ -276,3 +276,14 @@ def _check_name(what: str, name: object) -> None:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def as_number(value: object) -> float:
+    """`value` as a float; TypeError, ValueError or OverflowError where it is none.
+
+    A text or a truth value, of NumPy or torch too, is no number, though `float` takes it for one.
+    """
+    is_truth = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
+    if is_truth or isinstance(value, str | bytes):
+        raise TypeError("a text or a truth value is no number")
+    return float(value)  # type: ignore[arg-type]

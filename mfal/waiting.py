@@ -43,7 +43,7 @@ def waiting_text(awaited: Waiting, source: str) -> str:
     """What people are to do now.
 
     Args:
-        source: The campaign's configuration file.
+        source: The campaign, as it is named on the command line.
     """
     n = len(awaited.queries)
     files = "\n".join(f"  {path}" for path in awaited.files)

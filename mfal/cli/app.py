@@ -15,6 +15,7 @@ from mfal.cli.runner import chosen_runner
 from mfal.config import config_schema
 from mfal.errors import MfalError
 from mfal.folder import find_campaign
+from mfal.yaml_file import as_typed
 
 app = typer.Typer(
     help="Multi-fidelity active learning: the best and most diverse candidates for a budget.",
@@ -107,7 +108,8 @@ def import_(
     """
     from mfal.cli.rounds import import_in_terminal
 
-    import_in_terminal(find_campaign(config, overrides=overrides or ()), file, config)
+    changes = overrides or ()
+    import_in_terminal(find_campaign(config, overrides=changes), file, as_typed(config, changes))
 
 
 @app.command()
@@ -172,11 +174,12 @@ def version() -> None:
 
 
 def _run(which: str, rounds: int | None, overrides: list[str] | None, no_prefect: bool) -> None:
-    config = find_campaign(which, overrides=overrides or ())
+    changes = overrides or ()
+    config = find_campaign(which, overrides=changes)
     runner = chosen_runner(no_prefect=no_prefect)  # before torch: a server starts meanwhile
     from mfal.cli.rounds import run_in_terminal
 
-    run_in_terminal(config, rounds, which, runner)
+    run_in_terminal(config, rounds, as_typed(which, changes), runner)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mfal.config import load_config
+from mfal.yaml_file import as_typed
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
@@ -74,9 +75,10 @@ def ladder(
     """Ask every fidelity about the same candidates: is each worth its cost? Spends no budget."""
     from mfal.cli.ladder import ladder_in_terminal
 
+    changes = overrides or ()
     ladder_in_terminal(
-        load_config(config, overrides or ()),
-        str(config),
+        load_config(config, changes),
+        as_typed(config, changes),
         n=candidates,
         best=best,
         plot=plot,

@@ -17,7 +17,7 @@ from mfal.report.html import write
 from mfal.report.published import read_published
 from mfal.report.snapshot import take
 from mfal.report.tables import campaign_tables
-from mfal.yaml_file import read_yaml
+from mfal.yaml_file import as_typed, read_yaml
 
 
 def report_in_terminal(
@@ -42,9 +42,10 @@ def report_in_terminal(
 
 def _report_campaign(path: Path, overrides: Sequence[str], out: Path | None) -> Path:
     config = load_config(path, overrides)
-    with open_campaign(config, str(path), to_read=True) as campaign:
+    source = as_typed(path, overrides)
+    with open_campaign(config, source, to_read=True) as campaign:
         show_state(Console(), campaign)
-        show_waiting(Console(), campaign, str(path))
+        show_waiting(Console(), campaign, source)
         snapshot = take(campaign)
     folder = out or config.folder / "report"
     return write(campaign_page(snapshot), campaign_tables(snapshot), folder)

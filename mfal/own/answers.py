@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from mfal.types import Fidelity, Objective, Outcome, check_ladder, check_objectives
+from mfal.types import Fidelity, Objective, Outcome, as_number, check_ladder, check_objectives
 
 
 def check_declaration(
@@ -30,8 +30,8 @@ def outcome(value: object, n_objectives: int, seconds: float) -> Outcome:
         return value
     parts = list(value) if isinstance(value, tuple | list) else [value]
     try:
-        values = tuple(map(_number, parts))
-    except (TypeError, ValueError):
+        values = tuple(map(as_number, parts))
+    except (TypeError, ValueError, OverflowError):
         return failure(f"returned {value!r}, which is no number", seconds)
     if len(values) != n_objectives:
         return failure(f"returned {len(values)} numbers for {n_objectives} objectives", seconds)
@@ -50,9 +50,3 @@ def one_by_one(
 ) -> list[Outcome]:
     """Ask again about each key alone, so that a bad candidate costs only itself."""
     return [answer([key])[0] for key in keys]
-
-
-def _number(value: object) -> float:
-    if isinstance(value, str | bytes | bool):
-        raise TypeError("a text or a truth value is no number")
-    return float(value)  # type: ignore[arg-type]

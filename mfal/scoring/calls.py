@@ -9,7 +9,7 @@ from typing import Literal
 from mfal.errors import TransientError
 from mfal.reasons import kept
 from mfal.sections import Component
-from mfal.types import LARGEST, Fidelity, Oracle, Outcome
+from mfal.types import LARGEST, Fidelity, Oracle, Outcome, as_number
 
 DIED = "the oracle's process died"
 """Begins the reason of a failure that ended the oracle's process."""
@@ -100,8 +100,8 @@ def _checked_outcome(answer: object, n_objectives: int) -> Outcome:
     if not isinstance(answer, Outcome):
         return _failure(f"the oracle returned a {type(answer).__name__}, not an Outcome")
     try:
-        seconds = _number(answer.seconds)
-        values = None if answer.values is None else tuple(map(_number, answer.values))
+        seconds = as_number(answer.seconds)
+        values = None if answer.values is None else tuple(map(as_number, answer.values))
     except (TypeError, ValueError, OverflowError):
         return _failure(f"not numbers: values {answer.values!r}, seconds {answer.seconds!r}")
     if not math.isfinite(seconds) or seconds < 0:
@@ -116,12 +116,6 @@ def _checked_outcome(answer: object, n_objectives: int) -> Outcome:
     if too_large:
         return _failure(f"{too_large[0]:g} is too large to be a value", seconds)
     return Outcome(values=values, error=None, seconds=seconds)
-
-
-def _number(value: object) -> float:
-    if isinstance(value, str | bytes | bool):
-        raise TypeError("a text or a truth value is no number")
-    return float(value)  # type: ignore[arg-type]
 
 
 def _failure(error: str, seconds: float = 0.0) -> Outcome:

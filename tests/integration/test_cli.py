@@ -74,6 +74,21 @@ def test_bad_input_is_explained_and_nothing_is_spent(
     assert not list(tmp_path.glob("data/*/ledger.db"))
 
 
+@pytest.mark.parametrize(
+    ("change", "typed", "message"),
+    [
+        ("acquisition=ebi", "--set acquisition=ebi", "acquisition: acquisition 'ebi' is not known"),
+        ("fidelities=[half]", "--set 'fidelities=[half]'", "fidelities: half leaves out"),
+    ],
+)
+def test_a_part_that_was_changed_is_refused_with_the_change(
+    tmp_path: Path, refused: Callable[..., str], change: str, typed: str, message: str
+) -> None:
+    path = write(tmp_path, motif_settings(tmp_path))
+    said = refused(tmp_path, "round", path, "--no-prefect", "--set", change)
+    assert f"{path} {typed}: {message}" in said
+
+
 def test_a_round_shows_its_batch_the_best_the_curve_and_the_ledger(tmp_path: Path) -> None:
     settings = motif_settings(tmp_path, budget__total=42)
     done = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)

@@ -290,5 +290,7 @@ def test_looking_at_a_campaign_that_waits_changes_nothing(
     done = CliRunner().invoke(app, ["resume", path, "--no-prefect"])
     assert done.exit_code == 0 and "bench: Round 0 waits for 6 measurements:\n" in done.output
     assert f"mfal import {path} {batch(tmp_path, 0)}\n" in done.output
+    done = CliRunner().invoke(app, ["report", path, "--set", "top_k=3"])
+    assert done.exit_code == 0 and f"  mfal round {path} --set top_k=3\n" in done.output
     with sqlite3.connect(ledger) as connection:
         assert connection.execute("SELECT count(*) FROM outcomes").fetchone() == before == (12,)
