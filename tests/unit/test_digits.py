@@ -1,0 +1,40 @@
+"""Numbers as they are printed."""
+
+import math
+
+import pytest
+
+from mfal.digits import number, written
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-17.4, "-17.40"),
+        (-25.086, "-25.09"),
+        (0.99871, "0.9987"),
+        (0.4031, "0.4031"),
+        (3.14159e-6, "3.142e-06"),
+        (0.00031416, "0.0003142"),
+        (12345.6, "12346"),
+        (1234567.0, "1234567"),
+        (1.5e9, "1.500e+09"),
+        (100.0, "100.0"),
+        (0.0, "0.000"),
+        (None, ""),
+        (math.nan, ""),
+    ],
+)
+def test_a_number_has_four_figures_in_any_unit(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_numbers_of_a_column_have_as_many_decimals() -> None:
+    column = [-17.4, -9.8, 0.0, None, -10.012]
+    assert [*map(written(column), column)] == ["-17.40", "-9.80", "0.00", "", "-10.01"]
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1.0, 1e3, 1e9])
+def test_what_differs_by_a_thousandth_is_told_apart_in_any_unit(unit: float) -> None:
+    column = [value * unit for value in (2.000, 2.002, 2.004)]
+    assert len({*map(written(column), column)}) == 3
