@@ -5,7 +5,6 @@ from Prefect's API.
 """
 
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 
@@ -18,17 +17,16 @@ from prefect.utilities.annotations import freeze
 from prefect.utilities.callables import ParameterSchema
 from pydantic import ConfigDict, Field
 
+from flows.ending import how_it_ended
 from flows.live import LivePage
 from flows.names import CAMPAIGN, run_name
 from flows.stale import settle
 from flows.tasks import STEPS
-from mfal.campaign import Campaign, open_campaign
+from mfal.campaign import open_campaign
 from mfal.config import NAME_PATTERN, CampaignConfig
 from mfal.errors import ConfigError
 from mfal.folder import find_campaign
 from mfal.round import run_rounds
-from mfal.stopping import why_no_further
-from mfal.waiting import waiting, waiting_text
 
 log = logging.getLogger("mfal.flows")
 
@@ -66,19 +64,9 @@ def campaign_flow(
         config = config.model_copy(update={"budget": limited})
     with open_campaign(config, campaign) as opened, LivePage(opened) as page:
         ended = run_rounds(opened, rounds, steps=STEPS, progress=page)
-        message = how_it_ended(opened, ended, all_run=len(ended) == rounds)
+        message = how_it_ended(opened, ended, rounds)
     log.info("%s: %s", campaign, message)
     return Completed(message=message, data=ended)
-
-
-def how_it_ended(campaign: Campaign, ended: Sequence[int], *, all_run: bool) -> str:
-    """What a run did and why there was no more, for its state on Prefect's page."""
-    numbers = ", ".join(map(str, ended)) or "none"
-    spent, total = campaign.store.spent(), campaign.config.budget.total
-    done = f"rounds finished: {numbers}; spent {spent:g} of {total:g}"
-    if awaited := waiting(campaign):
-        return f"{done}\n{waiting_text(awaited, campaign.config.name)}"
-    return done if all_run else f"{done}; no further round: {why_no_further(campaign)}"
 
 
 def deployment(config: CampaignConfig) -> RunnerDeployment:

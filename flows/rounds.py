@@ -3,8 +3,11 @@
 from collections.abc import Callable
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
+from prefect.states import Completed
 
+from flows.ending import how_it_ended, how_resumed
 from flows.live import LivePage
 from flows.names import RESUME, ROUNDS, open_name, run_name
 from flows.stale import settle
@@ -23,21 +26,23 @@ def rounds_flow(campaign: Campaign, progress: Progress) -> Callable[[str, int | 
         return run_name(campaign.config, flow_run.parameters["rounds"])
 
     @flow(name=ROUNDS, flow_run_name=name_of_run, persist_result=False)
-    def rounds(name: str, rounds: int | None) -> list[int]:
+    def rounds(name: str, rounds: int | None) -> State[list[int]]:
         settle()
         with LivePage(campaign) as page:
-            return run_rounds(campaign, rounds, steps=STEPS, progress=Both(progress, page))
+            ended = run_rounds(campaign, rounds, steps=STEPS, progress=Both(progress, page))
+        return Completed(message=how_it_ended(campaign, ended, rounds), data=ended)
 
-    return rounds
+    return rounds  # type: ignore[return-value]  # called, it gives what its state holds
 
 
 def resume_flow(campaign: Campaign, progress: Progress) -> Callable[[str], Resumed | None]:
     """A flow that finishes what was begun."""
 
     @flow(name=RESUME, flow_run_name=open_name(campaign), persist_result=False)
-    def resume(name: str) -> Resumed | None:
+    def resume(name: str) -> State[Resumed | None]:
         settle()
         with LivePage(campaign) as page:
-            return finish(campaign, Both(progress, page), STEPS)
+            done = finish(campaign, Both(progress, page), STEPS)
+        return Completed(message=how_resumed(campaign, done), data=done)
 
-    return resume
+    return resume  # type: ignore[return-value]

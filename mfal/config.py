@@ -49,9 +49,12 @@ class CampaignConfig(Frozen):
         "null for all. The target alone makes a single-fidelity campaign.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random draw.")
-    budget: BudgetConfig
-    initial: InitialConfig
-    batch: BatchConfig
+    budget: BudgetConfig = Field(description="What may be spent in all: {total: 500}.")
+    initial: InitialConfig = Field(
+        description="The random design that comes first: {queries: {cheap: 30, target: 10}} or "
+        "{share: 0.2}."
+    )
+    batch: BatchConfig = Field(description="What a round buys: cost, queries or both.")
     diversity: DiversityConfig | None = Field(
         default=None, description="How different candidates have to be; null for no such limit."
     )
@@ -79,11 +82,15 @@ class CampaignConfig(Frozen):
     proposals: PositiveInt = Field(
         default=1000, description="Queries drawn from the trained sampler in each round."
     )
-    scoring: ScoringConfig = ScoringConfig()
+    scoring: ScoringConfig = Field(
+        default=ScoringConfig(), description="How oracles are asked: workers, time, retries."
+    )
     schedule: ScheduleConfig | None = Field(
         default=None, description="When the campaign runs by itself under `make serve`."
     )
-    stop: StopConfig = StopConfig()
+    stop: StopConfig = Field(
+        default=StopConfig(), description="What ends the campaign before its money does."
+    )
     top_k: PositiveInt = Field(
         default=10,
         description="K of the top-K mean that is reported. It is also what gibbon and mes seek: "
@@ -101,7 +108,9 @@ class CampaignConfig(Frozen):
         description="URL of a PostgreSQL database that holds the ledger instead, as in "
         "postgresql+psycopg://user:${PASSWORD}@host/database; ${NAME} comes from the environment.",
     )
-    lock: LockConfig = LockConfig()
+    lock: LockConfig = Field(
+        default=LockConfig(), description="What happens while another works on it."
+    )
     mix_backends: bool = Field(
         default=False,
         description="Allow answers of different engines at one fidelity in one ledger.",
@@ -174,7 +183,7 @@ def parse_config(
         origins: Path of a field that was set elsewhere -> names that place.
     """
     try:
-        text = json.dumps(data, default=str)
+        text = json.dumps(_options_of_the_default(data), default=str)
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"{source}: holds what no YAML file can: {error}",
@@ -186,6 +195,15 @@ def parse_config(
         return CampaignConfig.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise config_error(error, source, config_schema(), origins) from error
+
+
+def _options_of_the_default(data: dict[str, Any]) -> dict[str, Any]:
+    """As given; ``{options: …}`` without a name, as --set leaves it, is of the default part."""
+    return data | {
+        name: {"name": field.default.name} | data[name]
+        for name, field in CampaignConfig.model_fields.items()
+        if isinstance(field.default, Component) and isinstance(data.get(name), dict)
+    }
 
 
 def config_schema() -> dict[str, Any]:

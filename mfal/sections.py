@@ -89,7 +89,8 @@ class BatchConfig(Frozen):
         "posterior means at the target; improvement, how far a candidate is expected to be "
         "above the top_k-th best that was asked, below the target and above where it was asked; "
         "or, as within the share, the acquisition. null: knowledge where the candidates are a "
-        "fixed list, the acquisition where they are searched for.",
+        "fixed list, the acquisition where they are searched for. With one fidelity, or with "
+        "fidelity: random, the acquisition whatever stands here.",
     )
     target_share: Share | None = Field(
         default=None,

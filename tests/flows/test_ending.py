@@ -1,10 +1,10 @@
-"""What the state of a served run says of its end."""
+"""What the state of a run says of its end."""
 
 from collections.abc import Callable
 
 import pytest
 
-from flows.campaigns import how_it_ended
+from flows.ending import how_it_ended, how_resumed
 from mfal.campaign import open_campaign
 from mfal.cli.rounds import run_in_terminal
 from mfal.cli.runner import Library
@@ -25,8 +25,9 @@ def test_a_run_says_why_there_was_no_further_round(
     with open_campaign(exhausted) as campaign:
         ended = run_rounds(campaign, None)
         spent = campaign.store.spent()
-        said = how_it_ended(campaign, ended, all_run=False)
-        assert how_it_ended(campaign, ended, all_run=True) == said.partition("; no further")[0]
+        assert how_resumed(campaign, None) == "every round that was begun was finished"
+        said = how_it_ended(campaign, ended, None)
+        assert how_it_ended(campaign, ended, 1) == said.partition("; no further")[0]
     assert said == (
         f"rounds finished: 1; spent {spent:g} of 1000; no further round: nothing that was proposed "
         "can be bought"

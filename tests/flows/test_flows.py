@@ -1,6 +1,7 @@
 """Rounds from the shell under the real Prefect: with a server of their own, and one that runs."""
 
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -39,6 +40,8 @@ with get_client(sync_client=True) as client:
     for line in client.read_logs(found, limit=200, offset=0):
         print(line.level, line.name, line.message)
 """
+RUNS = """SELECT flow_run.name, type, message FROM flow_run
+JOIN flow_run_state ON flow_run_state.id = flow_run.state_id"""
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "None"}
 
 
@@ -55,9 +58,9 @@ def test_a_round_runs_as_a_flow_and_contacts_nobody(tmp_path: Path) -> None:
     assert "step 10 of 10" not in done.stdout
 
     with sqlite3.connect(tmp_path / "prefect" / "prefect.db") as history:
-        (flow,) = history.execute("SELECT name, state_type FROM flow_run").fetchall()
+        (flow,) = history.execute(RUNS).fetchall()
         tasks = history.execute("SELECT name, state_type FROM task_run").fetchall()
-    assert flow == ("motif round 1", "COMPLETED")
+    assert flow == ("motif round 1", "COMPLETED", "rounds finished: 1; spent 42 of 100")
     assert {name.rpartition("-")[0] for name, _ in tasks} == {
         "fit",
         "train",
@@ -95,10 +98,11 @@ def test_what_was_begun_is_finished_as_a_flow_too(tmp_path: Path) -> None:
     assert second == "whole: nothing to do: every round that was begun is finished"
     assert compare(parse_config(broken), parse_config(whole)).same
     with sqlite3.connect(tmp_path / "prefect" / "prefect.db") as history:
-        (flow,) = history.execute("SELECT name, state_type FROM flow_run").fetchall()
+        (flow,) = history.execute(RUNS).fetchall()
         tasks = history.execute("SELECT name, state_type FROM task_run").fetchall()
         pages = history.execute("SELECT key FROM artifact").fetchall()
-    assert flow == ("broken round 1", "COMPLETED")
+    assert flow[:2] == ("broken round 1", "COMPLETED")
+    assert re.fullmatch(r"round 1: asked \d+ of \d+ queries; spent 42 of 100", flow[2]), flow
     assert {(name.rpartition("-")[0], state) for name, state in tasks} == {
         ("score", "COMPLETED"),
         ("append", "COMPLETED"),

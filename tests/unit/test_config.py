@@ -49,6 +49,17 @@ def test_overrides_reach_nested_fields_and_short_components(tmp_path: Path) -> N
     assert config.problem.options == {"backend": "viennarna"}
 
 
+def test_options_without_a_name_are_of_the_default_part(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, surrogate=None)
+    del settings["sampler"]
+    path = write(tmp_path, json.dumps(settings))
+    config = load_config(path, ["sampler.options.n_policy=3", "acquisition={options: {}}"])
+    assert (config.sampler.name, config.sampler.options) == ("gflownet", {"n_policy": 3})
+    assert config.acquisition.name == "gibbon" and config.surrogate is None
+    with pytest.raises(ConfigError, match="problem.name: is missing"):
+        load_config(path, ["problem={options: {}}"])
+
+
 @pytest.mark.parametrize(
     ("change", "said", "hinted"),
     [
@@ -217,7 +228,7 @@ def test_every_field_is_described() -> None:
         f"{name}.{field}"
         for name, section in sections.items()
         for field, about in section.get("properties", {}).items()
-        if "description" not in about and "$ref" not in about
+        if "description" not in about
     ]
     assert bare == []
     json.dumps(schema)
