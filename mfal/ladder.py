@@ -46,7 +46,7 @@ class RungReport:
     """A fidelity of the ladder.
 
     Attributes:
-        seconds: Wall time of one call, in a worker process.
+        seconds: Wall time per candidate, of one worker process.
         overall: Agreement with the target over all candidates; None at the target.
         top: The same over the best tenth by the target's value.
         variance_ratio: See `mfal.worth.variance_ratio`, for this and the target only.
@@ -159,7 +159,7 @@ def _best_known(config: CampaignConfig, source: str, n: int) -> list[str]:
 
 
 def _ask(asker: Scorer, keys: Sequence[str], fidelity: Fidelity) -> tuple[list[Outcome], float]:
-    """Outcomes, and wall seconds a call; the first call of all warms the worker up."""
+    """Outcomes, and wall seconds per candidate; a first call apart warms the worker up."""
     queries = [Query(key, fidelity.name) for key in keys]
     asker.outcomes(queries[:1])
     started = time.perf_counter()

@@ -48,7 +48,7 @@ def require_installed(package: str) -> None:
 def _missing(module: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"the peptide problem needs {module}, which does not import",
-        "pip install 'mfal[peptides]'",
+        "in the checkout of mfal: make setup, or pip install -e '.[peptides]'",
     )
 
 

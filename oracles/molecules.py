@@ -66,7 +66,7 @@ def _problem(charge: Literal[1, -1], max_length: int, max_atoms: int, keep_bonds
         if find_spec(package) is None:
             raise MissingDependencyError(
                 f"molecules need the package {package}, which is not installed",
-                'pip install "mfal[molecules]"',
+                "in the checkout of mfal: make setup, or pip install -e '.[molecules]'",
             )
 
     def environment() -> "Environment":

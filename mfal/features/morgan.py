@@ -104,7 +104,7 @@ def _parser(notation: Notation) -> Callable[[str], "Mol"]:
     except ImportError as error:
         raise MissingDependencyError(
             f"Morgan counts need the package {error.name!r}, which is not installed",
-            "pip install 'mfal[molecules]'",
+            "in the checkout of mfal: make setup, or pip install -e '.[molecules]'",
         ) from error
 
     def from_smiles(key: str) -> "Mol":

@@ -100,7 +100,10 @@ class TrainSettings:
 
 
 class Trainer:
-    """Trains one policy; its only state beside the policy is the loss's and the replay buffer.
+    """Trains one policy.
+
+    Beside the policy its state, which a checkpoint holds, is that of the loss, the optimiser, the
+    replay buffer and two generators, the number of steps done, and the lines of metrics so far.
 
     Args:
         agent: The policy in its environment; the policy is trained in place.

@@ -158,7 +158,7 @@ def resolve(url: str) -> URL:
     if parsed.get_backend_name() == "postgresql" and find_spec("psycopg") is None:
         raise MissingDependencyError(
             "a ledger in PostgreSQL needs the package psycopg, which is not installed",
-            "pip install 'mfal[postgres]'",
+            "in the checkout of mfal: make setup, or pip install -e '.[postgres]'",
         )
     return parsed
 
@@ -177,4 +177,4 @@ def _filled(text: str | None, part: str) -> str | None:
 
 
 def _no_ledger(name: str) -> NoLedgerError:
-    return NoLedgerError(f"{name}: there is no ledger", "run a round first: make round")
+    return NoLedgerError(f"{name}: there is no ledger", "run a round first: mfal round")

@@ -1,8 +1,9 @@
 """The ledger's writer: what was asked, what was answered, what it cost.
 
-The only state of a campaign, and append-only. A round's queries are written before the first
-of them is asked, and every chunk of answers is one commit, so that a process killed at any
-point loses at most the chunk that was being answered.
+The only state of a campaign. Queries and outcomes are append-only; of a round only the time of its
+end is added later. A round's queries are written before the first of them is asked, and every chunk
+of answers is one commit, so that a process killed at any point loses at most the chunk that was
+being answered.
 """
 
 from collections.abc import Iterator, Sequence

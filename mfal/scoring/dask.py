@@ -167,5 +167,5 @@ def _distributed() -> ModuleType:
     except ImportError as error:
         raise MissingDependencyError(
             "scoring.runner: dask needs the package distributed, which is not installed",
-            "pip install 'mfal[dask]'",
+            "in the checkout of mfal: make setup, or pip install -e '.[dask]'",
         ) from error

@@ -24,7 +24,7 @@ def test_strands_are_ranked_and_covered() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_molecules_are_ranked_and_covered_from_twenty_at_the_target() -> None:
-    pytest.importorskip("rdkit", reason="needs rdkit: pip install 'mfal[molecules]'")
+    pytest.importorskip("rdkit", reason="needs rdkit: pip install -e '.[molecules]'")
     cases = list(molecule_cases(SEEDS))
     if not cases:
         pytest.skip("name the folder of xtb_ip_ev.csv in MFAL_ANCHORS")

@@ -41,6 +41,7 @@ def test_the_page_shows_a_file_for_each_kind() -> None:
         "score.py",
         "bench.py",
         "bench.yaml",
+        "begin.py",
     }
 
 
@@ -91,3 +92,13 @@ def test_people(folder: Path) -> None:
     assert "imported into round 0: 6 assay (0 failed), cost 60" in run(*commands[0].split())
     said = run(*commands[1].split(), "--no-prefect", "-s", "sampler=random")
     assert "Round 1 waits for" in said and "spent" in said
+    again = CliRunner().invoke(app, commands[0].split())
+    assert again.exit_code != 0
+    (quoted,) = re.findall(r'ends with an error \("(.*?)"\)', PAGE)
+    assert quoted in str(again.exception)
+
+
+def test_a_frame_to_begin_with(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(BLOCKS["begin.py"], "begin.py", "exec"), {})
+    (said,) = re.findall(r"\.queries\)  # (\{.*\})$", BLOCKS["begin.py"], re.MULTILINE)
+    assert capsys.readouterr().out.strip() == said

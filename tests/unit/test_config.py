@@ -56,7 +56,7 @@ def test_options_without_a_name_are_of_the_default_part(tmp_path: Path) -> None:
     config = load_config(path, ["sampler.options.n_policy=3", "acquisition={options: {}}"])
     assert (config.sampler.name, config.sampler.options) == ("gflownet", {"n_policy": 3})
     assert config.acquisition.name == "gibbon" and config.surrogate is None
-    with pytest.raises(ConfigError, match="problem.name: is missing"):
+    with pytest.raises(ConfigError, match=r"problem\.name: is missing"):
         load_config(path, ["problem={options: {}}"])
 
 

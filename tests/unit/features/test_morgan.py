@@ -13,8 +13,8 @@ from mfal.sections import Component
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.kernels import CountKernel
 
-Chem = pytest.importorskip("rdkit.Chem", reason="needs rdkit: pip install 'mfal[molecules]'")
-selfies = pytest.importorskip("selfies", reason="needs selfies: pip install 'mfal[molecules]'")
+Chem = pytest.importorskip("rdkit.Chem", reason="needs rdkit: pip install -e '.[molecules]'")
+selfies = pytest.importorskip("selfies", reason="needs selfies: pip install -e '.[molecules]'")
 
 SMILES = (
     *("C", "CC", "CCO", "c1ccccc1", "CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C)C(=O)N2C"),

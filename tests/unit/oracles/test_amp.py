@@ -233,7 +233,7 @@ def test_a_missing_package_names_the_extra(package: str, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=package) as caught:
         problem()
-    assert caught.value.hint == "pip install 'mfal[peptides]'"
+    assert caught.value.hint.endswith("pip install -e '.[peptides]'")
 
 
 def test_a_look_at_the_problem_loads_nothing_heavy() -> None:
