@@ -45,7 +45,7 @@ ui: $(READY) ## Start Prefect's server and page on this machine (port: MFAL_UI_P
 serve: $(READY) ## Serve every campaign of configs/ with its schedule (needs `make ui`)
 	$(BIN)/python -m flows.serve
 
-report: $(READY) ## Show what the campaign in CONFIG has found and spent so far
+report: $(READY) ## Write the report of the campaign or comparison in CONFIG
 	$(BIN)/mfal report $(CONFIG) $(CHANGES)
 
 test: $(READY) ## Run the tests

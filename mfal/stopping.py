@@ -2,6 +2,7 @@
 
 from mfal.budget import fits
 from mfal.campaign import Campaign
+from mfal.digits import number
 from mfal.metrics import top_k_mean
 
 
@@ -11,7 +12,12 @@ def stop_reason(campaign: Campaign) -> str | None:
 
 
 def why_no_further(campaign: Campaign) -> str:
-    """Why no further round followed on those that were run, where none waits for measurements."""
+    """Why no further round followed on those that were run, where none waits for measurements.
+
+    And what to do about it: in a comparison, which says only the reason, the field is another.
+    """
+    if spent := _budget_spent(campaign):
+        return f"{spent}; raise budget.total to go on"
     return stop_reason(campaign) or "nothing that was proposed can be bought"
 
 
@@ -21,7 +27,7 @@ def _budget_spent(campaign: Campaign) -> str | None:
         return None
     return (
         f"the budget is spent: {left:g} of {campaign.config.budget.total:g} is left, "
-        "which buys no further query; raise budget.total to go on"
+        "which buys no further query"
     )
 
 
@@ -47,4 +53,4 @@ def _value_reached(campaign: Campaign) -> str | None:
     reached = top_k_mean(observations, target, objective, k)
     if reached is None or measured < k or reached * objective.sign < wanted * objective.sign:
         return None
-    return f"the top-{k} mean is {reached:.4g}{objective.suffix}, and stop.value is {wanted:g}"
+    return f"the top-{k} mean is {number(reached)}{objective.suffix}, and stop.value is {wanted:g}"

@@ -24,7 +24,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-ConfigFile = Annotated[Path, typer.Argument(help="YAML file of the campaign.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
@@ -50,7 +49,14 @@ def campaign(config: Which, overrides: Overrides = None, no_prefect: NoPrefect =
 
 @app.command()
 def report(
-    config: ConfigFile,
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG|NAME",
+            help="A campaign by its YAML file or its name, or a comparison by its YAML file.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Folder to write into; by default report/ beside the ledger."),

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from mfal.digits import number
 from mfal.folder import CONFIGS, Broken, campaigns_in, find_campaign
 from mfal.types import unit_suffix
 
 if TYPE_CHECKING:
     from mfal.config import CampaignConfig
     from mfal.differences import Comparison
-    from mfal.status import Best, Status, Unknown, Writer
+    from mfal.status import Status, Unknown, Writer
 
 Which = Annotated[
     str, typer.Argument(metavar="CONFIG|NAME", help="A campaign by its YAML file or its name.")
@@ -25,7 +27,7 @@ Which = Annotated[
 Several = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[CONFIG|NAME]...",
+        metavar="CONFIG|NAME",
         help="Campaigns by YAML file or name; all of the folder if none.",
     ),
 ]
@@ -34,6 +36,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoPrefect = Annotated[
     bool, typer.Option("--no-prefect", help="Run through the library alone, in this process.")
 ]
+
+NUMBERS = ("rounds", "spent", "left")
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +54,7 @@ def status(which: Several = None, configs: Folder = CONFIGS, as_json: AsJson = F
     if as_json:
         typer.echo(json.dumps([asdict(s) for s in found], indent=2))
     else:
-        _console().print(_status_table(found))
+        _show_status(_console(), found)
     unknown = [s for s in found if isinstance(s, Unknown)]
     for s in unknown:
         typer.echo(f"{s.campaign}: {s.error}\n  hint: {s.hint}", err=True)
@@ -137,36 +141,57 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _status_table(found: "Sequence[Status | Unknown]") -> Table:
-    from mfal.status import Status, Unknown
+def _show_status(console: Console, found: "Sequence[Status | Unknown]") -> None:
+    """A row per campaign, and a line below for each that has more to say."""
+    from mfal.status import Status
 
-    any_failed = any(isinstance(s, Status) and s.failed for s in found)
-    table = Table()
-    for column in ("campaign", "rounds", "spent", "left"):
-        table.add_column(column, justify="left" if column == "campaign" else "right")
-    for column in (*(["failed"] if any_failed else []), "best", "unanswered", "at work"):
-        table.add_column(column)
+    console.print(_status_table(found))
     for s in found:
-        if isinstance(s, Unknown):
-            unread = ["", "", "", *([""] if any_failed else []), "cannot be read, see below"]
-            table.add_row(Text(s.campaign), *unread)
-            continue
-        leader = "" if s.best is None else _leader(s.best)
-        unanswered = "" if s.open_round is None else f"{s.pending} of round {s.open_round}"
-        begun = "not begun" if s.ledger is None else str(s.rounds)
-        failed = [f"{s.failed} of {s.observations}" if s.failed else ""] if any_failed else []
-        cells = (s.campaign, begun, f"{s.spent:g}", f"{s.left:g}", *failed, leader, unanswered)
-        table.add_row(*map(Text, cells), Text(_at_work(s.writer)))
+        if isinstance(s, Status) and (said := _under_way(s)):
+            console.print(f"{s.campaign}: {said}", soft_wrap=True, markup=False)
+
+
+def _status_table(found: "Sequence[Status | Unknown]") -> Table:
+    """A row per campaign."""
+    rows = [_status_row(s) for s in found]
+    any_failed = any("failed" in row for row in rows)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = ["campaign", *NUMBERS, *(["failed"] if any_failed else []), "best"]
+    for heading in shown:
+        justify: JustifyMethod = "right" if heading in NUMBERS else "left"
+        # Names are there to be typed: the best alone gives way in a narrow terminal.
+        table.add_column(heading, justify=justify, no_wrap=heading != "best", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(row.get(heading, "")) for heading in shown))
     return table
 
 
-def _leader(best: "Best") -> str:
-    return f"{best.value:.4g}{unit_suffix(best.unit)}  {best.candidate}"
+def _status_row(s: "Status | Unknown") -> dict[str, str]:
+    """Heading -> what stands below it, where there is anything."""
+    from mfal.status import Unknown
+
+    if isinstance(s, Unknown):
+        return {"campaign": s.campaign, "best": "cannot be read, see below"}
+    begun = "not begun" if s.ledger is None else str(s.rounds)
+    row = {"campaign": s.campaign, "rounds": begun, "spent": f"{s.spent:g}", "left": f"{s.left:g}"}
+    if s.failed:
+        row["failed"] = f"{s.failed} of {s.observations}"
+    if s.best is not None:
+        row["best"] = f"{number(s.best.value)}{unit_suffix(s.best.unit)}  {s.best.candidate}"
+    return row
 
 
-def _at_work(writer: "Writer | None") -> str:
-    if writer is None:
-        return ""
+def _under_way(s: "Status") -> str:
+    """What is unanswered, and who is at work."""
+    said = []
+    if s.open_round is not None:
+        said.append(f"{s.pending} of round {s.open_round} unanswered")
+    if s.writer is not None:
+        said.append(f"at work: {_at_work(s.writer)}")
+    return "; ".join(said)
+
+
+def _at_work(writer: "Writer") -> str:
     state = {True: "", False: " (dead)", None: " (of another machine)"}[writer.alive]
     return f"process {writer.pid} on {writer.host} since {writer.since}{state}"
 

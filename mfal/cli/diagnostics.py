@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mfal.campaign import Campaign
+from mfal.digits import written
 from mfal.ledger.reading import RoundInfo
 
 
@@ -24,19 +25,19 @@ def rung_table(campaign: Campaign, info: RoundInfo) -> Table:
         caption=record.get("fallback") or None,
         caption_justify="left",
     )
-    table.add_column("fidelity", no_wrap=True)
-    for column in ("n", "Spearman", "RMSE", "NLPD", "in 90 %", "corr."):
-        table.add_column(column, justify="right")
-    table.add_column("batch", justify="right")
-    table.add_column("cost", justify="right")
+    table.add_column("fidelity", overflow="fold")
+    for column in ("n", "Spearman", "RMSE", "NLPD", "in 90 %", "corr.", "batch", "cost"):
+        table.add_column(column, justify="right", no_wrap=True)
+    held_out = record.get("held_out", {})
+    rmse = written(figures.get("rmse") for figures in held_out.values())
     for fidelity in reversed(campaign.ladder):
-        figures = record.get("held_out", {}).get(fidelity.name, {})
+        figures = held_out.get(fidelity.name, {})
         batch = record["batch"][fidelity.name]
         table.add_row(
             Text(fidelity.name),
             str(figures.get("n", "")),
             _number(figures.get("spearman"), ".2f"),
-            _number(figures.get("rmse"), ".3g"),
+            rmse(figures.get("rmse")),
             _number(figures.get("nlpd"), ".2f"),
             _number(figures.get("coverage_90"), ".0%"),
             _number(record.get("correlations", {}).get(fidelity.name), ".3f"),

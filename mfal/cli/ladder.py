@@ -1,6 +1,7 @@
 """A ladder's report for a person at a terminal, for a program that reads JSON, and as a picture."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from mfal.config import CampaignConfig
+from mfal.digits import written
 from mfal.ladder import Agreement, LadderReport, RungReport, examine_ladder
 from mfal.verification.verdict import check_picture
+
+Form = Callable[[float | None], str]  # how a number is written
 
 
 def ladder_in_terminal(
@@ -72,19 +76,25 @@ def _table(report: LadderReport) -> Table:
     agreement = (f"all {every}\nrank", "\nRMSE", f"best {top}\nrank", "\nRMSE")
     for column in (*figures, *agreement, "\nworth"):
         table.add_column(column, justify="right", no_wrap=True)
+    overall = _rmse(r.overall for r in report.rungs)
+    best = _rmse(r.top for r in report.rungs)
     for rung in report.rungs:
-        table.add_row(*_row(rung))
+        table.add_row(*_row(rung, overall, best))
     return table
 
 
-def _row(rung: RungReport) -> list[Text]:
+def _rmse(column: Iterable[Agreement | None]) -> Form:
+    return written(a.rmse for a in column if a)
+
+
+def _row(rung: RungReport, overall: Form, best: Form) -> list[Text]:
     cells = [
         rung.name,
         f"{rung.cost:g}",
         _time(rung.seconds),
         f"{rung.failed / rung.asked:.0%}",
-        *_agreement(rung.overall),
-        *_agreement(rung.top),
+        *_agreement(rung.overall, overall),
+        *_agreement(rung.top, best),
         "target" if rung.overall is None else _worth(rung.variance_ratio),
     ]
     return [Text(cell) for cell in cells]
@@ -97,13 +107,12 @@ def _time(seconds: float) -> str:
     return f"{seconds * 1e6:.0f} µs"
 
 
-def _agreement(found: Agreement | None) -> list[str]:
-    if found is None:
-        return ["", ""]
-    return [
-        "–" if found.spearman is None else f"{found.spearman:.3f}",
-        "–" if found.rmse is None else f"{found.rmse:.3g}",
-    ]
+def _agreement(found: Agreement | None, rmse: Form) -> list[str]:
+    return ["", ""] if found is None else [_rank(found), rmse(found.rmse) or "–"]
+
+
+def _rank(found: Agreement) -> str:
+    return "–" if found.spearman is None else f"{found.spearman:.3f}"
 
 
 def _worth(ratio: float | None) -> str:
@@ -166,7 +175,7 @@ def _draw_rung(axes: Any, report: LadderReport, rung: RungReport) -> None:  # no
     objective = report.objective
     axes.set_xlabel(objective.labelled(f"{objective.name} by {rung.name}"))
     axes.set_ylabel(objective.labelled(f"{objective.name} by {target}"))
-    rank, _ = _agreement(rung.overall)
+    rank = "" if rung.overall is None else _rank(rung.overall)
     worth = _worth(rung.variance_ratio)
     title = f"{rung.name}: cost {rung.cost:g}, worth {worth}\nrank correlation {rank}"
     axes.set_title(title, fontsize=9, loc="left")

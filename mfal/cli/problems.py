@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mfal.config import load_config
+from mfal.cli.campaigns import Which
+from mfal.folder import find_campaign
 from mfal.yaml_file import as_typed
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -58,7 +59,7 @@ def new_problem(
 
 
 def ladder(
-    config: Annotated[Path, typer.Argument(help="YAML file of the campaign.", show_default=False)],
+    config: Which,
     candidates: Annotated[
         int, typer.Option("-n", min=10, help="Random candidates to ask about.")
     ] = 100,
@@ -77,7 +78,7 @@ def ladder(
 
     changes = overrides or ()
     ladder_in_terminal(
-        load_config(config, changes),
+        find_campaign(config, overrides=changes),
         as_typed(config, changes),
         n=candidates,
         best=best,

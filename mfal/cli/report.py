@@ -9,8 +9,8 @@ from mfal.campaign import open_campaign
 from mfal.cli.rounds import show_waiting
 from mfal.cli.terminal import show_state
 from mfal.compare import curves, load_comparison, runs_of
-from mfal.config import load_config
 from mfal.errors import ConfigError, LedgerError
+from mfal.folder import find_campaign
 from mfal.report.campaign_page import campaign_page
 from mfal.report.comparison_page import comparison_page
 from mfal.report.html import write
@@ -21,28 +21,29 @@ from mfal.yaml_file import as_typed, read_yaml
 
 
 def report_in_terminal(
-    path: Path, overrides: Sequence[str], out: Path | None, published: Path | None
+    which: str, overrides: Sequence[str], out: Path | None, published: Path | None
 ) -> None:
-    """Write the report of what a file configures, and say where it is.
+    """Write the report of a campaign or a comparison, and say where it is.
 
     Args:
+        which: Path of its file, or name of a campaign.
         out: Folder to write into; by default ``report`` beside the ledger.
         published: CSV file of curves to lay over a comparison.
     """
-    if "methods" in read_yaml(path):
-        index = _report_comparison(path, overrides, out, published)
+    if Path(which).suffix in (".yaml", ".yml") and "methods" in read_yaml(Path(which)):
+        index = _report_comparison(Path(which), overrides, out, published)
     elif published is not None:
         raise ConfigError(
-            f"{path}: --published is for comparisons", "leave it out, or name a comparison"
+            f"{which}: --published is for comparisons", "leave it out, or name a comparison"
         )
     else:
-        index = _report_campaign(path, overrides, out)
+        index = _report_campaign(which, overrides, out)
     Console().print(f"report: {index}", soft_wrap=True, markup=False)
 
 
-def _report_campaign(path: Path, overrides: Sequence[str], out: Path | None) -> Path:
-    config = load_config(path, overrides)
-    source = as_typed(path, overrides)
+def _report_campaign(which: str, overrides: Sequence[str], out: Path | None) -> Path:
+    config = find_campaign(which, overrides=overrides)
+    source = as_typed(which, overrides)
     with open_campaign(config, source, to_read=True) as campaign:
         show_state(Console(), campaign)
         show_waiting(Console(), campaign, source)

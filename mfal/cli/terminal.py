@@ -1,7 +1,7 @@
 """Rounds in a terminal: a live view while they run, tables when they end."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from mfal.campaign import Campaign
 from mfal.cli.diagnostics import last_diagnosed, rung_table
+from mfal.digits import written
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve
 from mfal.progress import STAGES, Stage, training_line
@@ -174,33 +175,33 @@ def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -
         if (n := sum(o.query.fidelity == f.name for o in batch))
     )
     table = Table(title=f"Round {number}: {counts}, cost {cost:g}", title_justify="left")
-    for column in ("candidate", "fidelity"):
-        table.add_column(column, no_wrap=True)
-    table.add_column(objective.label, justify="right")
-    table.add_column("cost", justify="right")
     rows = sorted(batch, key=order)
+    table.add_column("candidate", overflow="fold")
+    table.add_column("fidelity", no_wrap=True)
+    value = _add_values(table, objective.label, [_value(o) for o in rows[:BATCH_ROWS]])
+    table.add_column("cost", justify="right", no_wrap=True)
     for o in rows[:BATCH_ROWS]:
-        table.add_row(Text(o.query.key), Text(o.query.fidelity), Text(_answer(o)), f"{o.cost:g}")
+        answer = value(_value(o)) or f"failed: {o.outcome.error}"
+        table.add_row(Text(o.query.key), Text(o.query.fidelity), Text(answer), f"{o.cost:g}")
     if len(rows) > BATCH_ROWS:
         table.add_row(f"and {len(rows) - BATCH_ROWS} more", "", "", "")
     return table
 
 
-def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Table:
+def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> RenderableType:
     """The best candidates measured at the target, each with its drawing in text."""
-    objective = campaign.objective
-    table = Table(
-        title=f"Best {len(leaders)} measured at {campaign.target.name}",
-        title_justify="left",
-    )
-    table.add_column("candidate", no_wrap=True)
-    table.add_column(objective.label, justify="right")
-    table.add_column("round", justify="right")
+    target = campaign.target.name
+    if not leaders:
+        return Text(f"Nothing measured at {target} yet")
+    table = Table(title=f"Best {len(leaders)} measured at {target}", title_justify="left")
+    table.add_column("candidate", overflow="fold")
+    value = _add_values(table, campaign.objective.label, [_value(o) for o in leaders])
+    table.add_column("round", justify="right", no_wrap=True)
     describe = campaign.problem.describe
     for o in leaders:
         said = describe(o.query.key) if describe else ""
         shown = f"{o.query.key}\n{said}" if said else o.query.key
-        table.add_row(Text(shown), Text(_answer(o)), str(o.round))
+        table.add_row(Text(shown), value(_value(o)), str(o.round))
     return table
 
 
@@ -214,17 +215,16 @@ def curve_table(
     """
     objective, k = campaign.objective, campaign.config.top_k
     table = Table(title=f"Top-{k} mean against cost", title_justify="left")
-    table.add_column("after", no_wrap=True)
-    table.add_column("cost", justify="right")
-    table.add_column(f"measured at {campaign.target.name}", justify="right")
-    table.add_column(objective.labelled(f"top-{k}"), justify="right")
-    table.add_column("")
+    table.add_column("after", overflow="fold")
+    table.add_column("cost", justify="right", no_wrap=True)
+    table.add_column(f"measured at {campaign.target.name}", justify="right", overflow="fold")
+    value = _add_values(table, objective.labelled(f"top-{k}"), [p.top_k for p in points])
+    table.add_column("", no_wrap=True)
     utilities = [p.top_k * objective.sign for p in points if p.top_k is not None]
     for p in points:
         after = START_NAMES.get(kinds.get(p.round, "batch"), f"round {p.round}")
-        value = "" if p.top_k is None else f"{p.top_k:.3f}"
         bar = "" if p.top_k is None else _bar(p.top_k * objective.sign, utilities)
-        table.add_row(after, f"{p.cost:g}", str(p.n_target), value, bar)
+        table.add_row(after, f"{p.cost:g}", str(p.n_target), value(p.top_k), bar)
     return table
 
 
@@ -234,6 +234,19 @@ def _bar(value: float, among: Sequence[float]) -> str:
     return SPARKS[round(level * (len(SPARKS) - 1))]
 
 
-def _answer(observation: Observation) -> str:
-    outcome = observation.outcome
-    return f"failed: {outcome.error}" if outcome.values is None else f"{outcome.values[0]:.2f}"
+def _value(observation: Observation) -> float | None:
+    values = observation.outcome.values
+    return None if values is None else values[0]
+
+
+def _add_values(
+    table: Table, heading: str, values: Sequence[float | None]
+) -> Callable[[float | None], str]:
+    """Add a column of values; returns how to write them.
+
+    In a narrow terminal its heading gives way, and what failed in it: the numbers stay whole.
+    """
+    value = written(values)
+    width = max((len(value(v)) for v in values), default=0)
+    table.add_column(heading, justify="right", overflow="fold", min_width=width)
+    return value

@@ -1,7 +1,7 @@
 """A comparison for a person at a terminal: bars while it runs, a table when it ends."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +11,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from mfal.compare.config import Comparison, load_comparison
-from mfal.compare.figures import curves, final, write_curves
+from mfal.compare.figures import VALUES, curves, final, write_curves
 from mfal.compare.run import run_comparison
 from mfal.compare.runs import Run, runs_of
+from mfal.digits import written
 from mfal.errors import NoLedgerError
+from mfal.problem import build_problem
+from mfal.types import Objective
 
 SHOWN = {
     "top_k": "measured",
@@ -26,6 +29,10 @@ SHOWN = {
     "n_target": "target",
 }
 """Figures of the final table and their headings; the CSV file has them all."""
+
+COUNTS = ("diverse_n", "n_target")
+
+Form = Callable[[float | None], str]  # how a number is written
 
 LEGEND = (
     "mean of the K best: measured at the target; published: true values of all that was queried, "
@@ -53,15 +60,17 @@ def compare_in_terminal(
     if run:
         with Bars(console, runs) as bars:
             run_comparison(comparison, bars)
-    elif not comparison.folder.exists():
+    elif not any(run.has_begun for run in runs):
         raise NoLedgerError(
-            f"nothing of it has run: there is no {comparison.folder}/", "run it, without --show"
+            f"nothing of it has run: there is no ledger in {comparison.folder}/",
+            "run it, without --show",
         )
     table = curves(comparison, runs)
-    console.print(final_table(comparison, runs, table))
+    objective = build_problem(runs[0].config.problem).oracle.objectives[0]
+    console.print(final_table(comparison, runs, table, objective))
     console.print(f"ledgers: {comparison.folder}", soft_wrap=True, markup=False)
-    for written in write_curves(table, comparison.folder):
-        console.print(f"curves: {written}", soft_wrap=True, markup=False)
+    for path in write_curves(table, comparison.folder):
+        console.print(f"curves: {path}", soft_wrap=True, markup=False)
 
 
 class Bars:
@@ -110,28 +119,32 @@ class Bars:
         self._console.print(line, soft_wrap=True, markup=False)
 
 
-def final_table(comparison: Comparison, runs: Sequence[Run], table: pd.DataFrame) -> Table:
+def final_table(
+    comparison: Comparison, runs: Sequence[Run], table: pd.DataFrame, objective: Objective
+) -> Table:
     """Every seed of every method at its end, and the median of each method."""
     k, scale = runs[0].config.top_k, comparison.measure.scale
     note = "" if scale is None else f" (scaled: {scale.label})"
     shown = Table(
-        title=f"{comparison.name}: at the end, K = {k}",
+        title=f"{comparison.name}: {objective.label} at the end, K = {k}",
         caption=LEGEND.format(scale=note),
         title_justify="left",
         caption_justify="left",
         box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
+        show_edge=False,
+        padding=0,
     )
     last = final(table)
     names = [name for name in SHOWN if name in last.columns]
-    for heading in ("method", "seed", *(SHOWN[name] for name in names)):
-        shown.add_column(heading, no_wrap=True, justify="left" if heading == "method" else "right")
+    forms = _forms(last[names])
+    shown.add_column("method", overflow="fold")
+    for heading in ("seed", *(SHOWN[name] for name in names)):
+        shown.add_column(heading, no_wrap=True, justify="right")
     for method in comparison.methods:
         rows = last[names].query("method == @method")
         for seed, row in zip(rows.index.get_level_values("seed"), rows.to_numpy(), strict=True):
-            shown.add_row(method, str(seed), *map(_number, row))
-        shown.add_row("", "median", *map(_number, rows.median()), end_section=True)
+            shown.add_row(method, str(seed), *_cells(forms, row))
+        shown.add_row("", "median", *_cells(forms, rows.median()), end_section=True)
     return shown
 
 
@@ -142,7 +155,18 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return f"{value:.0f}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.3g}"
+def _forms(last: pd.DataFrame) -> list[Form]:
+    """How to write the figures of each column; those in the objective's unit alike."""
+    in_unit = written(last[[name for name in last if name in VALUES]].to_numpy().ravel())
+    return [
+        _count if name in COUNTS else in_unit if name in VALUES else written(last[name])
+        for name in last
+    ]
+
+
+def _count(value: float | None) -> str:
+    return "" if value is None or math.isnan(value) else f"{value:g}"
+
+
+def _cells(forms: Sequence[Form], values: Iterable[float]) -> Iterator[str]:
+    return (form(value) for form, value in zip(forms, values, strict=True))

@@ -298,7 +298,11 @@ def read_ledger(url: str, campaign: str, identity: dict[str, Any]) -> Ledger:
         LedgerError: if it cannot be read or was begun with another identity; NoLedgerError if
             it has not begun.
     """
-    database = Database(url, to_read=True)
+    first = f"run a round first: mfal round {campaign}, or mfal round with its YAML file"
+    try:
+        database = Database(url, to_read=True)
+    except NoLedgerError as error:
+        raise NoLedgerError(error.message, first) from error
     try:
         with database.read() as c:
             found = find_campaign(c, campaign, identity, database.name)
@@ -307,10 +311,7 @@ def read_ledger(url: str, campaign: str, identity: dict[str, Any]) -> Ledger:
         raise
     if found is None:
         database.close()
-        raise NoLedgerError(
-            f"{database.name}: there is no ledger of campaign {campaign!r}",
-            "run a round first: make round",
-        )
+        raise NoLedgerError(f"{database.name}: there is no ledger of campaign {campaign!r}", first)
     return Ledger(database, campaign, found)
 
 

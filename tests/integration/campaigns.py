@@ -29,10 +29,10 @@ class Folder:
         (self.path / "configs" / f"{name}.yaml").write_text(yaml.safe_dump(settings))
         return parse_config(settings)
 
-    def call(self, *arguments: str) -> tuple[int, str]:
+    def call(self, *arguments: str, columns: int = 200) -> tuple[int, str]:
         """Exit code and what was printed, both on its two ways out."""
         configs = ["--configs", str(self.path / "configs")]
-        done = CliRunner().invoke(app, [*arguments, *configs], env={"COLUMNS": "200"})
+        done = CliRunner().invoke(app, [*arguments, *configs], env={"COLUMNS": str(columns)})
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
         return done.exit_code, done.output

@@ -64,6 +64,21 @@ def test_the_table_says_how_many_failed_where_any_did(folder: Folder) -> None:
     assert code == 0 and "failed" in table and "1 of 7" in table
 
 
+def test_names_are_whole_in_eighty_columns(folder: Folder) -> None:
+    play(folder.add("antimicrobial-peptides"), unanswered=2)
+    play(folder.add("ionisation-potential"))
+    folder.add("electron-affinity")
+    code, out = folder.call("status", columns=80)
+    assert code == 0 and "…" not in out
+    table = out.splitlines()[:6]
+    assert max(map(len, table)) <= 80
+    assert [line.split()[0] for line in table[2:5]] == (
+        ["antimicrobial-peptides", "electron-affinity", "ionisation-potential"]
+    )
+    assert "8.000 places  ACGTACGT" in out
+    assert "antimicrobial-peptides: 2 of round 1 unanswered" in out
+
+
 def test_status_without_a_name_is_that_of_the_folder(folder: Folder) -> None:
     play(folder.add("done"))
     folder.add("new", budget__total=50)
@@ -95,8 +110,9 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(folder: Folder
         with pytest.raises(ConfigError, match="there is no campaign 'motiv'") as raised:
             folder.call(*command)
         assert "there are motif" in raised.value.hint
-    with pytest.raises(NoLedgerError, match="there is no ledger"):
+    with pytest.raises(NoLedgerError, match="there is no ledger") as begun:
         folder.call("best", "motif")
+    assert "mfal round motif" in begun.value.hint
 
 
 def test_best_shows_the_best_at_the_target(folder: Folder) -> None:

@@ -8,7 +8,7 @@ from mfal.errors import ConfigError
 from mfal.metrics import top_k_mean
 from mfal.registry import resolve
 from mfal.round import run_rounds
-from mfal.stopping import stop_reason
+from mfal.stopping import stop_reason, why_no_further
 from mfal.types import Objective
 from tests.support import MOTIF
 
@@ -20,10 +20,9 @@ def test_a_campaign_goes_on_until_its_budget_buys_nothing(
         assert stop_reason(campaign) is None
         assert run_rounds(campaign, None) == [1, 2]
         assert campaign.store.spent() == 54
-        assert stop_reason(campaign) == (
-            "the budget is spent: 0.5 of 54.5 is left, which buys no further query; raise "
-            "budget.total to go on"
-        )
+        why = "the budget is spent: 0.5 of 54.5 is left, which buys no further query"
+        assert stop_reason(campaign) == why  # in a comparison, too, where the field is another
+        assert why_no_further(campaign) == f"{why}; raise budget.total to go on"
 
 
 def test_a_campaign_ends_after_its_rounds(motif: Callable[..., CampaignConfig]) -> None:

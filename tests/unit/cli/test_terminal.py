@@ -37,8 +37,8 @@ def recorder(width: int = 100) -> Console:
     return Console(record=True, width=width, file=io.StringIO(), force_terminal=False)
 
 
-def text(renderable: RenderableType) -> str:
-    console = recorder()
+def text(renderable: RenderableType, width: int = 100) -> str:
+    console = recorder(width)
     console.print(renderable)
     return console.export_text()
 
@@ -107,12 +107,57 @@ def test_a_batch_shows_the_target_first_then_the_best(campaign: Campaign) -> Non
     assert "Round 3: 3 whole, 2 half, cost 11" in rendered
     assert "agreement (places)" in rendered
     assert table_rows(rendered) == [
-        ["ACGTACGT", "whole", "8.00", "3"],
-        ["GGGGGGGG", "whole", "2.35", "3"],
+        ["ACGTACGT", "whole", "8.000", "3"],
+        ["GGGGGGGG", "whole", "2.346", "3"],
         ["AAAAAAAA", "whole", "failed: RuntimeError: no fold", "3"],
-        ["CCCCCCCC", "half", "4.00", "1"],
+        ["CCCCCCCC", "half", "4.000", "1"],
         ["TTTTTTTT", "half", "failed: it broke", "1"],
     ]
+
+
+SELFIES = "[NH1][S][=N][S][N][S][=C][=S][=S][P][Ring1][C][N][N][Ring1][#Branch1][C][C][F]"
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_a_long_candidate_goes_on_below_and_leaves_the_numbers_whole(
+    campaign: Campaign, width: int
+) -> None:
+    named = replace(campaign, problem=in_unit(campaign.problem, "kcal/mol"))
+    reason = "no force field has parameters for all of its atoms"
+    batch = [
+        observed("CC", "whole", -25.091),
+        observed(SELFIES, "whole", -1123.4),
+        observed("CCCC", "whole", None, error=reason),
+    ]
+    shown = text(batch_table(named, batch, 1), width)
+    assert "…" not in shown and max(map(len, shown.splitlines())) <= width
+    keys, _, answers, _ = map("".join, zip(*table_rows(shown), strict=True))
+    assert keys == f"CC{SELFIES}CCCC"
+    assert answers.replace(" ", "") == f"-25.1-1123.4failed:{reason.replace(' ', '')}"
+    measured = [row[1:] for row in table_rows(shown) if row[1]][:2]
+    assert measured == [["whole", "-25.1", "3"], ["whole", "-1123.4", "3"]]
+    rows = table_rows(text(best_table(named, batch[:2]), width))
+    assert "".join(row[0] for row in rows) == f"CC{SELFIES}"
+    assert [row[1:] for row in rows if row[1]] == [["-25.1", "1"], ["-1123.4", "1"]]
+
+
+def test_a_drawing_stays_below_what_it_draws(campaign: Campaign) -> None:
+    strand, drawn = "CGGCCCCGGCCGTGGCACGGCCGGGGCCGG", "(((((((((((((...)))))))))))))."
+    folded = replace(campaign.problem, describe=lambda _: drawn)
+    leaders = [observed(strand, "whole", -20.2)]
+    shown = text(best_table(replace(campaign, problem=folded), leaders), 80).splitlines()
+    (first,) = [i for i, line in enumerate(shown) if strand in line]
+    assert shown[first].index(strand) == shown[first + 1].index(drawn)
+
+
+def test_values_of_a_small_unit_are_told_apart(campaign: Campaign) -> None:
+    small = [observed("AAAAAAAA", "whole", 3.1426e-6), observed("CCCCCCCC", "whole", 3.1412e-6)]
+    both = ["3.143e-06", "3.141e-06"]
+    assert [row[2] for row in table_rows(text(batch_table(campaign, small, 1)))] == both
+    assert [row[1] for row in table_rows(text(best_table(campaign, small)))] == both
+    points = [CurvePoint(0, 1, 1.5e-6, 1), CurvePoint(1, 2, 2.5e-6, 2)]
+    rows = table_rows(text(curve_table(campaign, points, KINDS)))
+    assert [row[3] for row in rows] == ["1.500e-06", "2.500e-06"]
 
 
 def test_where_less_is_better_the_least_comes_first(campaign: Campaign) -> None:
@@ -125,7 +170,7 @@ def test_where_less_is_better_the_least_comes_first(campaign: Campaign) -> None:
     downhill = replace(campaign, problem=replace(campaign.problem, oracle=Downhill()))
     batch = [observed("AAAAAAAA", "whole", -1.5), observed("CCCCCCCC", "whole", -9.25)]
     rendered = text(batch_table(downhill, batch, 1))
-    assert [row[2] for row in table_rows(rendered)] == ["-9.25", "-1.50"]
+    assert [row[2] for row in table_rows(rendered)] == ["-9.250", "-1.500"]
     assert "agreement (kcal/mol)" in rendered
     points = curve(
         [replace(o, round=number) for number, o in enumerate(batch)], "whole", downhill.objective, 1
@@ -155,17 +200,20 @@ def test_the_best_are_shown_with_their_structures(campaign: Campaign) -> None:
     rendered = text(best_table(replace(campaign, problem=drawn), leaders))
     assert "Best 2 measured at whole" in rendered
     assert table_rows(rendered) == [
-        ["ACGTACGT", "8.00", "2"],
+        ["ACGTACGT", "8.000", "2"],
         ["((ac..))", "", ""],
-        ["GCGTACGT", "7.00", "1"],
+        ["GCGTACGT", "7.000", "1"],
         ["((gc..))", "", ""],
     ]
 
 
 def test_without_structures_the_key_says_it_all(campaign: Campaign) -> None:
     rendered = text(best_table(campaign, [observed("ACGTACGT", "whole", 8)]))
-    assert table_rows(rendered) == [["ACGTACGT", "8.00", "1"]]
-    assert "Best 0 measured at whole" in text(best_table(campaign, []))
+    assert table_rows(rendered) == [["ACGTACGT", "8.000", "1"]]
+
+
+def test_where_nothing_is_measured_no_table_says_so(campaign: Campaign) -> None:
+    assert text(best_table(campaign, [])) == "Nothing measured at whole yet\n"
 
 
 def test_the_curve_grows_as_it_improves(campaign: Campaign) -> None:
@@ -222,7 +270,7 @@ def test_a_state_says_what_was_spent_by_whom_and_where_it_is(played: Campaign) -
     shown = console.export_text()
     assert "Best 2 measured at whole" in shown
     rows = table_rows(shown)
-    assert rows[:2] == [["ACGTACGT", "8.00", "1"], ["ACGTACGA", "7.00", "1"]]
+    assert rows[:2] == [["ACGTACGT", "8.000", "1"], ["ACGTACGA", "7.000", "1"]]
     assert rows[2:] == [
         ["initial design", "4", "1", "2.500", "▁"],
         ["round 1", "14", "3", "7.500", "█"],
@@ -276,8 +324,8 @@ def test_the_surrogate_and_the_batch_are_shown_by_fidelity(campaign: Campaign) -
     assert "ucb: gibbon does not tell candidates apart" in shown
     rows = [row for row in table_rows(shown) if row[0] in ("half", "whole")]
     assert rows == [
-        ["whole", "2", "", "1.23", "1.50", "92%", "", "1", "50%"],
-        ["half", "12", "0.88", "1.23", "1.50", "92%", "0.900", "3", "50%"],
+        ["whole", "2", "", "1.234", "1.50", "92%", "", "1", "50%"],
+        ["half", "12", "0.88", "1.234", "1.50", "92%", "0.900", "3", "50%"],
     ]
 
 
