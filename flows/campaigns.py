@@ -6,11 +6,13 @@ from Prefect's API.
 
 import logging
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, cast
+from uuid import UUID
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.deployments.runner import RunnerDeployment
+from prefect.runner import Runner
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.utilities.annotations import freeze
@@ -24,9 +26,10 @@ from flows.stale import settle
 from flows.tasks import STEPS
 from mfal.campaign import open_campaign
 from mfal.config import NAME_PATTERN, CampaignConfig
-from mfal.errors import ConfigError
+from mfal.errors import MfalError
 from mfal.folder import find_campaign
 from mfal.round import run_rounds
+from mfal.types import LARGEST
 
 log = logging.getLogger("mfal.flows")
 
@@ -36,7 +39,7 @@ def served_run_name() -> str:
     given = flow_run.parameters
     try:
         return run_name(find_campaign(given["campaign"]), given["rounds"])
-    except ConfigError:  # which the run itself will say
+    except MfalError:  # which the run itself will say
         return str(given["campaign"])
 
 
@@ -44,7 +47,7 @@ def served_run_name() -> str:
 def campaign_flow(
     campaign: Annotated[str, Field(pattern=NAME_PATTERN)],
     rounds: Annotated[int | None, Field(ge=1)] = 1,
-    budget: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = None,
+    budget: Annotated[float | None, Field(gt=0, le=LARGEST)] = None,
 ) -> State[list[int]]:
     """Run rounds of the campaign of this name, until one of its limits is reached.
 
@@ -67,6 +70,15 @@ def campaign_flow(
         message = how_it_ended(opened, ended, rounds)
     log.info("%s: %s", campaign, message)
     return Completed(message=message, data=ended)
+
+
+def register(runner: Runner, config: CampaignConfig) -> str:
+    """Have this runner run a campaign when it is due or asked for; returns the campaign's name."""
+    made = cast("UUID", runner.add_deployment(deployment(config)))  # outside of an event loop
+    # Without the flow itself, a run would import whatever code the server names, and whoever
+    # reaches the API can change what it names.
+    runner._deployment_registry.register_flow(made, campaign_flow)
+    return config.name
 
 
 def deployment(config: CampaignConfig) -> RunnerDeployment:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 
-from flows.settings import HOST, api_url, is_healthy
+from flows.settings import HOST, ORIGINS, api_url, is_healthy, origins
 from mfal.errors import MfalError
 
 AS_IN_PREFECT = {  # of its own temporary server: no page, and only the services that runs need
@@ -35,7 +35,7 @@ class OwnServer:
             self.url = api_url(listener.getsockname()[1])
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "flows.own", str(listener.fileno())],
-                env=os.environ | AS_IN_PREFECT,
+                env={ORIGINS: origins()} | os.environ | AS_IN_PREFECT,
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
                 start_new_session=True,  # what ends the run in a terminal must not end this first

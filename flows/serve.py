@@ -1,6 +1,11 @@
 """Serve every campaign of ``configs/`` with its schedule: ``python -m flows.serve``."""
 
+import asyncio
+import os
 import sys
+from contextlib import suppress
+
+import typer
 
 from flows.settings import api_url, use_running_server
 from mfal.errors import MfalError
@@ -11,14 +16,20 @@ def main() -> None:
     if not use_running_server():
         raise MfalError(f"no Prefect server answers at {api_url()}", "start one: make ui")
     # Imported here: settings must stand before Prefect is first imported.
-    from prefect import serve
+    from prefect.exceptions import TerminationSignal
+    from prefect.runner import Runner
 
-    from flows.campaigns import deployment
+    from flows.campaigns import register
     from flows.stale import keep_marking
     from mfal.folder import named_campaigns
 
     keep_marking()
-    serve(*(deployment(config) for config in named_campaigns().values()))
+    runner = Runner()
+    served = [register(runner, config) for config in named_campaigns().values()]
+    page = os.environ["PREFECT_API_URL"].removesuffix("/api")
+    typer.echo(f"serving {', '.join(served)} on {page} until this is stopped")
+    with suppress(KeyboardInterrupt, TerminationSignal):
+        asyncio.run(runner.start())
 
 
 if __name__ == "__main__":

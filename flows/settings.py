@@ -7,8 +7,11 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from mfal.errors import ConfigError
+
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4200
+ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 
 DEFAULTS = {
     # Nothing is reported to anybody.
@@ -34,8 +37,19 @@ def apply_defaults() -> None:
 
 
 def ui_port() -> int:
-    """Port of the server and its page: MFAL_UI_PORT, or Prefect's own 4200."""
-    return int(os.environ.get("MFAL_UI_PORT", DEFAULT_PORT))
+    """Port of the server and its page: MFAL_UI_PORT, or Prefect's own 4200; raises ConfigError."""
+    given = os.environ.get("MFAL_UI_PORT", str(DEFAULT_PORT))
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise ConfigError(f"MFAL_UI_PORT: {given!r} is no port", "give a number from 1 to 65535")
+    return int(given)
+
+
+def origins() -> str:
+    """Where pages may come from that a browser lets ask the server: its own.
+
+    By Prefect's default any page that is open in a browser on this machine may, and change runs.
+    """
+    return ",".join(f"http://{host}:{ui_port()}" for host in (HOST, "localhost"))
 
 
 def api_url(port: int | None = None) -> str:

@@ -100,6 +100,7 @@ def _complain(error: Exception) -> None:
 def is_dead(run: FlowRun, system: str) -> bool:
     """Whether a run noted a process of this system that no longer runs."""
     labels = run.labels
-    if labels.get(SYSTEM) != system:
-        return False
-    return not process.runs(int(labels[PID]), str(labels[STARTED]))
+    pid, started = labels.get(PID), labels.get(STARTED)
+    if labels.get(SYSTEM) != system or not isinstance(pid, int) or not isinstance(started, str):
+        return False  # of another machine, or labels that somebody else wrote
+    return not process.runs(pid, started)

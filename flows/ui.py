@@ -3,7 +3,8 @@
 import os
 import sys
 
-from flows.settings import HOST, api_url, ui_port
+from flows.settings import HOST, ORIGINS, api_url, origins, ui_port
+from mfal.errors import MfalError
 
 
 def main() -> None:
@@ -16,9 +17,13 @@ def main() -> None:
         "PREFECT_SERVER_UI_API_URL": api_url(port),
         "PREFECT_API_URL": api_url(port),
     }
+    os.environ.setdefault(ORIGINS, origins())
     command = ["-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
     os.execv(sys.executable, [sys.executable, *command])
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except MfalError as error:
+        sys.exit(f"error: {error}")

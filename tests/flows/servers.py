@@ -47,9 +47,10 @@ def python(folder: Path, *arguments: str, **more: str) -> "subprocess.CompletedP
     )
 
 
-def call(url: str, body: Any = None) -> Any:
+def call(url: str, body: Any = None, method: str | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    request = Request(url, data=data, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json"}
+    request = Request(url, data=data, headers=headers, method=method)
     with urlopen(request, timeout=30) as response:
         return json.loads(response.read() or b"null")
 
@@ -106,7 +107,8 @@ def serving(folder: Path, *campaigns: dict[str, Any]) -> Iterator[str]:
 def flow_process(folder: Path) -> psutil.Process:
     """The process that runs a served round in this folder."""
     for process in psutil.process_iter(["cmdline"]):
-        if "prefect.engine" in (process.info["cmdline"] or []) and process.cwd() == str(folder):
+        is_flow = any("spawn_main" in part for part in process.info["cmdline"] or [])
+        if is_flow and process.cwd() == str(folder):
             return process
     raise OSError("there is none yet")
 

@@ -1,10 +1,13 @@
 """A served campaign under the real Prefect: its schedule, its form, its runs."""
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -24,6 +27,14 @@ from tests.flows.servers import (
     wait_for,
 )
 from tests.support import motif_settings
+
+EVIL = """
+from prefect import flow
+
+@flow
+def campaign_flow(campaign="x", rounds=1, budget=None):
+    return 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +73,8 @@ def test_the_page_is_served_on_loopback_and_calls_its_own_port(served: tuple[str
         ({"rounds": "many"}, "field 'rounds'"),
         ({"rounds": 0}, "field 'rounds'"),
         ({"budget": -1}, "field 'budget'"),
+        ({"budget": 1e101}, "field 'budget'"),
+        ({"budget": math.inf}, "field 'budget'"),
         ({"campaign": "another"}, "field 'campaign'"),
         ({"campaign": "../motif"}, "field 'campaign'"),
         ({"campaign": "os:system"}, "field 'campaign'"),
@@ -88,6 +101,28 @@ def test_bad_parameters_are_refused_before_anything_runs(
     assert "Validation failed" in answer and reason in answer
 
 
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        ("http://127.0.0.1:{port}", True),
+        ("http://localhost:{port}", True),
+        ("http://a.page", False),
+    ],
+)
+def test_a_browser_lets_only_the_own_page_change_runs(
+    served: tuple[str, Path], origin: str, allowed: bool
+) -> None:
+    port = urlsplit(served[0]).port
+    headers = {"Origin": origin.format(port=port), "Access-Control-Request-Method": "PATCH"}
+    request = Request(f"{served[0]}/deployments/filter", headers=headers, method="OPTIONS")
+    try:
+        with urlopen(request, timeout=30) as answer:
+            let_in = answer.headers.get("Access-Control-Allow-Origin")
+    except HTTPError as refused:
+        let_in = refused.headers.get("Access-Control-Allow-Origin")
+    assert let_in == (headers["Origin"] if allowed else None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("campaign", "reason"),
@@ -107,6 +142,19 @@ def test_a_run_refuses_them_too_where_a_client_has_told_the_server_not_to(
 
 def is_of(task_run: Any, flow_run: Any) -> bool:
     return bool(task_run["flow_run_id"] == flow_run["id"])
+
+
+def test_code_that_the_api_names_is_never_run(tmp_path: Path) -> None:
+    evil, shell = tmp_path / "evil.py", tmp_path / "shell"
+    evil.write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\n" + EVIL)
+    script = {"prefect.deployments.steps.run_shell_script": {"script": f"touch {shell}"}}
+    with serving(tmp_path, motif_settings(tmp_path)) as api:
+        (deployment,) = call(f"{api}/deployments/filter", {})
+        changes = {"entrypoint": f"{evil}:campaign_flow", "path": "/", "pull_steps": [script]}
+        call(f"{api}/deployments/{deployment['id']}", changes, "PATCH")
+        final = run_to_its_end(api, {"campaign": "motif", "rounds": 1})
+    assert final["state"]["message"].startswith("rounds finished: 1;")
+    assert not shell.exists() and not (tmp_path / "imported").exists()
 
 
 def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
@@ -131,6 +179,18 @@ def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
     (live,) = [a for a in published if a["type"] == "progress"]
     assert live["data"] == 100
     assert live["description"].startswith("round 1: append; ")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_that_is_refused_says_why(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path)
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+    with serving(tmp_path, settings | {"seed": 7}) as api:
+        final = run_to_its_end(api, {"campaign": "motif", "rounds": 1})
+    assert (final["name"], final["state_type"]) == ("motif", "FAILED")
+    assert "LedgerError" in final["state"]["message"] and "seed" in final["state"]["message"]
 
 
 @pytest.mark.slow
