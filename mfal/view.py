@@ -13,7 +13,7 @@ from mfal.errors import DataError, MissingDependencyError
 from mfal.metrics import best
 from mfal.similarity import different, similarity_of
 from mfal.status import Status, status
-from mfal.types import Observation
+from mfal.types import Observation, Problem
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -32,12 +32,12 @@ class View:
     def observations(self) -> "DataFrame":
         """Every answered query by round and position; see `frame` for the columns."""
         with open_campaign(self.config, self.config.name, to_read=True) as campaign:
-            return frame(campaign, campaign.store.observations())
+            return frame(campaign.problem, campaign.store.observations())
 
     def best(self, n: int = 10, diverse: float | None = None) -> "DataFrame":
         """The n best candidates measured at the target, best first; see `leaders`."""
         with open_campaign(self.config, self.config.name, to_read=True) as campaign:
-            return frame(campaign, leaders(campaign, n, diverse))
+            return frame(campaign.problem, leaders(campaign, n, diverse))
 
     def status(self) -> Status:
         """Where the campaign stands."""
@@ -61,7 +61,7 @@ def leaders(campaign: Campaign, n: int, diverse: float | None = None) -> list[Ob
     return [o for o in found if o.query.key in kept]
 
 
-def frame(campaign: Campaign, observations: Sequence[Observation]) -> "DataFrame":
+def frame(problem: Problem, observations: Sequence[Observation]) -> "DataFrame":
     """Observations as a table that `mfal import` understands.
 
     Columns: round, candidate (the key), fidelity, one of each objective's name in its unit (NaN
@@ -69,7 +69,7 @@ def frame(campaign: Campaign, observations: Sequence[Observation]) -> "DataFrame
     """
     import pandas as pd
 
-    objectives = [o.name for o in campaign.problem.oracle.objectives]
+    objectives = [o.name for o in problem.oracle.objectives]
     rows = [_row(o, len(objectives)) for o in observations]
     columns = ["round", "candidate", "fidelity", *objectives, "cost", "seconds", "backend", "error"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(objectives, float))
@@ -99,7 +99,7 @@ def export(campaign: Campaign, path: Path) -> int:
             f"{path}: writing parquet needs the package pyarrow, which is not installed",
             "pip install pyarrow, or export to a CSV file",
         )
-    table = frame(campaign, campaign.store.observations())
+    table = frame(campaign.problem, campaign.store.observations())
     part = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         if kind == ".csv":

@@ -3,16 +3,17 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import yaml
-
+from mfal.digits import number, written
+from mfal.report.cells import inline, unitless
 from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule
 from mfal.report.figures import (
     calibration_figure,
+    choosing_seconds,
     diversity_figure,
+    oracle_seconds,
     parity_figure,
     seconds_figure,
     spending_figure,
-    stage_seconds,
     top_k_figure,
     training_figure,
 )
@@ -59,12 +60,13 @@ def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
         word = "lowest" if objective.goal == "min" else "highest"
         said.append(
             f"The mean of the best {objective.name} values measured at {snapshot.target.name} "
-            f"(at most {k}) went from {first.top_k:.2f} to {last.top_k:.2f}{objective.suffix}; "
-            f"the {word} is {_value(best.outcome.values):.2f}, found in round {best.round}."
+            f"(at most {k}) went from {number(first.top_k)} to {number(last.top_k)}"
+            f"{objective.suffix}; the {word} is {number(_value(best.outcome.values))}, found in "
+            f"round {best.round}."
         )
         said.append(
             f"Counting only candidates that differ ({_rule(snapshot)}), the best {last.n_diverse} "
-            f"have a mean of {last.diverse:.2f}{objective.suffix}."
+            f"have a mean of {number(last.diverse)}{objective.suffix}."
         )
     else:
         said.append(f"Nothing was measured at {snapshot.target.name} yet.")
@@ -93,20 +95,26 @@ def _found(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Section | None
             "candidate.",
         ),
     ]
+    return Section("What was found", pictures=pictures, grids=[_means(snapshot, diversity)])
+
+
+def _means(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Grid:
+    """The means of the best and of the best different after each round."""
+    value = written(mean for d in diversity for mean in (d.top_k, d.diverse))
     rows = [
         (
             f"{d.cost:g}",
-            f"{d.top_k:.3f}",
-            f"{d.diverse:.3f}",
+            value(d.top_k),
+            value(d.diverse),
             str(d.n_diverse),
-            _number(d.similarity),
+            unitless(d.similarity),
         )
         for d in diversity
     ]
     labelled = snapshot.objective.labelled
-    header = ("cost", labelled(f"top-{k}"), labelled("different"), "of them", "similarity")
-    grid = Grid("After each round.", header, rows)
-    return Section("What was found", pictures=pictures, grids=[grid])
+    top = f"top-{snapshot.top_k}"
+    header = ("cost", labelled(top), labelled("different"), "how many", f"similarity of the {top}")
+    return Grid("After each round.", header, rows)
 
 
 def _gallery(snapshot: Snapshot) -> Section | None:
@@ -115,10 +123,12 @@ def _gallery(snapshot: Snapshot) -> Section | None:
     }
     draw, describe = snapshot.problem.draw, snapshot.problem.describe
     suffix = snapshot.objective.suffix
+    shown = [at_target[key] for key in gallery_keys(snapshot, GALLERY)]
+    form = written(_value(o.outcome.values) for o in shown)
     cards = []
-    for key in gallery_keys(snapshot, GALLERY):
-        o = at_target[key]
-        lines = [f"{_value(o.outcome.values):.2f}{suffix}", f"round {o.round}, {o.backend}"]
+    for o in shown:
+        key = o.query.key
+        lines = [f"{form(_value(o.outcome.values))}{suffix}", f"round {o.round}, {o.backend}"]
         svg = draw(key) or None if draw else None
         cards.append(Card(key, svg, lines, "" if describe is None else describe(key)))
     if not cards:
@@ -155,15 +165,23 @@ def _surrogate(snapshot: Snapshot) -> Section | None:
         )
     rmse = snapshot.objective.labelled("RMSE")
     header = ("round", "fidelity", "n", "Spearman", rmse, "NLPD", "in 90 %")
-    rows = [
-        (
-            str(r.number),
-            name,
-            str(figures["n"]),
-            *(_number(figures.get(f)) for f in ("spearman", "rmse", "nlpd", "coverage_90")),
-        )
+    held_out = [
+        (str(r.number), name, figures)
         for r in snapshot.diagnosed
         for name, figures in r.record.get("held_out", {}).items()
+    ]
+    error = written(figures.get("rmse") for _, _, figures in held_out)
+    rows = [
+        (
+            round_number,
+            name,
+            str(figures["n"]),
+            unitless(figures.get("spearman")),
+            error(figures.get("rmse")),
+            unitless(figures.get("nlpd")),
+            unitless(figures.get("coverage_90")),
+        )
+        for round_number, name, figures in held_out
     ]
     grid = Grid("Candidates left out.", header, rows)
     return Section("The surrogate", pictures=pictures, grids=[grid])
@@ -208,11 +226,22 @@ def _time(snapshot: Snapshot) -> Section | None:
     figure = seconds_figure(snapshot)
     if figure is None:
         return None
-    totals = {stage: sum(seconds) for stage, seconds in stage_seconds(snapshot).items()}
-    whole = sum(totals.values()) or 1.0
-    rows = [(stage, f"{s:.1f}", f"{s / whole:.0%}") for stage, s in totals.items()]
-    picture = Picture("seconds", figure, "Wall time; the oracles' by their own account.")
-    grid = Grid("All rounds.", ("stage", "seconds", "share"), rows)
+    picture = Picture(
+        "seconds",
+        figure,
+        "Left, what fitting, training and proposing took by the clock, in the rounds that a "
+        "surrogate chose. Right, what the oracles took by their own account, in all rounds: "
+        "workers that ask at the same time are added up, so that the clock may have shown less.",
+    )
+    parts = choosing_seconds(snapshot) | {
+        f"oracle {name}": seconds for name, seconds in oracle_seconds(snapshot).items()
+    }
+    rows = [(part, str(len(seconds)), f"{sum(seconds):.2f}") for part, seconds in parts.items()]
+    grid = Grid(
+        "In all; oracles with the initial design, summed over workers.",
+        ("what", "rounds", "seconds"),
+        rows,
+    )
     return Section("Time", pictures=[picture], grids=[grid])
 
 
@@ -254,10 +283,7 @@ def _foreseen(snapshot: Snapshot) -> list[tuple[str, ...]]:
 
 def _settings(snapshot: Snapshot) -> Section:
     values = snapshot.config.model_dump(mode="json", exclude_defaults=True)
-    settings = [
-        (name, yaml.safe_dump(value, default_flow_style=True, width=10_000).strip("\n .").strip())
-        for name, value in values.items()
-    ]
+    settings = [(name, inline(value)) for name, value in values.items()]
     seeds = [(str(r.number), r.kind, str(r.seed)) for r in snapshot.rounds]
     versions = snapshot.rounds[-1].versions.items() if snapshot.rounds else ()
     return Section(
@@ -282,7 +308,3 @@ def _rule(snapshot: Snapshot) -> str:
 
 def _value(values: tuple[float, ...] | None) -> float:
     return (values or (float("nan"),))[0]
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"

@@ -9,9 +9,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Wong's palette (Nature Methods 8, 441, 2011), which the colour-blind can tell apart.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+# Wong's palette (Nature Methods 8, 441, 2011), which the colour-blind can tell apart, and for its
+# yellow, which is lost on white, and its black two dark colours of Tol's.
+COLOURS = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"),
+    *("#332288", "#882255"),
+)
+# One more than colours: in grey print, too, each of many lines is told from the others.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 GREY = "#8A8F98"
+ACROSS = 2  # panels in a row: of more the labels are too small to read on a narrow page
 
 
 def load_canvas() -> None:
@@ -21,14 +28,22 @@ def load_canvas() -> None:
 
 
 def panels(n: int = 1) -> "tuple[Figure, list[Axes]]":
-    """An empty figure of n panels side by side."""
+    """An empty figure of n panels, two in a row."""
     from matplotlib.figure import Figure
 
-    width, height = 5.4 * n, 3.5
+    columns, rows = min(n, ACROSS), -(-n // ACROSS)
+    width, height = 5.4 * columns, 3.5 * rows
     figure = Figure(figsize=(width, height))
-    axes = list(figure.subplots(1, n, squeeze=False)[0])
+    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(n)]
     # In inches, what labels take; a layout that measures them takes longer than the drawing.
-    figure.subplots_adjust(0.75 / width, 0.6 / height, 1 - 0.15 / width, 1 - 0.35 / height, 0.21)
+    figure.subplots_adjust(
+        left=0.75 / width,
+        bottom=0.6 / height,
+        right=1 - 0.15 / width,
+        top=1 - 0.35 / height,
+        wspace=0.21,
+        hspace=0.39,
+    )
     for one in axes:
         one.spines[["top", "right"]].set_visible(False)
         one.set_axisbelow(True)
@@ -41,19 +56,25 @@ def name_axes(axes: "Axes", title: str, x: str, y: str) -> None:
     axes.set_title(title, fontsize=10, loc="left")
     axes.set_xlabel(x, fontsize=9)
     axes.set_ylabel(y, fontsize=9)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(which="both", labelsize=8)
 
 
 def add_legend(axes: "Axes") -> None:
-    """A legend without a frame."""
+    """A legend without a frame, where it hides least."""
     axes.legend(frameon=False, fontsize=8)
 
 
-def whole_rounds(axes: "Axes", numbers: Sequence[int]) -> None:
-    """Ticks at whole rounds only."""
+def add_legend_above(axes: "Axes", n: int) -> None:
+    """A legend of n names side by side, above all that is drawn from zero upwards."""
+    axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+    axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=n, columnspacing=1.2)
+
+
+def whole_numbers(axes: "Axes", numbers: Sequence[int]) -> None:
+    """Ticks at whole rounds or steps only."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     if len(numbers) == 1:
         axes.set_xlim(numbers[0] - 1, numbers[0] + 1)
 

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mfal.report.canvas import COLOURS, add_legend, name_axes, panels
+from mfal.report.canvas import COLOURS, MARKERS, add_legend, name_axes, panels
 from mfal.report.published import PublishedCurve
 from mfal.types import Objective
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
-
+CROWDED = 0.05  # share of a figure's diagonal that lies at least between two markers of a line
 WIDE = 20.0  # ratio of values from which a linear axis would hide how the best differ
 
 
@@ -32,6 +33,10 @@ class Measure:
     title: str
     meaning: str
     is_value: bool = True
+
+    def header(self, objective: Objective) -> str:
+        """The title, with the unit where there is one."""
+        return objective.labelled(self.title) if self.is_value else self.title
 
 
 MEASURES = {
@@ -61,23 +66,43 @@ MEASURES = {
 }
 
 
+@dataclass(frozen=True)
+class Look:
+    """How the lines of a method are told from the others'."""
+
+    name: str
+    colour: str
+    marker: str
+
+    def put_on(self, line: "Line2D", *, named: bool = True) -> None:
+        """Draw a line so; in the legend only if `named`."""
+        line.set(color=self.colour, marker=self.marker, markersize=5)
+        line.set_label(self.name if named else "")
+
+
 def against_cost(
     table: pd.DataFrame,
     metric: str,
     objective: Objective,
     published: Sequence[PublishedCurve] = (),
 ) -> "Figure":
-    """A figure against cost for every method: median over seeds, and the range of the seeds."""
+    """A figure against cost for every method: median over seeds, and the range of the seeds.
+
+    Between rounds the last figure stands, so the lines are steps. Of published curves only points
+    are known, which lines join.
+    """
     figure, (axes,) = panels()
-    for method, colour, style, rows in _methods(table[table["metric"] == metric]):
+    for look, rows in _methods(table, [metric]):
         wide = rows.pivot_table(index="beyond", columns="seed", values="value")
-        # Seeds end their rounds at costs of their own: between rounds the last figure stands.
+        # Seeds end their rounds at costs of their own.
         wide = wide.sort_index().ffill().dropna()
         if len(wide) == 0:
             continue
         cost = wide.index.to_numpy()
-        axes.fill_between(cost, wide.min(axis=1), wide.max(axis=1), color=colour, alpha=0.15, lw=0)
-        axes.plot(cost, wide.median(axis=1), style, color=colour, label=method)
+        low, high = wide.min(axis=1), wide.max(axis=1)
+        axes.fill_between(cost, low, high, step="post", color=look.colour, alpha=0.15, lw=0)
+        (line,) = axes.plot(cost, wide.median(axis=1), drawstyle="steps-post", markevery=CROWDED)
+        look.put_on(line)
     for curve in published:
         axes.plot(curve.cost, curve.value, ":", color="black", label=f"{curve.method} (published)")
     measure = MEASURES[metric]
@@ -90,21 +115,20 @@ def against_cost(
 
 
 def quality_and_variety(table: pd.DataFrame, prefix: str, objective: Objective) -> "Figure":
-    """Top-K mean over similarity: a line a run, from its first round to a dot at its end.
+    """Top-K mean over similarity: a line a run, from its first round to a marker at its end.
 
     Args:
         prefix: Of the reading: empty for strict, ``published_``.
     """
     figure, (axes,) = panels()
     quality, variety = f"{prefix}top_k", f"{prefix}similarity"
-    of_both = table[table["metric"].isin([quality, variety])]
-    for method, colour, style, rows in _methods(of_both):
-        wide = rows.pivot_table(index=["seed", "round"], columns="metric", values="value").dropna()
+    for look, rows in _methods(table, [quality, variety]):
+        wide = rows.pivot_table(index=["seed", "round"], columns="metric", values="value")
+        wide = wide.reindex(columns=[quality, variety]).dropna()
         for i, (_, run) in enumerate(wide.groupby(level="seed")):
             x, y = run[variety].to_numpy(), run[quality].to_numpy()
-            label = method if i == 0 else None
-            axes.plot(x, y, style, color=colour, lw=1.2, label=label)
-            axes.plot(x[-1:], y[-1:], "o", color=colour, ms=5)
+            (line,) = axes.plot(x, y, lw=1.2, markevery=[-1])
+            look.put_on(line, named=i == 0)
     title = f"{MEASURES[quality].title}: quality and variety"
     alike = "mean similarity of the K best (left: more varied)"
     name_axes(axes, title, alike, _quantity(objective))
@@ -113,12 +137,14 @@ def quality_and_variety(table: pd.DataFrame, prefix: str, objective: Objective) 
     return figure
 
 
-def _methods(rows: pd.DataFrame) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
-    """Name, colour, style and rows of each method."""
-    rows = rows.assign(beyond=rows["cost"] - rows["design"])
-    for i, (method, of_method) in enumerate(rows.groupby("method", sort=False)):
-        style = "-" if i < len(COLOURS) else "--"
-        yield str(method), COLOURS[i % len(COLOURS)], style, of_method
+def _methods(table: pd.DataFrame, metrics: Sequence[str]) -> Iterator[tuple[Look, pd.DataFrame]]:
+    """The look of each method, the same in all figures, and its rows of some metrics."""
+    table = table.assign(beyond=table["cost"] - table["design"])
+    for i, (method, rows) in enumerate(table.groupby("method", sort=False)):
+        look = Look(str(method), COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
+        found = rows[rows["metric"].isin(metrics)]
+        if len(found):
+            yield look, found
 
 
 def _quantity(objective: Objective) -> str:

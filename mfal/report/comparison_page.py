@@ -3,9 +3,10 @@
 from collections.abc import Sequence, Sized
 
 import pandas as pd
-import yaml
 
 from mfal.compare import Comparison, at_cost, final
+from mfal.digits import number, written
+from mfal.report.cells import inline, unitless
 from mfal.report.comparison_figures import MEASURES, against_cost, quality_and_variety
 from mfal.report.page import Grid, Page, Picture, Section
 from mfal.report.published import PublishedCurve
@@ -17,6 +18,8 @@ LEADS = {
     "published_top_k": "By the {k} best true values of all that was queried",
 }
 """The figures of which the first paragraph says who is ahead."""
+
+PUBLISHED = " Dotted: published curves, whose points are joined by straight lines."
 
 
 def comparison_page(
@@ -36,8 +39,8 @@ def comparison_page(
     names = [name for name in MEASURES if (table["metric"] == name).any()]
     sections = [
         Section("Against cost", pictures=_pictures(table, names, objective, k, published)),
-        Section("Every seed at its end", grids=[_ends(comparison, table, names)]),
-        Section("Where the cost went", grids=[_shares(table)]),
+        Section("Every seed at its end", grids=[_ends(comparison, table, names, objective, k)]),
+        Section("Where the cost went", grids=[_shares(comparison, table)]),
     ]
     if published:
         sections.append(Section("Published curves", grids=[_published(published, objective)]))
@@ -58,7 +61,8 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
     said = [
         f"{len(begun)} of {wanted} runs have begun ({_number_of(comparison.methods, 'method')}, "
         f"{_number_of(comparison.seeds, 'seed')} each).",
-        f"All have spent {cost:,.6g} beyond the initial design; what follows is at that cost.",
+        f"All have spent {cost:,.6g} campaign units beyond the initial design; what follows is at "
+        "that cost.",
     ]
     here = at_cost(table, cost)
     reference = next(iter(comparison.methods))
@@ -88,14 +92,15 @@ def standing(figures: pd.Series, reference: str, objective: Objective) -> str:
     worth = figures.mul(objective.sign)
     medians = worth.groupby(level="method").median().sort_values(ascending=False)
     leader = str(medians.index[0])
-    text = f"{leader} leads with {objective.sign * medians.iloc[0]:.2f}{objective.suffix}"
+    best = number(objective.sign * medians.iloc[0])
+    text = f"{leader} leads with {best}{objective.suffix}"
     if reference not in medians.index:
         return f"{text}; {reference} has no such figure yet"
     own = worth.xs(reference, level="method")
     others = medians.drop(reference)
     parts = [text]
     if leader != reference:
-        parts.append(f"{reference} has {objective.sign * medians[reference]:.2f}")
+        parts.append(f"{reference} has {number(objective.sign * medians[reference])}")
     for word, found in (
         ("ahead of every seed of", others[others > own.max()]),
         ("level with", others[(others >= own.min()) & (others <= own.max())]),
@@ -130,8 +135,9 @@ def _pictures(
             name.replace("_", "-"),
             # The published evaluation is over the true values of what was queried.
             against_cost(table, name, objective, published if name == "published_top_k" else ()),
-            f"{MEASURES[name].meaning} K = {k}. Line: median over seeds; band: worst seed to best. "
-            "Compare along a vertical line: equal cost.",
+            f"{MEASURES[name].meaning} K\u00a0=\u00a0{k}. Line: median over seeds; band: worst "
+            "seed to best; markers only tell the methods apart. Compare along a vertical line: "
+            "equal cost." + (PUBLISHED if published and name == "published_top_k" else ""),
         )
         for name in names
     ]
@@ -139,16 +145,21 @@ def _pictures(
         Picture(
             f"{prefix}quality-and-variety".replace("_", "-"),
             quality_and_variety(table, prefix, objective),
-            "A line a run, a dot at its end. Upwards is better, to the left more varied: a method "
-            "is ahead in both where its line runs above and to the left.",
+            "A line a run, a marker at its end. Upwards is better, to the left more varied: a "
+            "method is ahead in both where its line runs above and to the left.",
         )
         for prefix in ("", "published_")
         if {f"{prefix}top_k", f"{prefix}similarity"} <= set(names)
     ]
 
 
-def _ends(comparison: Comparison, table: pd.DataFrame, names: Sequence[str]) -> Grid:
+def _ends(
+    comparison: Comparison, table: pd.DataFrame, names: Sequence[str], objective: Objective, k: int
+) -> Grid:
     last = final(table)
+    values = [name for name in names if MEASURES[name].is_value]
+    form = written(last[values].to_numpy().ravel())
+    forms = {name: form if name in values else unitless for name in names}
     beyond = table["cost"] - table["design"]
     spent = beyond.groupby([table["method"], table["seed"]]).max().to_dict()
     rows = []
@@ -157,16 +168,19 @@ def _ends(comparison: Comparison, table: pd.DataFrame, names: Sequence[str]) -> 
             continue
         of_method = last.xs(method, level="method")
         for seed, row in of_method.iterrows():
-            figures = (_number(row.get(name)) for name in names)
+            figures = (forms[name](row[name]) for name in names)
             rows.append((method, str(seed), f"{spent[method, seed]:,.6g}", *figures))
-        rows.append((method, "median", "", *(_number(of_method[name].median()) for name in names)))
-    header = ("method", "seed", "cost", *(MEASURES[name].title for name in names))
-    return Grid("Cost is what was spent beyond the initial design.", header, rows)
+        medians = (forms[name](of_method[name].median()) for name in names)
+        rows.append((method, "median", "", *medians))
+    header = ("method", "seed", "cost", *(MEASURES[name].header(objective) for name in names))
+    said = f"K = {k}. Cost is what was spent beyond the initial design, in campaign units."
+    return Grid(said, header, rows)
 
 
-def _shares(table: pd.DataFrame) -> Grid:
+def _shares(comparison: Comparison, table: pd.DataFrame) -> Grid:
     shares = final(table[table["metric"].str.startswith("share_")])
-    medians = shares.groupby(level="method", sort=False).median()
+    medians = shares.groupby(level="method").median()
+    medians = medians.loc[[name for name in comparison.methods if name in medians.index]]
     header = ("method", *(str(c).removeprefix("share_") for c in medians.columns))
     rows = [
         (str(method), *("" if pd.isna(v) else f"{v:.0%}" for v in row))
@@ -176,28 +190,23 @@ def _shares(table: pd.DataFrame) -> Grid:
 
 
 def _published(published: Sequence[PublishedCurve], objective: Objective) -> Grid:
+    form = written(value for curve in published for value in curve.value)
     rows = [
-        (curve.method, f"{cost:g}", f"{value:.3f}", curve.source)
+        (curve.method, f"{cost:g}", form(value), curve.source)
         for curve in published
         for cost, value in zip(curve.cost, curve.value, strict=True)
     ]
-    return Grid("As given.", ("method", "cost", objective.labelled("value"), "source"), rows)
+    header = ("method", "cost", objective.labelled("value"), "source")
+    said = "As given; the cost in campaign units beyond the initial design."
+    return Grid(said, header, rows, numeric=False)
 
 
 def _settings(comparison: Comparison) -> Grid:
     rows = [
-        ("all methods", _inline(comparison.campaign)),
-        *((method, _inline(changes)) for method, changes in comparison.methods.items()),
-        ("measure", _inline(comparison.measure.model_dump(mode="json", exclude_defaults=True))),
+        ("all methods", inline(comparison.campaign)),
+        *((method, inline(changes)) for method, changes in comparison.methods.items()),
+        ("measure", inline(comparison.measure.model_dump(mode="json", exclude_defaults=True))),
     ]
     return Grid(
         "What the methods share, and what each changes.", ("", "fields"), rows, numeric=False
     )
-
-
-def _inline(value: object) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=10_000).strip()
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:.3f}"

@@ -1,17 +1,29 @@
 """Figures of one campaign: what it found, what it paid for, how its models did."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from mfal.report.canvas import COLOURS, GREY, add_legend, name_axes, panels, whole_rounds
+from mfal.ledger.reading import RoundInfo
+from mfal.report.canvas import (
+    COLOURS,
+    GREY,
+    add_legend,
+    add_legend_above,
+    name_axes,
+    panels,
+    whole_numbers,
+)
 from mfal.report.diversity import Diversity
 from mfal.report.snapshot import Snapshot
+from mfal.types import Observation
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COST = "cost so far (campaign units)"
+ROUND = "round (0: the initial design)"
 Z90 = 1.6449  # half width of a central 90 % interval, in standard deviations
 
 
@@ -34,7 +46,7 @@ def top_k_figure(snapshot: Snapshot) -> "Figure":
         axes.invert_yaxis()
     name_axes(
         axes,
-        f"Mean of the {snapshot.top_k} best at {target} (line), all measured there (dots)",
+        f"Mean of the {snapshot.top_k} best at {target}, and all measured (dots)",
         COST,
         f"{objective.label}, better upwards",
     )
@@ -44,21 +56,10 @@ def top_k_figure(snapshot: Snapshot) -> "Figure":
 def spending_figure(snapshot: Snapshot) -> "Figure":
     """What every round cost, by fidelity."""
     figure, (axes,) = panels()
-    numbers = sorted({o.round for o in snapshot.observations})
-    below = [0.0] * len(numbers)
-    for i, fidelity in enumerate(snapshot.ladder):
-        costs = [
-            sum(o.cost for o in snapshot.of_round(n) if o.query.fidelity == fidelity.name)
-            for n in numbers
-        ]
-        label = f"{fidelity.name} ({fidelity.cost:g} each)"
-        axes.bar(numbers, costs, 0.7, bottom=below, color=COLOURS[i % len(COLOURS)], label=label)
-        below = [b + c for b, c in zip(below, costs, strict=True)]
-    whole_rounds(axes, numbers)
-    name_axes(
-        axes, "Cost of each round by fidelity", "round (0: the initial design)", "campaign units"
-    )
-    add_legend(axes)
+    costs = _sums(snapshot, lambda o: o.cost)
+    labels = (f"{f.name} ({f.cost:g} each)" for f in snapshot.ladder)
+    _stack(axes, _rounds(snapshot), dict(zip(labels, costs.values(), strict=True)))
+    name_axes(axes, "Cost of each round by fidelity", ROUND, "campaign units")
     return figure
 
 
@@ -83,7 +84,7 @@ def calibration_figure(snapshot: Snapshot) -> "Figure | None":
     coverage.axhspan(0.85, 0.95, color=GREY, alpha=0.2, lw=0)
     for axes in (ranks, coverage):
         axes.set_ylim(min(0.0, axes.get_ylim()[0]), 1.02)
-        whole_rounds(axes, [r.number for r in diagnosed])
+        whole_numbers(axes, [r.number for r in diagnosed])
         add_legend(axes)
     name_axes(ranks, "Rank correlation on candidates left out", "round", "Spearman")
     name_axes(coverage, "Coverage of 90 % intervals (band: .85 to .95)", "round", "share inside")
@@ -105,6 +106,8 @@ def training_figure(snapshot: Snapshot) -> "Figure | None":
     add_legend(losses)
     samples.plot(steps, [m["effective_sample_size"] for m in history], color=COLOURS[2])
     samples.set_ylim(0, 1.02)
+    for axes in (losses, samples):
+        whole_numbers(axes, steps)
     name_axes(
         samples,
         "Effective sample size (1: samples the target)",
@@ -145,31 +148,57 @@ def parity_figure(snapshot: Snapshot) -> "Figure | None":
 
 
 def seconds_figure(snapshot: Snapshot) -> "Figure | None":
-    """Wall time of every round by stage; None before the first batch."""
-    timed = [r for r in snapshot.diagnosed if r.record.get("seconds")]
-    if not timed:
+    """What choosing and asking took in every round; None before the first batch."""
+    if not _timed(snapshot):
         return None
-    figure, (axes,) = panels()
-    numbers = [r.number for r in timed]
-    left = [0.0] * len(timed)
-    for i, (stage, seconds) in enumerate(stage_seconds(snapshot).items()):
-        axes.bar(numbers, seconds, 0.7, bottom=left, color=COLOURS[i], label=stage)
-        left = [a + b for a, b in zip(left, seconds, strict=True)]
-    whole_rounds(axes, numbers)
-    name_axes(axes, "Wall time of each round by stage", "round", "seconds")
-    add_legend(axes)
+    figure, (choosing, asking) = panels(2)
+    _stack(choosing, [r.number for r in _timed(snapshot)], choosing_seconds(snapshot))
+    name_axes(choosing, "Choosing the queries: wall time by stage", "round", "seconds")
+    _stack(asking, _rounds(snapshot), oracle_seconds(snapshot))
+    name_axes(asking, "The oracles: seconds summed over workers", ROUND, "seconds")
     return figure
 
 
-def stage_seconds(snapshot: Snapshot) -> dict[str, list[float]]:
-    """Stage -> its seconds in every round that a surrogate chose; oracles by their own account."""
-    timed = [r for r in snapshot.diagnosed if r.record.get("seconds")]
-    stages = {
-        stage: [float(r.record["seconds"].get(stage, 0.0)) for r in timed]
+def choosing_seconds(snapshot: Snapshot) -> dict[str, list[float]]:
+    """Stage -> its wall time in every round that a surrogate chose."""
+    return {
+        stage: [float(r.record["seconds"].get(stage, 0.0)) for r in _timed(snapshot)]
         for stage in ("fit", "train", "propose")
     }
-    oracle = [sum(o.outcome.seconds for o in snapshot.of_round(r.number)) for r in timed]
-    return stages | {"oracles": oracle}
+
+
+def oracle_seconds(snapshot: Snapshot) -> dict[str, list[float]]:
+    """Fidelity -> seconds by the oracles' own account in every round, the initial design's too.
+
+    They are summed over the workers that asked at the same time: the clock may have shown fewer.
+    """
+    return _sums(snapshot, lambda o: o.outcome.seconds)
+
+
+def _sums(snapshot: Snapshot, figure: Callable[[Observation], float]) -> dict[str, list[float]]:
+    """Fidelity -> the sum of a figure of its answers in every round."""
+    sums = {f.name: dict.fromkeys(_rounds(snapshot), 0.0) for f in snapshot.ladder}
+    for o in snapshot.observations:
+        sums[o.query.fidelity][o.round] += figure(o)
+    return {name: list(of_rounds.values()) for name, of_rounds in sums.items()}
+
+
+def _rounds(snapshot: Snapshot) -> list[int]:
+    return sorted({o.round for o in snapshot.observations})
+
+
+def _timed(snapshot: Snapshot) -> list[RoundInfo]:
+    return [r for r in snapshot.diagnosed if r.record.get("seconds")]
+
+
+def _stack(axes: "Axes", numbers: Sequence[int], parts: Mapping[str, Sequence[float]]) -> None:
+    """A bar a round, made of the parts that the legend names."""
+    below = [0.0] * len(numbers)
+    for i, (name, heights) in enumerate(parts.items()):
+        axes.bar(numbers, heights, 0.7, bottom=below, color=COLOURS[i % len(COLOURS)], label=name)
+        below = [b + h for b, h in zip(below, heights, strict=True)]
+    whole_numbers(axes, numbers)
+    add_legend_above(axes, len(parts))
 
 
 def diversity_figure(snapshot: Snapshot, diversity: Sequence[Diversity]) -> "Figure":

@@ -11,13 +11,17 @@ from mfal.report.canvas import data_uri, to_bytes
 from mfal.report.page import Page, Picture, Section
 
 FORMATS = ("svg", "png")
-WIDE = 1.8  # width over height from which a figure takes a row of its own
+LONG = 24  # letters beyond which a word may be broken, and below which a cell is one line
+LETTERS = 30  # of a key in a line of its card, where a text stands letter by letter below it
+SHORT = 15  # rows of a table that is kept on one page in print
+WIDE = 6.0  # inches from which a figure takes a row of its own: more than one panel
 
 
 def render(page: Page) -> str:
     """The page as HTML; whatever comes from a ledger is escaped."""
     # Keys and errors come from oracles and users.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.globals |= {"fit": _fit, "SHORT": SHORT}
     template = environment.from_string(
         files("mfal.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     )
@@ -59,6 +63,24 @@ def _write(page: Page, tables: dict[str, pd.DataFrame], folder: Path) -> Path:
     return index
 
 
+def _fit(cell: str) -> str:
+    """How a cell may be broken: between words, nowhere (``short``), or within them (``long``)."""
+    if any(len(word) > LONG for word in cell.split()):
+        return "long"
+    return "short" if len(cell) <= LONG else ""
+
+
+def _lines(key: str, note: str) -> list[str]:
+    """A key and a note of a letter for each of its own, such as a fold: line below line.
+
+    Nothing for other notes.
+    """
+    if len(note) != len(key) or " " in note:
+        return []
+    starts = range(0, len(key), LETTERS)
+    return [part[start : start + LETTERS] for start in starts for part in (key, note)]
+
+
 def _shown(section: Section) -> dict[str, object]:
     return {
         "title": section.title,
@@ -66,16 +88,20 @@ def _shown(section: Section) -> dict[str, object]:
         "grids": section.grids,
         "pictures": [_shown_picture(picture) for picture in section.pictures],
         "cards": [
-            {"card": card, "address": None if card.svg is None else data_uri(card.svg, "svg")}
+            {
+                "card": card,
+                "address": None if card.svg is None else data_uri(card.svg, "svg"),
+                "lines": _lines(card.key, card.note),
+            }
             for card in section.cards
         ],
     }
 
 
 def _shown_picture(picture: Picture) -> dict[str, object]:
-    width, height = picture.figure.get_size_inches()
+    width, _ = picture.figure.get_size_inches()
     return {
         "picture": picture,
         "address": data_uri(to_bytes(picture.figure, "svg"), "svg"),
-        "wide": width / height > WIDE,
+        "wide": width > WIDE,
     }

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mfal.digits import number, written
 from mfal.report.canvas import data_uri, to_bytes
 from mfal.report.figures import (
     calibration_figure,
@@ -80,7 +81,8 @@ def in_order(snapshot: Snapshot, batch: Iterable[Observation]) -> list[Observati
 def _summary(snapshot: Snapshot, batch: Sequence[Observation]) -> str:
     objective, failed = snapshot.objective, sum(o.outcome.values is None for o in batch)
     top = snapshot.mean
-    best = "" if top is None else f", top-{snapshot.top_k} mean **{top:.2f}{objective.suffix}**"
+    mean = f"{number(top)}{objective.suffix}"
+    best = "" if top is None else f", top-{snapshot.top_k} mean **{mean}**"
     return (
         f"{snapshot.problem.name}. Spent **{snapshot.spent:g}** of {snapshot.budget:g}{best}; "
         f"{failed} of {len(batch)} queries of this round failed."
@@ -100,21 +102,17 @@ def _table(snapshot: Snapshot, rows: Sequence[Observation], *, with_round: bool)
     header = ["", "candidate", "fidelity", objective.label, last]
     lines = [header if drawn else header[1:]]
     lines.append([":---"] * (len(lines[0]) - 2) + ["---:"] * 2)
-    for o in rows:
-        value = f"failed: {o.outcome.error}" if o.outcome.values is None else _value(o)
+    values = [(o.outcome.values or (None,))[0] for o in rows]
+    form = written(values)
+    for o, value in zip(rows, values, strict=True):
         cells = [
             f"`{o.query.key}`",
             o.query.fidelity,
-            _plain(value),
+            _plain(f"failed: {o.outcome.error}") if value is None else form(value),
             str(o.round) if with_round else f"{o.cost:g}",
         ]
         lines.append([_picture(snapshot, o), *cells] if drawn else cells)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _value(observation: Observation) -> str:
-    values = observation.outcome.values or ()
-    return f"{values[0]:.3f}"
 
 
 def _picture(snapshot: Snapshot, observation: Observation) -> str:

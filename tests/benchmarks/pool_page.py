@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks import machine
 from tests.benchmarks.report import table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Runs = list[dict[str, Any]]
 Curve = list[tuple[float, float]]
@@ -41,7 +44,7 @@ def write(
         here = [r for r in runs if r["ladder"] == ladder]
         parts += [f"## Costs {ladder}", verdict(here, multi, rivals), means(here), every_seed(here)]
     (folder / "pool.md").write_text("\n\n".join(parts) + "\n\n![curves](pool.png)\n")
-    draw(runs, ladders, folder / "pool.png")
+    picture(runs, ladders).savefig(folder / "pool.png", dpi=110)
 
 
 def of(runs: Runs, method: str) -> Runs:
@@ -160,15 +163,12 @@ def every_seed(runs: Runs) -> str:
     return f"At the end of the budget, every seed:\n\n{table(header, rows)}"
 
 
-def draw(runs: Runs, ladders: Sequence[str], path: Path) -> None:
+def picture(runs: Runs, ladders: Sequence[str]) -> "Figure":
     """Both figures against cost, a column per ladder: means, and a thin line per seed."""
-    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    shape = {"squeeze": False, "figsize": (6 * len(ladders), 8), "layout": "constrained"}
-    figure, axes = plt.subplots(2, len(ladders), **shape)
+    figure = Figure(figsize=(6 * len(ladders), 8), layout="constrained")
+    axes = figure.subplots(2, len(ladders), squeeze=False)
     colours = {name: f"C{i}" for i, name in enumerate(methods(runs))}
     for column, ladder in enumerate(ladders):
         here = [r for r in runs if r["ladder"] == ladder]
@@ -183,6 +183,8 @@ def draw(runs: Runs, ladders: Sequence[str], path: Path) -> None:
             panel.set_xlabel("cost, initial design included")
             panel.set_ylabel("kcal/mol")
             panel.spines[["top", "right"]].set_visible(False)
-    axes[0][0].legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    # Below them all: no ladder need have been run with every method.
+    lines = {line.get_label(): line for panel in axes.flat for line in panel.get_lines()}
+    named = [lines[name] for name in colours]
+    figure.legend(handles=named, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    return figure

@@ -4,7 +4,7 @@ import pytest
 
 from oracles.folding import ViennaFolding
 from tests.benchmarks.pool import Ladder, run
-from tests.benchmarks.pool_page import cost_to_reach
+from tests.benchmarks.pool_page import cost_to_reach, picture
 from tests.problems.dna_ladder import LadderOracle, make_pool, stem
 
 HAIRPIN = "GGGGCCAAAAGGCCCCTTTTTTTTTTTTTT"
@@ -67,3 +67,11 @@ def test_a_campaign_over_a_pool_is_looked_at_after_every_round() -> None:
     first, last = points
     assert -3.25 > first.recommended > last.recommended
     assert last.measured < first.measured
+
+
+def test_every_method_is_named_whichever_ladders_it_was_run_on() -> None:
+    points = [{"cost": cost, "recommended": -cost, "measured": -cost} for cost in (1.0, 2.0)]
+    where = [("1/3/7", "ours"), ("1/3/7", "theirs"), ("1/10/100", "ours")]
+    runs = [{"ladder": la, "method": m, "seed": 0, "points": points} for la, m in where]
+    (legend,) = picture(runs, ["1/10/100", "1/3/7"]).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["ours", "theirs"]

@@ -52,7 +52,7 @@ def test_one_of_a_kind_is_one_and_a_number_without_a_unit_has_none() -> None:
     rows = table(figures("gflownet", 0, 20, top_k=9.0))
     said = verdict(alone, rows, Objective("Branin", "1", "min"), 5)
     assert "(1 method, 1 seed each)" in said
-    assert said.endswith("gflownet leads with 9.00.")
+    assert said.endswith("gflownet leads with 9.000.")
 
 
 def test_ends_are_in_the_order_of_seeds_whichever_ended_first() -> None:
@@ -66,27 +66,27 @@ def test_methods_are_compared_at_the_cost_that_every_run_has_reached() -> None:
     said = verdict(COMPARISON, TWO_METHODS, ENERGY, 5)
     # At 30 the second seed of gflownet has no figure yet, and the first is at -9.
     assert "3 of 6 runs have begun (3 methods, 2 seeds each)." in said
-    assert "All have spent 30 beyond the initial design" in said
+    assert "All have spent 30 campaign units beyond the initial design" in said
     assert (
         "By the 5 best that were measured, alike or not, evolution leads with -13.00 kcal/mol; "
-        "gflownet has -9.00; evolution is ahead of every seed of gflownet." in said
+        "gflownet has -9.000; evolution is ahead of every seed of gflownet." in said
     )
 
 
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (means(a=[-9, -8], b=[-7, -6]), "a leads with -8.50 kcal/mol"),
+        (means(a=[-9, -8], b=[-7, -6]), "a leads with -8.500 kcal/mol"),
         (
             means(a=[-9, -7], b=[-8, -8]),
-            "a leads with -8.00 kcal/mol; b is level with a",
+            "a leads with -8.000 kcal/mol; b is level with a",
         ),
         (
             means(a=[-9, -7], b=[-9, -8], c=[-10, -11], d=[-12, -13]),
-            "d leads with -12.50 kcal/mol; a has -8.00; d and c are ahead of every seed of a; "
+            "d leads with -12.50 kcal/mol; a has -8.000; d and c are ahead of every seed of a; "
             "b is level with a",
         ),
-        (means(b=[-9.0]), "b leads with -9.00 kcal/mol; a has no such figure yet"),
+        (means(b=[-9.0]), "b leads with -9.000 kcal/mol; a has no such figure yet"),
     ],
 )
 def test_it_says_who_is_ahead_of_the_first_method_and_who_is_level(
@@ -98,8 +98,10 @@ def test_it_says_who_is_ahead_of_the_first_method_and_who_is_level(
 def test_higher_is_ahead_where_the_objective_is_maximised() -> None:
     found = means(a=[1.0], b=[2.0])
     assert standing(found, "a", Objective("affinity", "eV", "max")) == (
-        "b leads with 2.00 eV; a has 1.00; b is ahead of every seed of a"
+        "b leads with 2.000 eV; a has 1.000; b is ahead of every seed of a"
     )
+    tiny = Objective("length", "m", "max")
+    assert standing(found * 1e-9, "a", tiny).startswith("b leads with 2.000e-09 m; a has 1.000e-09")
 
 
 def test_lines_are_medians_over_seeds_against_what_was_spent_beyond_the_design() -> None:
@@ -110,6 +112,45 @@ def test_lines_are_medians_over_seeds_against_what_was_spent_beyond_the_design()
         "evolution": [[20, -10.0], [30, -13.0]],
     }
     assert axes.yaxis_inverted()
+    assert {line.get_drawstyle() for line in axes.get_lines()} == {"steps-post"}
+
+
+def test_nine_methods_are_told_apart_without_their_colours() -> None:
+    nine = [f"method {i}" for i in range(9)]
+    rows = table(*(figures(m, 0, n, top_k=n, similarity=0.5) for m in nine for n in (20.0, 30.0)))
+    for figure in (against_cost(rows, "top_k", ENERGY), quality_and_variety(rows, "", ENERGY)):
+        lines = figure.axes[0].get_lines()
+        assert [line.get_label() for line in lines] == nine
+        assert len({line.get_marker() for line in lines}) == 9
+        assert len({line.get_color() for line in lines[:8]}) == 8
+        legend = figure.axes[0].get_legend().legend_handles
+        assert [h.get_marker() for h in legend] == [line.get_marker() for line in lines]
+
+
+def test_a_method_looks_the_same_where_another_has_no_figure() -> None:
+    rows = table(
+        figures("a", 0, 20, published_top_k=1.0), figures("b", 0, 20, top_k=1, published_top_k=1)
+    )
+    looks = [
+        [(line.get_color(), line.get_marker()) for line in figure.axes[0].get_lines()]
+        for figure in (against_cost(rows, m, ENERGY) for m in ("top_k", "published_top_k"))
+    ]
+    assert looks[0] == looks[1][1:]
+
+
+def test_columns_have_their_units_and_methods_the_order_of_the_file() -> None:
+    backwards = TWO_METHODS.iloc[::-1]
+    sections = comparison_page(COMPARISON, backwards, ENERGY, 5).sections
+    ends, shares = (
+        next(s.grids[0] for s in sections if s.title == title)
+        for title in ("Every seed at its end", "Where the cost went")
+    )
+    assert list(ends.header) == [
+        *("method", "seed", "cost", "best K, measured (kcal/mol)", "similarity, measured")
+    ]
+    assert "K = 5." in ends.caption and "campaign units" in ends.caption
+    assert ends.rows[0] == ("gflownet", "0", "40", "-12.00", "0.600")
+    assert [row[0] for row in shares.rows] == ["gflownet", "evolution"]
 
 
 @pytest.mark.parametrize(
@@ -129,18 +170,17 @@ def test_published_curves_are_laid_over_the_published_reading() -> None:
     curve = PublishedCurve("theirs", "a paper", (5.0, 25.0), (-3.0, -4.0))
     (axes,) = against_cost(rows, "published_top_k", ENERGY, [curve]).axes
     assert axes.get_lines()[-1].get_xydata().tolist() == [[5, -3], [25, -4]]
+    assert axes.get_lines()[-1].get_drawstyle() == "default"  # only its points are known
     page = render(comparison_page(COMPARISON, rows, ENERGY, 5, [curve]))
-    assert "a paper" in page
+    assert "a paper" in page and "joined by straight lines" in page
 
 
-def test_quality_over_variety_has_a_line_a_run_and_a_dot_at_its_end() -> None:
+def test_quality_over_variety_has_a_line_a_run_and_a_marker_at_its_end() -> None:
     (axes,) = quality_and_variety(TWO_METHODS, "", ENERGY).axes
     paths = [line.get_xydata().tolist() for line in axes.get_lines()]
     assert paths == [
         [[0.5, -9], [0.6, -12]],
-        [[0.6, -12]],
-        [[0.6, -11]],
         [[0.6, -11]],
         [[0.8, -10], [0.9, -13]],
-        [[0.9, -13]],
     ]
+    assert {tuple(line.get_markevery()) for line in axes.get_lines()} == {(-1,)}

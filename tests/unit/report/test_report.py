@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mfal.digits import number
 from mfal.errors import ConfigError, DataError
 from mfal.report.campaign_page import campaign_page, lead
 from mfal.report.diversity import diversity_curve, gallery_keys
-from mfal.report.figures import diversity_figure, parity_figure, stage_seconds
+from mfal.report.figures import diversity_figure, parity_figure
 from mfal.report.html import render, write
 from mfal.report.page import Card, Grid, Page, Section
 from mfal.report.published import read_published
@@ -77,7 +78,7 @@ def test_the_lead_says_what_the_ledger_says(snapshot: Snapshot) -> None:
         f"{snapshot.spent:g} of 100 units were spent on {n} queries, {failed} of which failed, in "
         "2 rounds after the initial design."
     )
-    assert f"went from {curve[0].top_k:.2f} to {curve[-1].top_k:.2f} places" in said
+    assert f"went from {number(curve[0].top_k)} to {number(curve[-1].top_k)} places" in said
     assert "the highest is" in said
 
 
@@ -175,20 +176,24 @@ def test_parity_and_diversity_figures_show_their_numbers(snapshot: Snapshot) -> 
     assert all(d.diverse <= d.top_k for d in diversity)  # of a value to be maximised
 
 
-def test_seconds_are_those_of_the_record_and_of_the_oracles(snapshot: Snapshot) -> None:
-    seconds = stage_seconds(snapshot)
-    recorded = [r.record["seconds"] for r in snapshot.diagnosed]
-    assert seconds["train"] == [s["train"] for s in recorded]
-    assert sum(seconds["oracles"]) == pytest.approx(
-        sum(o.outcome.seconds for o in snapshot.observations if o.round > 0)
-    )
+@pytest.mark.parametrize(
+    ("note", "aligned"),
+    [("(" * 20 + ")" * 20, True), ("net charge +7.1, moment 0.79, it is said", False)],
+)
+def test_a_fold_stands_below_its_letters(note: str, aligned: bool) -> None:
+    key = "ACGT" * 10
+    assert len(note) == len(key)
+    page = render(Page("", "", [Section("", cards=[Card(key, None, [], note)])]))
+    lines = "\n".join([key[:30], note[:30], key[30:], note[30:]])
+    assert (f">{lines}<" in page) == aligned
+    assert (f">{key}<br>{note}<" in page) != aligned
 
 
 @pytest.mark.parametrize("unit", ["1", ""])
 def test_a_number_without_a_unit_has_none(snapshot: Snapshot, unit: str) -> None:
     page = campaign_page(replace(snapshot, problem=in_unit(snapshot.problem, unit)))
     shown = [text for s in page.sections for g in s.grids for text in (*g.header, g.caption)]
-    assert "top-3" in shown and "different" in shown and "RMSE" in shown
+    assert {"top-3", "different", "how many", "RMSE"} <= {*shown}
     pictures = [p for s in page.sections for p in s.pictures]
     labels = {p.name: [a.get_ylabel() for a in p.figure.axes] for p in pictures}
     assert labels["diversity"][0] == "agreement" and labels["parity"][0] == "predicted"

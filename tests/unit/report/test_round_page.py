@@ -10,6 +10,7 @@ from PIL import Image
 
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig
+from mfal.digits import number
 from mfal.report.figures import (
     calibration_figure,
     spending_figure,
@@ -83,7 +84,7 @@ def test_a_round_in_markdown_carries_its_pictures_and_its_failures(snapshot: Sna
     assert "http" not in re.sub(r"data:[^)]*", "", page)  # nothing is fetched
     assert f"Spent **{snapshot.spent:g}** of 100" in page
     top = snapshot.curve()[-1].top_k
-    assert f"top-3 mean **{top:.2f} places**" in page
+    assert f"top-3 mean **{number(top)} places**" in page
     pictures = [base64.b64decode(p) for p in re.findall(r"image/png;base64,([^)]*)", page)]
     assert len(pictures) == 4
     assert all(Image.open(io.BytesIO(p)).width > 500 for p in pictures)
