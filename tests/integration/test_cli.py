@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from mfal.cli.app import app
+from mfal.errors import ConfigError
+from tests.integration.campaigns import Folder, play
 from tests.support import ROOT, motif_settings
 
 
@@ -122,3 +126,23 @@ def test_make_help_names_every_target(tmp_path: Path) -> None:
     done = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True)
     targets = "round campaign ui serve test test-all lint type bench report clean"
     assert all(f"make {target}" in done.stdout for target in targets.split())
+
+
+@pytest.mark.parametrize("command", [["report"], ["ladder", "-n", "10"]])
+def test_a_campaign_may_be_named(
+    folder: Folder, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play(folder.add("motif"))
+    monkeypatch.chdir(folder.path)
+    done = CliRunner().invoke(app, [*command, "motif"])
+    assert done.exit_code == 0, done.output
+    assert "motif: 10 random candidates" in done.output or "report: " in done.output
+    wrong = CliRunner().invoke(app, [*command, "motiv"])
+    assert isinstance(wrong.exception, ConfigError)
+    assert wrong.exception.hint.startswith("there are motif")
+
+
+def test_the_help_of_a_report_names_comparisons() -> None:
+    done = CliRunner().invoke(app, ["report", "--help"], env={"COLUMNS": "200"})
+    said = " ".join(done.output.split())
+    assert "A campaign by its YAML file or its name, or a comparison by its YAML file." in said

@@ -216,3 +216,6 @@ def test_there_is_nothing_to_show_before_it_runs(tmp_path: Path) -> None:
     with pytest.raises(NoLedgerError, match="nothing of it has run"):
         compare_in_terminal(written(tmp_path), [], run=False)
     assert not (tmp_path / "data").exists()
+    (tmp_path / "data" / "compare" / "motif").mkdir(parents=True)  # as an interrupted start leaves
+    with pytest.raises(NoLedgerError, match="nothing of it has run"):
+        compare_in_terminal(written(tmp_path), [], run=False)
