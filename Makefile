@@ -72,7 +72,7 @@ bench: $(READY) ## Run all benchmarks (half an hour and more) and write them int
 	$(BIN)/python -m tests.benchmarks.scoring
 	$(BIN)/python -m tests.benchmarks.prefect
 	$(BIN)/python -m tests.benchmarks.ablation
-	$(BIN)/python -m tests.benchmarks.campaign
+	$(BIN)/python -m tests.benchmarks.campaign --picture docs/campaign.png
 	$(BIN)/python -m tests.benchmarks.pool
 
 clean: ## Remove .venv and caches (campaigns in data/ stay)
