@@ -5,6 +5,7 @@ from typing import cast
 
 from mfal.envs.base import Buildable, Environment
 from mfal.errors import ConfigError
+from mfal.reasons import plain
 from mfal.registry import build
 from mfal.sections import Component
 from mfal.types import Fidelity, Problem
@@ -34,7 +35,7 @@ def check_engines(problem: Problem, ladder: Sequence[Fidelity], source: str) -> 
         raise ConfigError(f"{where} is {found!r}, which is no mapping", hint)
     for f in ladder:
         engine = found.get(f.name)
-        if not isinstance(engine, str) or not engine:
+        if not isinstance(engine, str) or not engine or plain(engine) != engine:
             said = repr(engine) if f.name in found else "missing"
             raise ConfigError(f"{where}: the engine of {f.name!r} is {said}", hint)
 

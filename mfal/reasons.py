@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from mfal.errors import TransientError
 from mfal.types import Outcome
 
 LONGEST = 4000
@@ -12,15 +13,30 @@ NONE_GIVEN = "no reason given"
 _SHOWN = 200
 
 
+def plain(text: str) -> str:
+    """A text that every database holds: half a surrogate pair and NUL are written out."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
 def kept(reason: str) -> str:
-    """A reason as it is recorded: never blank, no bare carriage return, cut where too long."""
+    """A reason as it is recorded: plain, never blank, no carriage return, cut where too long."""
     reason = reason.replace("\r\n", "\n").replace("\r", "\n")  # a CSV file would end a row at it
+    reason = plain(reason)
     if not reason.strip():
         return NONE_GIVEN
     if len(reason) <= LONGEST:
         return reason
     mark = f" [cut: {len(reason)} letters in all]"
     return reason[: LONGEST - len(mark)] + mark
+
+
+def said(error: BaseException) -> str:
+    """What an exception of a user's code says, as a reason that begins with its type."""
+    name = type(error).__name__
+    try:
+        return kept(f"{name}: {error.message if isinstance(error, TransientError) else error}")
+    except Exception as broken:  # of its own __str__
+        return f"{name}, whose text cannot be had: {type(broken).__name__}"
 
 
 def commonest(outcomes: Iterable[Outcome]) -> tuple[str, int] | None:

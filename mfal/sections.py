@@ -14,6 +14,9 @@ from pydantic import (
 )
 
 Share = Annotated[float, Field(ge=0, le=1)]
+MONTH = 2_592_000.0
+"""Most seconds of any wait, those of 30 days: systems refuse to wait for some longer times."""
+Wait = Annotated[float, Field(gt=0, le=MONTH)]
 
 
 class Frozen(BaseModel):
@@ -177,17 +180,19 @@ class ScoringConfig(Frozen):
     chunk_size: PositiveInt = Field(
         default=1000, description="Most queries of one call, however fast they are."
     )
-    timeout_seconds: PositiveFloat = Field(
+    timeout_seconds: Wait = Field(
         default=60.0,
-        description="Longest that one candidate may take. A call for several that takes longer "
-        "is given up and they are asked one at a time; one that does so alone has failed.",
+        description="Longest that one candidate may take, at most 30 days. A call for several "
+        "that takes longer is given up and they are asked one at a time; one that does so alone "
+        "has failed.",
     )
     retries: int = Field(
         default=3,
         ge=0,
+        le=100,
         description="How often a query is asked again whose failure is a TransientError.",
     )
-    backoff_seconds: PositiveFloat = Field(
+    backoff_seconds: Wait = Field(
         default=1.0, description="Wait before the first of these retries; each next is twice it."
     )
     retry_timeouts: bool = Field(
@@ -207,9 +212,10 @@ class LockConfig(Frozen):
     wait_seconds: float = Field(
         default=0.0,
         ge=0,
+        le=MONTH,
         description="How long to wait for it to end; 0 to give up as soon as it is seen to live.",
     )
-    stale_seconds: PositiveFloat = Field(
+    stale_seconds: Wait = Field(
         default=60.0,
         description="How long a process on another machine must be silent to count as dead. Its "
         "heart beats six times in this time; the same for all who work on the campaign.",
@@ -222,8 +228,11 @@ class ScheduleConfig(Frozen):
     cron: str | None = Field(
         default=None, description="Times in cron notation, UTC, e.g. '0 3 * * *' for 3:00 daily."
     )
-    interval_minutes: PositiveFloat | None = Field(
-        default=None, description="Minutes from the start of one run to that of the next."
+    interval_minutes: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=525_600,
+        description="Minutes from the start of one run to that of the next, at most a year.",
     )
     rounds: PositiveInt | None = Field(
         default=1, description="Rounds of one scheduled run; null for as many as there may be."

@@ -7,7 +7,7 @@ from pathlib import Path
 from mfal.campaign import Campaign
 from mfal.errors import DataError, InvalidKeyError
 from mfal.ledger.store import IMPORTED
-from mfal.reasons import kept
+from mfal.reasons import kept, plain
 from mfal.tabular import Complaint, Sheet, finite_number
 from mfal.types import LARGEST, Observation, Outcome, Query
 
@@ -62,7 +62,7 @@ def parse_rows(campaign: Campaign, sheet: Sheet) -> tuple[list[ImportRow], list[
         outcome = _outcome(campaign, number, cells, wrong)
         cost = _cost(number, cells, wrong)
         if len(wrong) == before and outcome is not None:
-            backend = f"{IMPORTED}{Path(sheet.source).name}"
+            backend = f"{IMPORTED}{plain(Path(sheet.source).name)}"
             rows.append(ImportRow(number, Observation(query, outcome, 0, cost, backend)))
     return rows, wrong
 

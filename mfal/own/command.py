@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
 from mfal.own.answers import check_declaration, engines, failure, one_by_one
 from mfal.process import end_with
+from mfal.sections import MONTH
 from mfal.tabular import Sheet, finite_number, read_sheet
 from mfal.types import Fidelity, Objective, Outcome
 
@@ -65,8 +66,11 @@ def external(
             f"there is no program {command[0]!r}",
             f"install it or give its path; paths start where you run, now {Path.cwd()}",
         )
-    if not timeout_seconds > 0:
-        raise ConfigError(f"timeout_seconds is {timeout_seconds!r}", "give seconds above zero")
+    if not 0 < timeout_seconds <= MONTH:
+        raise ConfigError(
+            f"timeout_seconds is {timeout_seconds!r}",
+            f"give seconds above zero, at most {MONTH:,.0f}, which is 30 days",
+        )
     check_declaration(command[0], fidelities, objectives)
     engine = f"{Path(command[0]).name} {version}"
     return ExternalOracle(

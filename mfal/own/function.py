@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_origin
 
-from mfal.errors import ConfigError, UnknownNameError
+from mfal.errors import ConfigError, TransientError, UnknownNameError
 from mfal.own.answers import check_declaration, engines, failure, one_by_one, outcome
+from mfal.reasons import said
 from mfal.types import Fidelity, Objective, Outcome
 
 Function = Callable[..., Any]
@@ -29,7 +30,8 @@ def oracle(
 
     It returns a number, a tuple of one number per objective, or an `Outcome`; for several
     candidates a list of those, in order. What it raises, and what is no finite number, is a
-    failed outcome of that candidate. Fidelities with ``manual=True`` are never asked of it.
+    failed outcome of that candidate; only a `TransientError` has it asked again a little later.
+    Fidelities with ``manual=True`` are never asked of it.
 
     Args:
         fidelities: The ladder by rising level; the last, of level 1.0, is the target.
@@ -95,8 +97,10 @@ class FunctionOracle:
         started = time.perf_counter()
         try:
             value = self._function(key, *more)
+        except TransientError:
+            raise  # for whoever asks, who asks again later
         except Exception as error:
-            return failure(_reason(error), time.perf_counter() - started)
+            return failure(said(error), time.perf_counter() - started)
         return outcome(value, len(self.objectives), time.perf_counter() - started)
 
     def _answer_many(self, keys: Sequence[str], more: tuple[Fidelity, ...]) -> list[Outcome]:
@@ -106,8 +110,10 @@ class FunctionOracle:
         try:
             values = list(self._function(list(keys), *more))
             reason = f"returned {len(values)} answers for {len(keys)} candidates"
+        except TransientError:
+            raise
         except Exception as error:
-            values, reason = [], _reason(error)
+            values, reason = [], said(error)
         seconds = (time.perf_counter() - started) / len(keys)
         if len(values) == len(keys):
             return [outcome(value, len(self.objectives), seconds) for value in values]
@@ -148,7 +154,3 @@ def _takes_fidelity(function: Function) -> bool:
 
 def _named(function: Function) -> str:
     return str(getattr(function, "__name__", function))
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -1,13 +1,14 @@
 """What goes to whoever asks an oracle, and what comes back."""
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mfal.errors import TransientError
-from mfal.reasons import kept
+from mfal.reasons import kept, said
 from mfal.sections import Component
 from mfal.types import LARGEST, Fidelity, Oracle, Outcome, as_number
 
@@ -17,7 +18,10 @@ DIED = "the oracle's process died"
 LATE = "no answer within"
 """Begins the reason of a failure to answer in time."""
 
-TroubleKind = Literal["raised", "transient", "late", "died", "killed"]
+GARBLED = "something else than the reply came from the oracle's process"
+"""Begins the reason of a failure where nobody can tell what the oracle answered."""
+
+TroubleKind = Literal["raised", "transient", "late", "died", "killed", "garbled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Trouble:
     Attributes:
         kind: The oracle ``raised`` or returned something else than outcomes; what it raised is
             ``transient``; the call was ``late``; its process ``died`` of it, or was ``killed``
-            from outside.
+            from outside; what came from there was ``garbled``.
         error: The same in words.
         seconds: Wall time until then.
     """
@@ -70,18 +74,21 @@ Reply = Answered | Trouble
 
 
 def evaluate(oracle: Oracle, asked: Asked, call: Call) -> Reply:
-    """Call the oracle in this process and thread; whatever it does, there is a reply."""
-    started = time.perf_counter()
+    """Call the oracle in this process and thread; whatever it does, there is a reply.
+
+    Only in a child that the oracle has forked, what is raised goes on and ends it.
+    """
+    here, started = os.getpid(), time.perf_counter()
     kind: TroubleKind = "raised"
     try:
         found = checked(
             oracle.evaluate(list(call.keys), call.fidelity), len(call.keys), asked.n_objectives
         )
-    except TransientError as error:
-        kind, found = "transient", f"{type(error).__name__}: {error.message}"
     except BaseException as error:  # even an oracle's sys.exit() is an outcome
-        # As text: an oracle's exceptions may not pickle.
-        found = f"{type(error).__name__}: {error}"
+        if os.getpid() != here:
+            raise
+        kind = "transient" if isinstance(error, TransientError) else "raised"
+        found = said(error)  # as text: an oracle's exceptions may not pickle
     seconds = time.perf_counter() - started
     return Trouble(kind, found, seconds) if isinstance(found, str) else Answered(found, seconds)
 

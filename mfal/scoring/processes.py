@@ -9,10 +9,11 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from typing import cast
 
 from mfal.errors import MfalError
-from mfal.scoring.calls import DIED, LATE, Asked, Call, Reply, Trouble, TroubleKind
+from mfal.scoring.calls import DIED, GARBLED, LATE, Asked, Call, Reply, Trouble, TroubleKind
+from mfal.scoring.channel import Channel, GarbledError
 
 ONE_THREAD = dict.fromkeys(
     (
@@ -29,32 +30,46 @@ ONE_THREAD = dict.fromkeys(
 FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM)
 """How a process ends that somebody else ended: a person, a scheduler, a system out of memory."""
 
+LOOK = 0.5
+"""Seconds after which whoever waits for a process looks whether it still runs."""
+
+BUILDING = 600.0
+"""Seconds that the problem may take to be built, or the time limit of a call if that is more."""
+
 
 class WorkerProcess:
     """A process with an oracle of its own; started by the first call, replaced when it is gone."""
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._running: tuple[subprocess.Popen[bytes], Connection] | None = None
+        self._running: tuple[subprocess.Popen[bytes], Channel] | None = None
+        self._number = 0
         self._ended = False
 
     def call(self, call: Call) -> Reply:
-        """The reply to a call; raises MfalError if the problem cannot be built in a worker."""
-        connection = self._connection()
+        """The reply to a call.
+
+        Raises:
+            MfalError: if no process can be started, or the problem cannot be built in one.
+        """
+        process, channel = self._process(max(BUILDING, call.timeout))
         started = time.perf_counter()
+        self._number += 1
+        kind: TroubleKind
         try:
-            connection.send(call)
-            if connection.poll(call.timeout):
-                reply: Reply = connection.recv()
-                return reply
+            channel.send((self._number, call), call.timeout)
+            return self._reply(process, channel, call.timeout)
+        except TimeoutError:
+            self.stop()
+            kind, error = "late", f"{LATE} {call.timeout:g} s"
+        except GarbledError as garbled:
+            self.stop()
+            kind, error = "garbled", f"{GARBLED}: {garbled.message}"
         except (EOFError, OSError):
             code = self.stop(patience=5.0)
-            kind: TroubleKind = "killed" if code in FROM_OUTSIDE else "died"
+            kind = "killed" if code in FROM_OUTSIDE else "died"
             error = f"{DIED} (exit code {code})"
-            return Trouble(kind, error, time.perf_counter() - started)
-        self.stop()
-        error = f"{LATE} {call.timeout:g} s"
-        return Trouble("late", error, time.perf_counter() - started)
+        return Trouble(kind, error, time.perf_counter() - started)
 
     def end(self) -> None:
         """Have a call that goes on in another thread come to its end, and the process too."""
@@ -70,26 +85,56 @@ class WorkerProcess:
         """
         if self._running is None:
             return None
-        process, connection = self._running
+        process, channel = self._running
         self._running = None
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience)
         _kill(process)
-        connection.close()
+        channel.close()
         if process.stdin is not None:
             process.stdin.close()
         return process.wait()
 
-    def _connection(self) -> Connection:
-        """To the process, which is started if need be."""
-        if self._running is not None:
-            process, connection = self._running
-            if process.poll() is None:
-                return connection
-            self.stop()
-        return self._start()
+    def _reply(self, process: "subprocess.Popen[bytes]", channel: Channel, limit: float) -> Reply:
+        """The reply to the call that was sent last; raises as `_received` does."""
+        number, reply = cast(tuple[int, Reply], _received(process, channel, limit))
+        if number != self._number:
+            raise GarbledError(f"a reply to call {number} instead of {self._number}")
+        return reply
 
-    def _start(self) -> Connection:
+    def _process(self, limit: float) -> "tuple[subprocess.Popen[bytes], Channel]":
+        """The process, which is started if need be and has so many seconds for that."""
+        if self._running is not None:
+            if self._running[0].poll() is None:
+                return self._running
+            self.stop()
+        return self._start(limit)
+
+    def _start(self, limit: float) -> "tuple[subprocess.Popen[bytes], Channel]":
+        process, channel = self._running = _started()
+        if self._ended:
+            _kill(process)
+        try:
+            channel.send(self._asked, limit)
+            error = _received(process, channel, limit)
+        except TimeoutError:
+            error = f"that takes longer than {limit:g} s"
+        except GarbledError as garbled:
+            error = f"{GARBLED}: {garbled.message}"
+        except (EOFError, OSError):
+            error = f"it died (exit code {self.stop(patience=5.0)})"
+        if error is not None:
+            self.stop()
+            raise MfalError(
+                f"the problem cannot be built in a worker process: {error}",
+                "it was built in the campaign's own; nothing was charged",
+            )
+        return process, channel
+
+
+def _started() -> "tuple[subprocess.Popen[bytes], Channel]":
+    """A new process, and the line to it."""
+    try:
         here, there = socket.socketpair()
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; "
@@ -103,22 +148,32 @@ class WorkerProcess:
                 env=os.environ | ONE_THREAD,
                 process_group=0,
             )
-        connection = Connection(here.detach())
-        self._running = process, connection
-        if self._ended:
-            _kill(process)
+    except OSError as error:
+        raise MfalError(
+            f"no worker process can be started: {error}",
+            "see that this Python has not been moved or removed and that the system takes another "
+            "process; what was recorded is safe, and the same command goes on",
+        ) from error
+    return process, Channel(here)
+
+
+def _received(process: "subprocess.Popen[bytes]", channel: Channel, limit: float) -> object:
+    """What a process sends within so many seconds; raises as `Channel.receive` does.
+
+    As soon as it is dead there is nothing to wait for, though something that it forked may hold
+    its end of the line open.
+    """
+    until = time.monotonic() + limit
+    while True:
+        dead = process.poll() is not None  # what it had sent before is there to be read
+        left = until - time.monotonic()
         try:
-            connection.send(self._asked)
-            error: str | None = connection.recv()
-        except (EOFError, OSError):
-            error = f"it died (exit code {self.stop(patience=5.0)})"
-        if error is not None:
-            self.stop()
-            raise MfalError(
-                f"the problem cannot be built in a worker process: {error}",
-                "it was built in the campaign's own; nothing was charged",
-            )
-        return connection
+            return channel.receive(0.0 if dead else min(left, LOOK))
+        except TimeoutError:
+            if dead:
+                raise EOFError from None
+            if left <= LOOK:
+                raise
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from mfal.errors import MfalError
 from mfal.reasons import kept
 from mfal.scoring.calls import Answered, Asked, Call, Reply, Trouble
 from mfal.scoring.pace import Pace
@@ -84,7 +83,7 @@ class Scorer:
         self._next: deque[Chunk] = deque()
         self._later: list[tuple[float, Chunk]] = []
         self._calls: dict[Future[Reply], tuple[Chunk, float]] = {}
-        self._error: MfalError | None = None
+        self._error: Exception | None = None
 
     def ask(self, queries: Sequence[Query]) -> None:
         """Put queries into the queue, to be asked one fidelity after the other."""
@@ -113,7 +112,7 @@ class Scorer:
                 self._submit()
                 self._collect(found)
             self._submit()  # work goes on while the caller puts the answers away
-        except MfalError as error:
+        except Exception as error:  # whatever it is
             if not found:
                 raise
             self._error = error  # for the next call: these answers are paid for

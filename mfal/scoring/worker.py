@@ -5,29 +5,43 @@ starts ends with it.
 """
 
 import os
-from multiprocessing.connection import Connection
+import socket
+from typing import cast
 
 from mfal.process import end_with
+from mfal.reasons import said
 from mfal.registry import build
 from mfal.scoring.calls import Asked, Call, evaluate
+from mfal.scoring.channel import Channel
 from mfal.types import Oracle
 
 
-def main(channel: int) -> None:
-    """Answer what comes through the file descriptor `channel`; returns when it is closed."""
+def main(descriptor: int) -> None:
+    """Answer what comes through the socket `descriptor`; returns when it is closed.
+
+    It returns, too, in a child that a user's code has forked and not ended: whatever that did,
+    the answer is its parent's to give.
+    """
     _end_with_parent()
-    with Connection(channel) as connection:
-        asked: Asked = connection.recv()
-        built = _built(asked)
-        connection.send(built if isinstance(built, str) else None)
-        if isinstance(built, str):
+    here = os.getpid()
+    os.set_inheritable(descriptor, False)
+    channel = Channel(socket.socket(fileno=descriptor))
+    asked = cast(Asked, channel.receive())
+    built = _built(asked)
+    if os.getpid() != here:
+        return
+    channel.send(built if isinstance(built, str) else None)
+    if isinstance(built, str):
+        return
+    while True:
+        try:
+            number, call = cast(tuple[int, Call], channel.receive())
+        except EOFError:
             return
-        while True:
-            try:
-                call: Call = connection.recv()
-            except EOFError:
-                return
-            connection.send(evaluate(built, asked, call))
+        reply = evaluate(built, asked, call)
+        if os.getpid() != here:
+            return
+        channel.send((number, reply))
 
 
 def _built(asked: Asked) -> Oracle | str:
@@ -35,7 +49,7 @@ def _built(asked: Asked) -> Oracle | str:
     try:
         oracle: Oracle = build("problem", asked.problem).oracle
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        return said(error)
     return oracle
 
 

@@ -12,7 +12,7 @@ from mfal.envs.base import Environment, hook
 from mfal.errors import InvalidKeyError, MfalError
 from mfal.propose import random_candidates
 from mfal.registry import build
-from mfal.scoring.calls import DIED, LATE
+from mfal.scoring.calls import DIED, GARBLED, LATE
 from mfal.scoring.scorer import scorer
 from mfal.sections import Component, ScoringConfig
 from mfal.similarity import similarity_of
@@ -252,7 +252,7 @@ class OracleChecks:
                 answers = [asker.outcomes([Query(key, f.name)])[0] for key in keys]
                 for key, answer in zip(keys, answers, strict=True):
                     reason = answer.error or ""
-                    harmed = reason.startswith((DIED, LATE))
+                    harmed = reason.startswith((DIED, LATE, GARBLED))
                     assert not harmed, f"{f.name}: {key[:40]!r}: {reason}"
                 yield f, answers
 

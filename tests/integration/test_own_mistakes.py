@@ -97,6 +97,7 @@ def test_a_problem_that_declares_otherwise_is_refused(
     [
         ('{"half": "count 1"}', "backends: the engine of 'whole' is missing"),
         ('{"half": "", "whole": "x"}', "backends: the engine of 'half' is ''"),
+        (r'{"half": "x\0", "whole": "x"}', r"backends: the engine of 'half' is 'x\x00'"),
         ('{"half": 1.0, "whole": "x"}', "backends: the engine of 'half' is 1.0"),
         ('"count 1"', "backends is 'count 1', which is no mapping"),
     ],

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mfal.reasons import LONGEST, NONE_GIVEN, commonest, kept
+from mfal.errors import TransientError
+from mfal.reasons import LONGEST, NONE_GIVEN, commonest, kept, said
 from mfal.types import Outcome
 
 
@@ -16,6 +17,23 @@ def test_a_long_reason_is_cut_once_and_says_so() -> None:
     cut = kept("x" * (LONGEST + 1))
     assert len(cut) == LONGEST and cut.endswith(f"x [cut: {LONGEST + 1} letters in all]")
     assert kept(cut) == cut
+
+
+def test_a_reason_has_only_letters_that_every_database_holds() -> None:
+    assert kept("no \udcff\ud83d, no \0, but é, 😀 and \\") == (
+        "no \\udcff\\ud83d, no \\x00, but é, 😀 and \\"
+    )
+    assert kept("\0") == "\\x00"
+
+
+def test_an_exception_is_named_and_says_what_it_can() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise self
+
+    assert said(ValueError("bad \0")) == "ValueError: bad \\x00"
+    assert said(TransientError("no licence", "wait")) == "TransientError: no licence"
+    assert said(MuteError()) == "MuteError, whose text cannot be had: MuteError"
 
 
 def test_the_commonest_reason_is_counted_on_one_line() -> None:

@@ -222,6 +222,7 @@ def is_running(pid: int) -> bool:
             "there is no program 'no-such-program'",
         ),
         ({"timeout_seconds": 0.0}, ConfigError, "seconds above zero"),
+        ({"timeout_seconds": 1e12}, ConfigError, "at most 2,592,000"),
         ({"fidelities": LADDER[:1]}, ConfigError, "levels"),
         ({"objectives": ()}, ConfigError, "objectives"),
     ],

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mfal import Fidelity, Objective, Outcome, oracle
-from mfal.errors import ConfigError, UnknownNameError
+from mfal.errors import ConfigError, TransientError, UnknownNameError
 from mfal.own.function import FunctionOracle
 from mfal.types import Oracle
 
@@ -105,6 +105,18 @@ def test_an_exception_fails_its_candidate_only() -> None:
     assert answers(make(one), ["1", "x", "2"]) == expected
     assert answers(make(many), ["1", "x", "2"]) == expected
     assert calls == [3, 1, 1, 1]
+
+
+def test_a_transient_failure_is_left_to_whoever_asks() -> None:
+    def one(key: str) -> float:
+        raise TransientError("no licence left")
+
+    def many(keys: Sequence[str]) -> list[float]:
+        raise TransientError("no licence left")
+
+    for function in (one, many):
+        with pytest.raises(TransientError, match="no licence left"):
+            answers(make(function))
 
 
 def test_the_wrong_number_of_answers_belongs_to_nobody() -> None:

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from mfal.errors import MfalError
-from mfal.scoring.scorer import Scorer
-from mfal.sections import Component, ScoringConfig
+from mfal.scoring.scorer import Scorer, scorer
+from mfal.sections import MONTH, Component, ScoringConfig
 from mfal.types import Fidelity, Outcome, Query
 from tests.support import ROOT, score, worker_processes
 
@@ -22,9 +22,10 @@ ONLY = [Fidelity("only", 1.0, 1.0)]
 
 # Its candidates are instructions. Every call leaves a line in the file `log`.
 ORACLE = """
-import ctypes, os, signal, subprocess, sys, time
+import ctypes, gc, os, signal, subprocess, sys, time
 from pathlib import Path
 from mfal.errors import TransientError
+from mfal.scoring.channel import Channel
 from mfal.types import Fidelity, Objective, Outcome, Problem
 
 
@@ -87,6 +88,52 @@ class Oracle:
 
     def stdin(self, key):
         return len(sys.stdin.read())
+
+    def forkexit(self, key):  # forkexit-N is N, whatever becomes of the child
+        if os.fork() == 0:
+            sys.exit(0)
+        return key.split("-")[1]
+
+    def forkraise(self, key):
+        if os.fork() == 0:
+            raise RuntimeError("in the child")
+        return key.split("-")[1]
+
+    def forkreturn(self, key):
+        return key.split("-")[1] if os.fork() else -1
+
+    def orphan(self, key):  # dies, and leaves a helper that holds all its files open
+        if os.fork() == 0:
+            time.sleep(600)
+        os._exit(3)
+
+    def stray(self, key):
+        for descriptor in range(3, 40):
+            try:
+                os.write(descriptor, b"warning: something native\\n")
+            except OSError:
+                pass
+        self.hang(key)
+
+    def torn(self, key):  # half a message
+        self.channel()._end.sendall(b"mfal" + (1000).to_bytes(8, "big") + b"begins")
+        self.hang(key)
+
+    def forge(self, key):  # the reply to another call
+        self.channel().send((0, "forged"))
+        self.hang(key)
+
+    def channel(self):
+        (channel,) = (o for o in gc.get_objects() if isinstance(o, Channel))
+        return channel
+
+    def mute(self, key):
+        raise Mute()
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise KeyError("no text")
 
 
 def problem(folder: str) -> Problem:
@@ -181,6 +228,77 @@ def test_after_its_time_limit_nothing_goes_on(told: Callable[..., Told], key: st
         assert ended([int((ask.folder / "child").read_text())])
     assert ask("good")[0].values == (1.0,)
     assert ask.calls(key) == 1  # a candidate that was late is not asked again
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+@pytest.mark.parametrize("kind", ["forkexit", "forkraise"])
+def test_a_child_that_the_oracle_forks_answers_nobody(
+    told: Callable[..., Told], kind: str, size: int
+) -> None:
+    ask = told(chunk_size=size)
+    outcomes = ask(*(f"{kind}-{i}" for i in range(20)))
+    assert [outcome.values for outcome in outcomes] == [(float(i),) for i in range(20)]
+    assert len({process for process, *_ in ask.log()}) == len(worker_processes()) == 1
+
+
+def test_a_forked_child_that_returns_answers_nobody(told: Callable[..., Told]) -> None:
+    ask = told(chunk_size=1)
+    outcomes = ask(*(f"forkreturn-{i}" for i in range(20)))
+    assert [outcome.values for outcome in outcomes] == [(float(i),) for i in range(20)]
+
+
+@pytest.mark.parametrize("key", ["stray", "forge"])
+def test_what_is_not_the_reply_to_a_call_is_no_answer(told: Callable[..., Told], key: str) -> None:
+    ask = told(timeout_seconds=60)
+    bad, good = ask(key, "good")
+    assert bad.values is None and good.values == (1.0,)
+    assert bad.error is not None
+    assert bad.error.startswith("something else than the reply came from the oracle's process: ")
+    assert ask.calls(key) == 1
+
+
+def test_half_a_reply_is_not_waited_for_for_ever(told: Callable[..., Told]) -> None:
+    ask = told(timeout_seconds=1.0)
+    bad, good = ask("torn", "good")
+    assert bad.error == "no answer within 1 s" and good.values == (1.0,)
+
+
+def test_a_crash_is_seen_though_a_helper_holds_the_line(told: Callable[..., Told]) -> None:
+    ask = told(timeout_seconds=20)
+    (outcome,) = ask("orphan")
+    assert outcome.error == "the oracle's process died (exit code 3)"
+
+
+@pytest.mark.parametrize("runner", ["processes", "threads"])
+def test_an_exception_without_a_text_is_a_failure_by_its_name(
+    told: Callable[..., Told], runner: str
+) -> None:
+    ask = told(timeout_seconds=5, runner=runner)
+    (outcome,) = ask("mute")
+    assert outcome.error == "Mute, whose text cannot be had: KeyError"
+
+
+@pytest.mark.parametrize("runner", ["processes", "threads"])
+def test_the_longest_time_limit_is_one_that_can_be_waited(
+    told: Callable[..., Told], runner: str
+) -> None:
+    ask = told(timeout_seconds=MONTH, runner=runner)
+    assert ask("good")[0].values == (1.0,)
+
+
+def test_answers_outlive_the_python_that_workers_run_on(
+    told: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = told(chunk_size=1)
+    ask("good")
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    ask.scorer.ask([Query(key, "only") for key in ("good-1", "good-2", "orphan", "good-3")])
+    found: list[str] = []
+    with pytest.raises(MfalError, match=r"no worker process can be started: .*gone") as raised:
+        while True:
+            found += [query.key for query, _ in ask.scorer.answers()]
+    assert found == ["good-1", "good-2", "orphan"]
+    assert "the same command goes on" in raised.value.hint
 
 
 @pytest.mark.parametrize("key", ["hold", "child"])
@@ -304,3 +422,17 @@ def test_a_worker_that_dies_while_it_builds_is_the_users_error(tmp_path: Path) -
     with pytest.raises(MfalError, match=r"it died \(exit code 5\)"):
         made.answers()
     made.close()
+
+
+def test_a_problem_that_hangs_while_it_is_built_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mfal.scoring.processes.BUILDING", 2.0)
+    path = tmp_path / "hangs_at_once.py"
+    path.write_text("import time\ndef problem():\n    time.sleep(600)\n")
+    config = ScoringConfig(timeout_seconds=1)
+    with scorer(Component(name=f"{path}:problem"), ONLY, 1, config) as made:
+        made.ask([Query("x", "only")])
+        with pytest.raises(MfalError, match=r"in a worker process: that takes longer than 2 s"):
+            made.answers()
+        assert worker_processes() == set()

@@ -161,7 +161,10 @@ def test_a_query_that_is_asked_again_later_is_work_that_is_left(
     made.close()
 
 
-def test_an_error_loses_no_answer_that_came_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [MfalError("nobody is there"), RuntimeError("nobody is there")])
+def test_an_error_loses_no_answer_that_came_with_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     class Half:
         """Answers every other call, and has nobody for the others."""
 
@@ -172,7 +175,7 @@ def test_an_error_loses_no_answer_that_came_with_it(monkeypatch: pytest.MonkeyPa
             reply: Future[Reply] = Future()
             self.calls += 1
             if self.calls % 2:
-                reply.set_exception(MfalError("nobody is there"))
+                reply.set_exception(error)
             else:
                 reply.set_result(Answered([Outcome((1.0,), None, 0.0)], 10.0))
             return reply
@@ -186,7 +189,7 @@ def test_an_error_loses_no_answer_that_came_with_it(monkeypatch: pytest.MonkeyPa
     made.ask(GOOD[:2])
     assert made.answers() == [(GOOD[1], Outcome((1.0,), None, 0.0))]
     assert made.waiting
-    with pytest.raises(MfalError, match="nobody is there"):
+    with pytest.raises(type(error), match="nobody is there"):
         made.answers()
     made.close()
     assert not made.waiting
