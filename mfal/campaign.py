@@ -5,12 +5,13 @@ import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
 from mfal import registry
-from mfal.budget import fits, minus, total_cost
+from mfal.budget import fits, in_full, minus, times, total_cost, total_of_counted
 from mfal.config import CampaignConfig
 from mfal.config_errors import in_field
 from mfal.design import initial_counts
@@ -26,6 +27,8 @@ from mfal.problem import build_environment, build_problem, check_engines
 from mfal.readable import check_readable, sample_keys
 from mfal.types import Fidelity, Objective, Problem
 
+# Queries that a budget or a batch may pay for: beyond it, prices have no digits in common with it.
+PAYABLE = 10**15
 PACKAGES = ("mfal", "torch", "botorch", "gpytorch", "numpy", "ViennaRNA", "nupack", "prefect")
 
 
@@ -64,6 +67,14 @@ class Campaign:
     def target(self) -> Fidelity:
         """The last rung of the ladder."""
         return self.ladder[-1]
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        return frozenset(self.pool or ())
+
+    def may_ask(self, key: str) -> bool:
+        """Whether a candidate may be bought: any may, unless there is a list without it."""
+        return self.pool is None or key in self._listed
 
     @property
     def left(self) -> float:
@@ -170,7 +181,10 @@ def _check_known(where: str, named: Iterable[str], known: Sequence[str]) -> None
 
 
 def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: str) -> None:
-    """Raise BudgetError unless budget and batch pay for a query, and the budget for the design."""
+    """Raise BudgetError unless budget and batch pay for a query, and the budget for the design.
+
+    And ConfigError for a design that is too large to be drawn, or a price that is next to nothing.
+    """
     cheapest = min(ladder, key=lambda f: f.cost)
     for field, amount in (("budget.total", config.budget.total), ("batch.cost", config.batch.cost)):
         if amount is not None and not fits(cheapest.cost, amount):
@@ -178,14 +192,41 @@ def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: st
                 f"{source}: {field}: {amount:g} does not pay for a single query",
                 f"the cheapest, at fidelity {cheapest.name!r}, costs {cheapest.cost:g}",
             )
+    _check_price(config, cheapest, source)
     price = {f.name: f.cost for f in ladder}
     counts = initial_counts(config, ladder, source)
-    design = total_cost(price[name] for name, n in counts.items() for _ in range(n))
+    design = total_of_counted((price[name], n) for name, n in counts.items())
     if not fits(design, config.budget.total):
         raise BudgetError(
-            f"{source}: initial.queries: the design costs {design:g}, "
-            f"and budget.total is {config.budget.total:g}",
+            f"{source}: initial.queries: the design costs {in_full(design)}, "
+            f"and budget.total is {in_full(config.budget.total)}",
             "ask fewer queries in the initial design, or raise the budget",
+        )
+
+
+def _check_price(config: CampaignConfig, cheapest: Fidelity, source: str) -> None:
+    amount = config.batch.cost or config.budget.total
+    if times(cheapest.cost, amount) > PAYABLE:
+        raise ConfigError(
+            f"{source}: costs: a query at {cheapest.name!r} costs {cheapest.cost:g}, which is "
+            f"nothing beside the {amount:g} that a round may spend",
+            f"set costs.{cheapest.name} to a price that counts, or a smaller batch.cost",
+        )
+
+
+def check_promised(campaign: Campaign, number: int) -> None:
+    """Raise BudgetError unless the budget of now pays for what an unfinished round has yet to ask.
+
+    The budget that it was begun under did, and this may be a lower one.
+    """
+    promised, total = campaign.store.promised(), campaign.config.budget.total
+    needed = total_cost([campaign.store.spent(), promised])
+    if promised and not fits(needed, total):
+        raise BudgetError(
+            f"budget.total: round {number} was begun under a larger one: what it has still to ask "
+            f"costs {in_full(promised)}, which makes {in_full(needed)} of {in_full(total)}",
+            f"raise budget.total to {in_full(needed)} at least; until then the round is left as it "
+            "is, and nothing is asked",
         )
 
 

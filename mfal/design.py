@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from mfal.budget import exact, fits, minus, total_cost
+from mfal.budget import exact, fits, minus, times, total_cost, total_of_counted
 from mfal.config import CampaignConfig
 from mfal.errors import BudgetError, ConfigError
 from mfal.types import Fidelity, Query
+
+# Candidates of an initial design at one fidelity: to draw and to write down more takes minutes.
+MOST = 100_000
 
 
 def initial_counts(
@@ -17,19 +20,41 @@ def initial_counts(
 
     Raises:
         BudgetError: if the share does not pay for one candidate at every fidelity.
+        ConfigError: if there are more than `MOST` at a fidelity.
     """
     initial = config.initial
     if initial.queries is not None:
-        return {f.name: initial.queries[f.name] for f in ladder if f.name in initial.queries}
-    share = exact(initial.share or 0.0) * exact(config.budget.total)
+        counts = {f.name: initial.queries[f.name] for f in ladder if f.name in initial.queries}
+    else:
+        counts = _shared_counts(config, ladder, source)
+    _check_size(config, counts, source)
+    return counts
+
+
+def _shared_counts(
+    config: CampaignConfig, ladder: Sequence[Fidelity], source: str
+) -> dict[str, int]:
+    part = config.initial.share or 0.0
+    share = float(exact(part) * exact(config.budget.total))
     once = total_cost(f.cost for f in ladder)
-    if not fits(once, float(share)):
+    if not fits(once, share):
         raise BudgetError(
-            f"{source}: initial.share: {initial.share:g} of the budget is {float(share):g}, and "
+            f"{source}: initial.share: {part:g} of the budget is {share:g}, and "
             f"one candidate at every fidelity costs {once:g}",
             "raise initial.share or budget.total, or give counts in initial.queries",
         )
-    return counts_by_share(float(share), ladder)
+    return counts_by_share(share, ladder)
+
+
+def _check_size(config: CampaignConfig, counts: Mapping[str, int], source: str) -> None:
+    crowded = next((name for name, n in counts.items() if n > MOST), None)
+    if crowded is not None:
+        field = "share" if config.initial.queries is None else f"queries.{crowded}"
+        raise ConfigError(
+            f"{source}: initial.{field}: makes a design of more than {MOST} queries at "
+            f"{crowded!r}, too large to be drawn",
+            "ask for fewer at that fidelity, in initial.queries",
+        )
 
 
 def counts_by_share(amount: float, ladder: Sequence[Fidelity]) -> dict[str, int]:
@@ -38,29 +63,30 @@ def counts_by_share(amount: float, ladder: Sequence[Fidelity]) -> dict[str, int]
     One candidate is asked at every fidelity. What is left is parted equally among the
     fidelities, so that a fidelity gets as many queries as its part pays for, but never more
     than the one below it. What is left after that goes to the highest fidelity that it
-    pays for and that nesting allows, until it pays for nothing.
+    pays for and that nesting allows, until it pays for nothing, or there are more than `MOST`.
 
     Args:
         amount: At least the sum of the ladder's costs.
         ladder: Fidelities by rising level.
     """
     rest = minus(amount, total_cost(f.cost for f in ladder))
-    part = exact(rest) / len(ladder)
     counts: list[int] = []
     for fidelity in ladder:
-        n = 1 + int(part // exact(fidelity.cost))
+        n = 1 + times(fidelity.cost, rest) // len(ladder)
         counts.append(min([n, *counts[-1:]]))
-    left = minus(amount, _price(counts, ladder))
-    while True:
+    prices = [f.cost for f in ladder]
+    left = minus(amount, total_of_counted(zip(prices, counts, strict=True)))
+    while counts[0] <= MOST:
         open_rungs = [
             i
             for i, f in enumerate(ladder)
             if fits(f.cost, left) and (i == 0 or counts[i] < counts[i - 1])
         ]
         if not open_rungs:
-            return {f.name: n for f, n in zip(ladder, counts, strict=True)}
+            break
         counts[open_rungs[-1]] += 1
-        left = minus(left, ladder[open_rungs[-1]].cost)
+        left = minus(left, prices[open_rungs[-1]])
+    return {f.name: n for f, n in zip(ladder, counts, strict=True)}
 
 
 def missing_counts(wanted: Mapping[str, int], answered: Sequence[Query]) -> dict[str, int]:
@@ -100,13 +126,9 @@ def nested_design(
             raise ConfigError(
                 f"the initial design asks for {n} more candidates at {name}, and {len(free)} "
                 "different ones were found",
-                f"ask for fewer: {among} is small",
+                f"ask for fewer by initial.queries or initial.share: {among} is small",
             )
         chosen[name] = free[:n]
         above |= dict.fromkeys(chosen[name])
         above |= dict.fromkeys(q.key for q in asked if q.fidelity == name)
     return [Query(key, f.name) for f in ladder for key in chosen[f.name]]
-
-
-def _price(counts: Sequence[int], ladder: Sequence[Fidelity]) -> float:
-    return float(sum(exact(f.cost) * n for f, n in zip(ladder, counts, strict=True)))

@@ -35,13 +35,14 @@ def initial_design(campaign: Campaign, seed: int) -> list[Query]:
     """Random candidates, nested: those asked at a fidelity are also asked at those below it.
 
     What a surrogate learns of how fidelities differ, it learns from candidates that were
-    asked at several. Where data were imported, only what they leave missing is asked.
+    asked at several. Where data were imported, only what they leave missing is asked; those of
+    candidates outside the sampler's list teach, and none of these is bought.
 
     Raises:
         ConfigError: if the problem has fewer candidates than the design asks for.
     """
     observations = campaign.store.observations()
-    asked = [o.query for o in observations]
+    asked = [o.query for o in observations if campaign.may_ask(o.query.key)]
     missing = missing_counts(
         campaign.initial_counts, [o.query for o in observations if o.outcome.values is not None]
     )
@@ -174,9 +175,9 @@ def make_crowd(
 def promotions(campaign: Campaign, data: Dataset, surrogate: Surrogate) -> list[str]:
     """Candidates in the ledger that were not asked at the target, the most promising first.
 
-    What failed is not among them.
+    What failed is not among them, nor what the sampler's list does not hold.
     """
-    rest = torch.tensor([key not in data.failed for key in data.keys])
+    rest = torch.tensor([key not in data.failed and campaign.may_ask(key) for key in data.keys])
     rest[data.at_target] = False
     rows = rest.nonzero()[:, 0]
     if not len(rows):

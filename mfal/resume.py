@@ -28,7 +28,11 @@ class Resumed:
 
 
 def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -> Resumed | None:
-    """Finish the round that was begun and not finished; None if there is none."""
+    """Finish the round that was begun and not finished; None if there is none.
+
+    Raises:
+        BudgetError: if the budget was lowered meanwhile and does not pay for the rest of it.
+    """
     store = campaign.store
     found = next((r for r in store.outline() if not r.finished), None)
     if found is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from mfal.answered import check_answered
 from mfal.budget import fits, total_cost
-from mfal.campaign import Campaign, derive_seed, versions
+from mfal.campaign import Campaign, check_promised, derive_seed, versions
 from mfal.design import missing_counts
 from mfal.diagnostics import batch_shares, expected_failures
 from mfal.errors import LedgerError
@@ -72,6 +72,7 @@ def run_rounds(
 
     Raises:
         OracleError: if everything that was asked so far has failed.
+        BudgetError: if the budget no longer pays for a round that was begun.
     """
     watch = progress or Silent()
     ended: list[int] = []
@@ -162,7 +163,11 @@ def finish_round(
     """Ask what a round still has to ask, with a commit whenever answers come in.
 
     What people have to measure is written out for them; False while that is not answered.
+
+    Raises:
+        BudgetError: if the budget was lowered meanwhile and does not pay for the rest of it.
     """
+    check_promised(campaign, number)
     by_hand, pending = split_pending(campaign, number)
     total = campaign.store.count(number)
     done = total - len(pending) - len(by_hand)

@@ -13,7 +13,7 @@ from mfal.batch.crowd import Crowd
 from mfal.batch.filling import Filling
 from mfal.batch.improvement import BestImprovement, improvement_rate
 from mfal.batch.knowledge import BestLesson, Knowledge, Sought
-from mfal.budget import fits, minus, total_cost
+from mfal.budget import fits, minus, total_cost, total_of_counted
 from mfal.sections import BatchConfig
 from mfal.types import Query
 
@@ -305,7 +305,7 @@ def _owed(
     if not target_cost or config.queries is not None:
         return 0.0
     owed = max(0.0, share * limit - target_spent)
-    return total_cost([target_cost] * math.ceil(owed / target_cost - 1e-9))
+    return total_of_counted([(target_cost, math.ceil(owed / target_cost - 1e-9))])
 
 
 def _breaks_floor(

@@ -29,7 +29,7 @@ def rung_table(campaign: Campaign, info: RoundInfo) -> Table:
     for column in ("n", "Spearman", "RMSE", "NLPD", "in 90 %", "corr.", "batch", "cost"):
         table.add_column(column, justify="right", no_wrap=True)
     held_out = record.get("held_out", {})
-    rmse = written(figures.get("rmse") for figures in held_out.values())
+    rmse = written((figures.get("rmse") for figures in held_out.values()), figures=3)
     for fidelity in reversed(campaign.ladder):
         figures = held_out.get(fidelity.name, {})
         batch = record["batch"][fidelity.name]

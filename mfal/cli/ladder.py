@@ -84,7 +84,7 @@ def _table(report: LadderReport) -> Table:
 
 
 def _rmse(column: Iterable[Agreement | None]) -> Form:
-    return written(a.rmse for a in column if a)
+    return written((a.rmse for a in column if a), figures=3)
 
 
 def _row(rung: RungReport, overall: Form, best: Form) -> list[Text]:

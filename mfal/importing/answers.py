@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mfal.budget import total_cost
-from mfal.campaign import Campaign
+from mfal.campaign import Campaign, check_promised
 from mfal.errors import DataError
 from mfal.importing.rows import (
     Imported,
@@ -47,6 +47,7 @@ def import_answers(campaign: Campaign, sheet: Sheet, awaited: Waiting) -> Import
             f"{sheet.source}: holds no measurement that the ledger does not have",
             f"fill in what round {awaited.round} waits for: {', '.join(map(str, awaited.files))}",
         )
+    check_promised(campaign, awaited.round)
     before = campaign.store.spent()
     campaign.writer.record(
         [(o.query, o.outcome, o.backend) for o in kept],

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mfal.budget import exact, fits, total_cost
+from mfal.budget import fits, total_cost, total_of_counted
 from mfal.campaign import Campaign, versions
 from mfal.design import missing_counts
 from mfal.errors import BudgetError, DataError, LedgerError
@@ -110,7 +110,7 @@ def _check_budget(campaign: Campaign, kept: Sequence[Observation], source: str) 
     before = campaign.store.observations()
     answered = [o.query for o in [*before, *kept] if o.outcome.values is not None]
     missing = missing_counts(campaign.initial_counts, answered)
-    design = float(sum((exact(campaign.cost(name)) * n for name, n in missing.items()), exact(0)))
+    design = total_of_counted((campaign.cost(name), n) for name, n in missing.items())
     if not fits(total_cost([price, design]), campaign.left):
         raise BudgetError(
             f"{source}: costs {price:g} and leaves {design:g} of the initial design to pay, and "

@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mfal.errors import ConfigError, LedgerError, MissingDependencyError, NoLedgerError
+from mfal.ledger.damage import damaged_row
 from mfal.ledger.sqlite import damage, make_file, open_file
 from mfal.ledger.tables import campaigns, check_schema, make_tables
 
@@ -97,7 +98,7 @@ class Database:
                 connect_args={"prepare_threshold": None},
                 execution_options={"postgresql_readonly": to_read},
             )
-        if to_read and not self.path.exists():
+        if to_read and not os.path.lexists(self.path):  # a link to nothing is no missing ledger
             raise _no_ledger(self.name)
         try:
             make_file(self.path)
@@ -111,6 +112,7 @@ class Database:
                 if not inspect(c).has_table(campaigns.name):
                     raise _no_ledger(self.name)
                 check_schema(c, self.name)
+                self._check_rows(c)
             return
         with self.write() as c:
             if self.path is None:
@@ -118,7 +120,13 @@ class Database:
             elif (found := damage(c, self.path)) is not None:
                 raise self._explain("read", f"damaged: {found}")
             check_schema(c, self.name)
+            self._check_rows(c)
             make_tables(c)
+
+    def _check_rows(self, c: Connection) -> None:
+        found = None if self.path is None else damaged_row(c)
+        if found is not None:
+            raise self._explain("read", f"damaged: {found}")
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:

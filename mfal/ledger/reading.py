@@ -319,6 +319,8 @@ def find_campaign(c: Connection, name: str, identity: dict[str, Any], url: str) 
     """Number of a campaign, None if it is not there; refuses one begun with another identity."""
     found = c.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
     if found is None:
+        if c.dialect.name == "sqlite":
+            _check_own_file(c, name, url)
         return None
     before = json.loads(found.identity)
     if before != identity:
@@ -329,6 +331,21 @@ def find_campaign(c: Connection, name: str, identity: dict[str, Any], url: str) 
             "its numbers would not mean the same; change `name` to begin a new campaign",
         )
     return int(found.id)
+
+
+def _check_own_file(c: Connection, name: str, url: str) -> None:
+    """Raise LedgerError for a file in which another campaign has begun: a copy that was renamed.
+
+    A file holds one campaign, unlike a server; to begin in it would pay for everything again.
+    """
+    begun = select(campaigns.c.name).join(rounds, rounds.c.campaign_id == campaigns.c.id).limit(1)
+    other = c.execute(begun).scalar_one_or_none()
+    if other is not None:
+        raise LedgerError(
+            f"{url}: is the ledger of campaign {other!r}, and holds nothing of {name!r}",
+            f"to go on with it, set name to {other!r} and call its folder so; to begin {name!r} "
+            "anew, move the file away",
+        )
 
 
 def find_declared(c: Connection, campaign_id: int) -> Declared | None:

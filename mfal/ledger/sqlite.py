@@ -27,6 +27,8 @@ def make_file(path: Path) -> None:
     """
     if path.exists():
         return
+    if path.is_symlink():
+        raise FileNotFoundError(f"it is a link to {path.readlink()}, which is not there")
     path.parent.mkdir(parents=True, exist_ok=True)
     made = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
 
-from mfal.budget import exact
+from mfal.budget import exact, rounded_up
 from mfal.types import Objective, Observation
 
 
@@ -62,7 +62,9 @@ def curve(
                 insort(top, utility(o, objective))
                 del top[:-k]
         mean = _mean(top[::-1], objective)
-        points.append(CurvePoint(round=number, cost=float(cost), top_k=mean, n_target=n_target))
+        points.append(
+            CurvePoint(round=number, cost=rounded_up(cost), top_k=mean, n_target=n_target)
+        )
     return points
 
 

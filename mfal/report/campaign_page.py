@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from mfal.digits import number, written
+from mfal.digits import written
 from mfal.report.cells import inline, unitless
 from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule
 from mfal.report.figures import (
@@ -58,15 +58,16 @@ def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
         first, last = diversity[0], diversity[-1]
         best = snapshot.best(1)[0]
         word = "lowest" if objective.goal == "min" else "highest"
+        leading = _value(best.outcome.values)
+        form = written([first.top_k, last.top_k, last.diverse, leading])
         said.append(
             f"The mean of the best {objective.name} values measured at {snapshot.target.name} "
-            f"(at most {k}) went from {number(first.top_k)} to {number(last.top_k)}"
-            f"{objective.suffix}; the {word} is {number(_value(best.outcome.values))}, found in "
-            f"round {best.round}."
+            f"(at most {k}) went from {form(first.top_k)} to {form(last.top_k)}"
+            f"{objective.suffix}; the {word} is {form(leading)}, found in round {best.round}."
         )
         said.append(
             f"Counting only candidates that differ ({_rule(snapshot)}), the best {last.n_diverse} "
-            f"have a mean of {number(last.diverse)}{objective.suffix}."
+            f"have a mean of {form(last.diverse)}{objective.suffix}."
         )
     else:
         said.append(f"Nothing was measured at {snapshot.target.name} yet.")
@@ -170,7 +171,7 @@ def _surrogate(snapshot: Snapshot) -> Section | None:
         for r in snapshot.diagnosed
         for name, figures in r.record.get("held_out", {}).items()
     ]
-    error = written(figures.get("rmse") for _, _, figures in held_out)
+    error = written((figures.get("rmse") for _, _, figures in held_out), figures=3)
     rows = [
         (
             round_number,

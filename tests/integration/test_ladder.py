@@ -140,7 +140,7 @@ def test_eighty_columns_are_enough(tmp_path: Path, unit: str, said: str) -> None
     assert rows[2][-1] == "target"
     assert "all 200" in lines[header - 1] and "best 20" in lines[header - 1]
     assert "…" not in shown and said in shown and "(1)" not in shown
-    assert re.fullmatch(r"\d\.\d{3}", rows[0][6])  # four figures of an RMSE
+    assert re.fullmatch(r"\d\.\d{2}", rows[0][6])  # three figures of an RMSE
 
 
 def test_a_ladder_whose_target_is_measured_by_hand_is_refused(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from mfal.budget import minus
 from mfal.campaign import Campaign, open_campaign
 from mfal.cli.app import app
 from mfal.config import CampaignConfig, parse_config
-from mfal.errors import DataError, LedgerError
+from mfal.errors import BudgetError, DataError, LedgerError
 from mfal.importing.observations import import_file
 from mfal.round import run_rounds
 from mfal.types import Query
@@ -153,6 +154,25 @@ def said(key: str, rows: list[dict[str, str]]) -> str:
     if keys.index(key) in (0, 4):
         return "7.5"
     return "spilled" if keys.index(key) == 2 else assay(key)
+
+
+def test_a_round_that_waits_goes_no_further_under_a_lower_budget(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+        import_file(campaign, fill(batch(tmp_path, 0), range(6)))
+        run_rounds(campaign, 1)
+        needed = minus(100, campaign.left)  # the two measurements that it waits for included
+        batch(tmp_path, 1).unlink()
+    settings["budget"] = {"total": minus(needed, 0.1)}
+    with open_campaign(parse_config(settings)) as campaign:
+        with pytest.raises(BudgetError, match=r"what it has still to ask costs 14, which makes"):
+            run_rounds(campaign, 1)
+        assert not batch(tmp_path, 1).exists()
+    settings["budget"] = {"total": needed}
+    with open_campaign(parse_config(settings)) as campaign:
+        assert run_rounds(campaign, 1) == [] and len(read(batch(tmp_path, 1))) == 2
 
 
 def test_a_file_that_people_work_on_is_left_alone(config: CampaignConfig, tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import torch
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError, LedgerError
+from mfal.importing.observations import import_file
 from mfal.learn import fit
-from mfal.propose import make_pool
+from mfal.propose import make_pool, promotions
 from mfal.reference import reference_keys
 from mfal.rest import sought_keys
 from mfal.round import run_rounds
@@ -72,7 +73,31 @@ def test_a_design_beyond_the_pool_is_refused_by_the_pool(
     config = pooled(initial__queries={"half": 61, "whole": 1}, budget__total=500)
     with pytest.raises(ConfigError, match="61 more candidates at half, and 60") as raised:
         run(config, 1)
-    assert raised.value.hint == "ask for fewer: the sampler's list of 60 candidates is small"
+    assert raised.value.hint == (
+        "ask for fewer by initial.queries or initial.share: the sampler's list of 60 candidates is "
+        "small"
+    )
+
+
+def test_imported_data_from_outside_the_pool_teach_and_are_not_bought(
+    pooled: Callable[..., CampaignConfig], tmp_path: Path
+) -> None:
+    # They agree with the motif at every place that the pool's words do not, and look best.
+    outside = [f"ACGT{''.join(word)}" for word in itertools.product("CG", repeat=4)]
+    path = tmp_path / "mine.csv"
+    rows = [f"{key},half,{4 - i % 2}" for i, key in enumerate(outside)]
+    path.write_text("\n".join(["candidate,fidelity,agreement", *rows]))
+    with open_campaign(pooled()) as campaign:
+        import_file(campaign, path)
+        assert run_rounds(campaign, 2) == [2, 3]
+        bought = [o.query for o in campaign.store.observations() if o.round > 0]
+        fitted = fit(campaign, 0)
+        assert fitted.surrogate is not None
+        promoted = promotions(campaign, fitted.data, fitted.surrogate)
+    assert len(bought) > 6  # beyond what the design still asked
+    assert {q.key for q in bought} <= set(POOL)
+    assert {*outside} <= {*fitted.data.keys}
+    assert {*promoted} <= {*POOL}
 
 
 def test_the_maximum_is_sought_in_the_pool(pooled: Callable[..., CampaignConfig]) -> None:

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mfal.budget import exact
+from mfal.campaign import check_money
 from mfal.config import parse_config
-from mfal.design import counts_by_share, initial_counts, missing_counts, nested_design
+from mfal.design import MOST, counts_by_share, initial_counts, missing_counts, nested_design
 from mfal.errors import BudgetError, ConfigError
 from mfal.types import Fidelity, Query
 from tests.support import motif_settings
@@ -80,6 +81,56 @@ def test_given_counts_are_taken_as_they_are(tmp_path: Path) -> None:
     assert list(initial_counts(config, ladder(1, 3)).items()) == [("middle", 9), ("high", 3)]
 
 
+@pytest.mark.parametrize(
+    ("initial", "costs", "field"),
+    [
+        ({"queries": {"middle": 100_000_000, "high": 6}}, (1, 3), "queries.middle"),
+        ({"queries": {"middle": 1, "high": MOST + 1}}, (1, 3), "queries.high"),
+        ({"share": 0.3}, (1e-9, 3), "share"),
+        ({"share": 0.3}, (1e-30, 3), "share"),
+        ({"share": 0.3}, (5e-324, 3), "share"),
+        ({"share": 1}, (1000, 1e-30), "share"),  # bounded by the dear rung, and bought in turn
+    ],
+)
+def test_a_design_that_nobody_could_draw_is_refused_at_once(
+    tmp_path: Path, initial: dict[str, object], costs: tuple[float, ...], field: str
+) -> None:
+    config = parse_config(motif_settings(tmp_path, initial=initial, budget__total=1e12))
+    with pytest.raises(ConfigError) as raised:
+        initial_counts(config, ladder(*costs), "c.yaml")
+    assert f"c.yaml: initial.{field}: makes a design of more than 100000" in raised.value.message
+    assert "initial.queries" in raised.value.hint
+
+
+@pytest.mark.parametrize("price", [1e-15, 1e-30, 5e-324])
+@pytest.mark.parametrize("batch", [{"cost": 12}, {"queries": 3}])
+def test_a_price_that_is_nothing_beside_a_round_is_refused(
+    tmp_path: Path, batch: dict[str, object], price: float
+) -> None:
+    config = parse_config(motif_settings(tmp_path, batch=batch))
+    check_money(config, ladder(1e-9, 3), "c.yaml")
+    with pytest.raises(ConfigError, match=r"c.yaml: costs: a query at 'middle' costs") as raised:
+        check_money(config, ladder(price, 3), "c.yaml")
+    assert "costs.middle" in raised.value.hint
+
+
+def test_the_largest_design_is_counted_and_no_larger_one(tmp_path: Path) -> None:
+    rungs = ladder(0.001, 300)
+    # 300.001 for one of each; the rest is no whole 300, and buys at the lower one by one.
+    assert counts_by_share(300.001 + 99.999, rungs) == {"middle": MOST, "high": 1}
+    config = parse_config(motif_settings(tmp_path, initial={"share": 1}, budget__total=400.001))
+    with pytest.raises(ConfigError, match=r"initial\.share: makes a design of more than"):
+        initial_counts(config, rungs)
+
+
+def test_a_design_dearer_than_the_budget_by_its_last_digit_is_refused(tmp_path: Path) -> None:
+    changes = {"initial": {"queries": {"middle": 3, "high": 1}}, "budget__total": 1.0}
+    config = parse_config(motif_settings(tmp_path, **changes, batch__cost=0.5))
+    check_money(config, ladder(0.3, 0.1), "c.yaml")
+    with pytest.raises(BudgetError, match=r"costs 1\.0000000000000002, and budget\.total is 1\n"):
+        check_money(config, ladder(0.30000000000000004, 0.0999999999999999), "c.yaml")
+
+
 @pytest.mark.parametrize("initial", [{}, {"share": 0.1, "queries": {"half": 3}}])
 def test_exactly_one_size_is_given(tmp_path: Path, initial: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=r"give either initial\.queries or initial\.share"):
@@ -123,5 +174,6 @@ def test_too_many_answers_leave_nothing_to_ask() -> None:
 
 
 def test_a_design_larger_than_the_space_is_refused() -> None:
-    with pytest.raises(ConfigError, match="5 more candidates at high, and 2 different"):
+    with pytest.raises(ConfigError, match="5 more candidates at high, and 2 different") as raised:
         nested_design({"high": 5}, ladder(1), [], ["a", "b"])
+    assert "initial.queries" in raised.value.hint

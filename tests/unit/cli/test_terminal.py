@@ -324,8 +324,8 @@ def test_the_surrogate_and_the_batch_are_shown_by_fidelity(campaign: Campaign) -
     assert "ucb: gibbon does not tell candidates apart" in shown
     rows = [row for row in table_rows(shown) if row[0] in ("half", "whole")]
     assert rows == [
-        ["whole", "2", "", "1.234", "1.50", "92%", "", "1", "50%"],
-        ["half", "12", "0.88", "1.234", "1.50", "92%", "0.900", "3", "50%"],
+        ["whole", "2", "", "1.23", "1.50", "92%", "", "1", "50%"],
+        ["half", "12", "0.88", "1.23", "1.50", "92%", "0.900", "3", "50%"],
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mfal.errors import LedgerError
+from mfal.errors import LedgerError, NoLedgerError
 from mfal.ledger.reading import read_ledger
 from mfal.ledger.store import Store
 from tests.unit.half_answered import ASKED, fill, record, url_of
@@ -140,6 +140,17 @@ def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("not a folder")
     with pytest.raises(LedgerError, match=r"taken/here/ledger\.db: the ledger cannot be made"):
         Store(url_of(tmp_path / "taken" / "here"), "test", {})
+
+
+def test_a_link_to_nothing_is_named_and_left_alone(tmp_path: Path) -> None:
+    url, gone = url_of(tmp_path), tmp_path / "unmounted" / "ledger.db"
+    (tmp_path / "ledger.db").symlink_to(gone)
+    for look in (Store, read_ledger):
+        with pytest.raises(LedgerError, match="cannot be made: it is a link to") as raised:
+            look(url, "test", {})
+        assert str(gone) in raised.value.message
+        assert not isinstance(raised.value, NoLedgerError)
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger.db"]
 
 
 def test_a_folder_that_cannot_be_made_is_named() -> None:

@@ -1,7 +1,9 @@
 """Who may open a ledger: onlookers, several campaigns, other identities, other schemas."""
 
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import DBAPIError
@@ -88,6 +90,22 @@ def test_another_identity_is_refused_and_what_changed_is_named(
     with pytest.raises(LedgerError, match="seed was 1, is now 2"):
         read_ledger(ledger_url, "test", changed)
     open_store()  # the refusal changed nothing
+
+
+def test_a_file_that_was_copied_for_another_campaign_is_refused(tmp_path: Path) -> None:
+    first, second = (f"sqlite:///{tmp_path / name / 'ledger.db'}" for name in "ab")
+    with Store(first, "a", IDENTITY) as store:
+        begin(store, 0, A)
+    (tmp_path / "b").mkdir()
+    shutil.copy(tmp_path / "a" / "ledger.db", tmp_path / "b")
+    for look in (Store, read_ledger):
+        with pytest.raises(LedgerError, match="is the ledger of campaign 'a', and holds") as raised:
+            look(second, "b", IDENTITY)
+        assert not isinstance(raised.value, NoLedgerError)
+        assert "set name to 'a'" in raised.value.hint and "move the file away" in raised.value.hint
+    assert rows(second, "SELECT name FROM campaigns") == [("a",)]
+    with Store(second, "a", IDENTITY) as store:
+        assert store.pending(0) == [A]
 
 
 def test_a_ledger_from_before_there_were_weights_and_locks_goes_on(

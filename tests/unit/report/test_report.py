@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mfal.digits import number
 from mfal.errors import ConfigError, DataError
 from mfal.report.campaign_page import campaign_page, lead
 from mfal.report.diversity import diversity_curve, gallery_keys
@@ -78,7 +77,7 @@ def test_the_lead_says_what_the_ledger_says(snapshot: Snapshot) -> None:
         f"{snapshot.spent:g} of 100 units were spent on {n} queries, {failed} of which failed, in "
         "2 rounds after the initial design."
     )
-    assert f"went from {number(curve[0].top_k)} to {number(curve[-1].top_k)} places" in said
+    assert f"went from {curve[0].top_k:.3f} to {curve[-1].top_k:.3f} places" in said
     assert "the highest is" in said
 
 
