@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from mfal.errors import LedgerError
+from mfal.errors import InvalidKeyError, LedgerError
 from mfal.ledger.database import Database
 from mfal.ledger.declared import Declared
 from mfal.ledger.encoding import encode, encode_part
@@ -29,6 +29,7 @@ from mfal.ledger.tables import (
     queries,
     rounds,
 )
+from mfal.reasons import plain
 from mfal.sections import LockConfig
 from mfal.types import Observation, Outcome, Query
 
@@ -216,6 +217,12 @@ class Store(Ledger):
         self, c: Connection, head: dict[str, Any], asked: Sequence[tuple[Query, float]]
     ) -> int:
         """Id of a new round with these queries."""
+        odd = next((query.key for query, _ in asked if plain(query.key) != query.key), None)
+        if odd is not None:
+            raise InvalidKeyError(
+                f"candidate {odd!r}: NUL and half a surrogate pair are kept by no database",
+                "have the environment's keys() write them otherwise",
+            )
         values = head | {"campaign_id": self._campaign_id}
         round_id = c.execute(insert(rounds).returning(rounds.c.id), values).scalar_one()
         rows = [

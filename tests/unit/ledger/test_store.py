@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mfal.errors import LedgerError
+from mfal.errors import InvalidKeyError, LedgerError
 from mfal.ledger.reading import Entry, RoundInfo
 from mfal.ledger.store import Store
 from mfal.types import Observation, Outcome, Query
@@ -41,6 +41,13 @@ def test_the_order_is_that_of_the_choice(store: Store) -> None:
     for query in sorted(asked):
         store.record([(query, answered(), "engine")])
     assert [o.query for o in store.observations()] == asked
+
+
+@pytest.mark.parametrize("key", ["A\0", "A\ud800"])
+def test_a_key_that_no_database_keeps_is_refused(store: Store, key: str) -> None:
+    with pytest.raises(InvalidKeyError, match="candidate 'A"):
+        begin(store, 0, Query(key, "low"))
+    assert store.outline() == []
 
 
 def test_values_keep_every_digit(store: Store) -> None:
