@@ -6,13 +6,11 @@ from Prefect's API.
 
 import logging
 from datetime import timedelta
-from typing import Annotated, cast
-from uuid import UUID
+from typing import Annotated
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.deployments.runner import RunnerDeployment
-from prefect.runner import Runner
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.utilities.annotations import freeze
@@ -70,15 +68,6 @@ def campaign_flow(
         message = how_it_ended(opened, ended, rounds)
     log.info("%s: %s", campaign, message)
     return Completed(message=message, data=ended)
-
-
-def register(runner: Runner, config: CampaignConfig) -> str:
-    """Have this runner run a campaign when it is due or asked for; returns the campaign's name."""
-    made = cast("UUID", runner.add_deployment(deployment(config)))  # outside of an event loop
-    # Without the flow itself, a run would import whatever code the server names, and whoever
-    # reaches the API can change what it names.
-    runner._deployment_registry.register_flow(made, campaign_flow)
-    return config.name
 
 
 def deployment(config: CampaignConfig) -> RunnerDeployment:

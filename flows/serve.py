@@ -2,8 +2,8 @@
 
 import asyncio
 import os
+import signal
 import sys
-from contextlib import suppress
 
 import typer
 
@@ -16,20 +16,18 @@ def main() -> None:
     if not use_running_server():
         raise MfalError(f"no Prefect server answers at {api_url()}", "start one: make ui")
     # Imported here: settings must stand before Prefect is first imported.
-    from prefect.exceptions import TerminationSignal
-    from prefect.runner import Runner
-
-    from flows.campaigns import register
+    from flows.runner import CampaignRunner
     from flows.stale import keep_marking
     from mfal.folder import named_campaigns
 
     keep_marking()
-    runner = Runner()
-    served = [register(runner, config) for config in named_campaigns().values()]
+    runner, campaigns = CampaignRunner(), named_campaigns()
+    for config in campaigns.values():
+        runner.serve_campaign(config)
     page = os.environ["PREFECT_API_URL"].removesuffix("/api")
-    typer.echo(f"serving {', '.join(served)} on {page} until this is stopped")
-    with suppress(KeyboardInterrupt, TerminationSignal):
-        asyncio.run(runner.start())
+    typer.echo(f"serving {', '.join(campaigns)} on {page} until this is stopped")
+    signal.signal(signal.SIGINT, runner.handle_sigterm)
+    asyncio.run(runner.start())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """A served campaign under the real Prefect: its schedule, its form, its runs."""
 
 import math
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +156,26 @@ def test_code_that_the_api_names_is_never_run(tmp_path: Path) -> None:
         final = run_to_its_end(api, {"campaign": "motif", "rounds": 1})
     assert final["state"]["message"].startswith("rounds finished: 1;")
     assert not shell.exists() and not (tmp_path / "imported").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_who_stops_to_serve_ends_what_runs(tmp_path: Path, how: signal.Signals) -> None:
+    gate, calls = tmp_path / "gate", tmp_path / "calls"
+    options = {"gate": str(gate), "calls": str(calls)}
+    settings = motif_settings(tmp_path, problem__options=options, scoring__workers=1)
+    settings["scoring"]["timeout_seconds"] = 600.0
+    with serving(tmp_path, settings) as api:
+        call(create_run(api), {"parameters": {"campaign": "motif", "rounds": 1}})
+        wait_for("question", calls.exists)
+        flow = flow_process(tmp_path)
+        asking = flow.children(recursive=True)
+        server = flow.parent()
+        assert asking and server is not None
+        server.send_signal(how)
+        assert server.wait(60) == 0
+    assert not [process for process in (flow, *asking) if process.is_running()]
 
 
 def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
