@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.stale import PID
 from tests.flows.servers import call, end_of, environment, serving, wait_for
 from tests.support import ROOT, motif_settings
 
@@ -52,6 +53,7 @@ def test_whoever_serves_marks_a_run_whose_process_is_gone_and_no_other(tmp_path:
         try:
             for held in runs:  # no run begins after the other's end, and marks it
                 wait_for("question", held.calls.exists)
+                wait_for("note of its process", lambda held=held: PID in held.run(api)["labels"])
             dead.kill()
             ended = end_of(api, dead.run(api), 120)
             assert (ended["state_type"], ended["state"]["message"]) == (
