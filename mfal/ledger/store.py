@@ -18,8 +18,9 @@ from mfal.errors import InvalidKeyError, LedgerError
 from mfal.ledger.database import Database
 from mfal.ledger.declared import Declared
 from mfal.ledger.encoding import encode, encode_part
+from mfal.ledger.finding import find_campaign, find_declared
 from mfal.ledger.lock import Lock
-from mfal.ledger.reading import Ledger, find_campaign, find_declared
+from mfal.ledger.reading import Ledger
 from mfal.ledger.tables import (
     SCHEMA_VERSION,
     campaigns,
