@@ -7,15 +7,21 @@ from mfal.digits import written
 from mfal.report.cells import inline, unitless
 from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule
 from mfal.report.figures import (
-    calibration_figure,
+    asking_figure,
+    choosing_figure,
     choosing_seconds,
     diversity_figure,
     oracle_seconds,
-    parity_figure,
-    seconds_figure,
+    similarity_figure,
     spending_figure,
     top_k_figure,
-    training_figure,
+)
+from mfal.report.learning_figures import (
+    coverage_figure,
+    loss_figure,
+    parity_figures,
+    ranks_figure,
+    samples_figure,
 )
 from mfal.report.page import Card, Grid, Page, Picture, Section
 from mfal.report.snapshot import Snapshot
@@ -90,10 +96,14 @@ def _found(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Section | None
         Picture(
             "diversity",
             diversity_figure(snapshot, diversity),
-            f"Good and different. Left, the grey line takes the {k} best whatever they are, the "
-            f"blue one only candidates that differ ({_rule(snapshot)}); where the two part, the "
-            "search stays within one family. Right, how alike the best are: 1 is the same "
-            "candidate.",
+            f"Good and different. The grey line takes the {k} best whatever they are, the blue one "
+            f"only candidates that differ ({_rule(snapshot)}); where the two part, the search "
+            "stays within one family.",
+        ),
+        Picture(
+            "similarity",
+            similarity_figure(snapshot, diversity),
+            "How alike the best are, whatever they are: 1 is the same candidate.",
         ),
     ]
     return Section("What was found", pictures=pictures, grids=[_means(snapshot, diversity)])
@@ -126,44 +136,51 @@ def _gallery(snapshot: Snapshot) -> Section | None:
     suffix = snapshot.objective.suffix
     shown = [at_target[key] for key in gallery_keys(snapshot, GALLERY)]
     form = written(_value(o.outcome.values) for o in shown)
+    engines = {o.backend for o in shown}
     cards = []
     for o in shown:
         key = o.query.key
-        lines = [f"{form(_value(o.outcome.values))}{suffix}", f"round {o.round}, {o.backend}"]
+        origin = f"round {o.round}" if len(engines) == 1 else f"round {o.round}, {o.backend}"
+        lines = [f"{form(_value(o.outcome.values))}{suffix}", origin]
         svg = draw(key) or None if draw else None
         cards.append(Card(key, svg, lines, "" if describe is None else describe(key)))
     if not cards:
         return None
     said = (
         f"The best {len(cards)} measured at {snapshot.target.name} that differ from each other "
-        f"({_rule(snapshot)}), best first, each with the round that bought it and the engine "
-        "that answered."
+        f"({_rule(snapshot)}), best first, each with the round that bought it"
     )
+    said += f". All by {engines.pop()}." if len(engines) == 1 else " and the engine that answered."
     return Section("The best different candidates", [said], cards=cards)
 
 
 def _surrogate(snapshot: Snapshot) -> Section | None:
-    calibration, parity = calibration_figure(snapshot), parity_figure(snapshot)
-    if calibration is None:
+    ranks, coverage = ranks_figure(snapshot), coverage_figure(snapshot)
+    if ranks is None or coverage is None:
         return None
     pictures = [
         Picture(
-            "calibration",
-            calibration,
-            "Every candidate predicted from the others alone. Left, whether the surrogate ranks "
-            "them right; right, how many fall into its 90 % intervals: below the band it is too "
-            "sure of itself, above it too modest.",
-        )
-    ]
-    if parity is not None:
-        pictures.append(
+            "ranks",
+            ranks,
+            "Every candidate predicted from the others alone: whether the surrogate ranks them "
+            "right. At 1 it does, at 0 it guesses.",
+        ),
+        Picture(
+            "coverage",
+            coverage,
+            "How many of them fall into its 90 % intervals: below the band it is too sure of "
+            "itself, above it too modest.",
+        ),
+        *(
             Picture(
-                "parity",
-                parity,
-                "The same predictions one by one, with 90 % intervals. The closer to the grey "
-                "line the better; look at the end where the good candidates lie.",
+                f"parity-{rung}",  # a fidelity's name may hold what no file's does
+                figure,
+                f"The same predictions at {name} one by one, with 90 % intervals. The closer to "
+                "the grey line the better; look at the end where the good candidates lie.",
             )
-        )
+            for rung, (name, figure) in enumerate(parity_figures(snapshot).items(), 1)
+        ),
+    ]
     rmse = snapshot.objective.labelled("RMSE")
     header = ("round", "fidelity", "n", "Spearman", rmse, "NLPD", "in 90 %")
     held_out = [
@@ -212,28 +229,44 @@ def _fidelities(snapshot: Snapshot) -> Section | None:
 
 
 def _sampler(snapshot: Snapshot) -> Section | None:
-    figure = training_figure(snapshot)
-    if figure is None:
+    loss, samples = loss_figure(snapshot), samples_figure(snapshot)
+    if loss is None or samples is None:
         return None
-    caption = (
-        "The last round's training. The loss on fresh trajectories shows whether the policy "
-        "learnt the reward or only its replay buffer; an effective sample size near 1 says that "
-        "it samples in proportion to the reward."
-    )
-    return Section("The sampler", pictures=[Picture("training", figure, caption)])
+    pictures = [
+        Picture(
+            "loss",
+            loss,
+            "The last round's training. The loss on fresh trajectories shows whether the policy "
+            "learnt the reward or only its replay buffer.",
+        ),
+        Picture(
+            "samples",
+            samples,
+            "An effective sample size near 1 says that the policy samples in proportion to the "
+            "reward.",
+        ),
+    ]
+    return Section("The sampler", pictures=pictures)
 
 
 def _time(snapshot: Snapshot) -> Section | None:
-    figure = seconds_figure(snapshot)
-    if figure is None:
+    choosing = choosing_figure(snapshot)
+    if choosing is None:
         return None
-    picture = Picture(
-        "seconds",
-        figure,
-        "Left, what fitting, training and proposing took by the clock, in the rounds that a "
-        "surrogate chose. Right, what the oracles took by their own account, in all rounds: "
-        "workers that ask at the same time are added up, so that the clock may have shown less.",
-    )
+    pictures = [
+        Picture(
+            "choosing",
+            choosing,
+            "What fitting, training and proposing took by the clock, in the rounds that a "
+            "surrogate chose.",
+        ),
+        Picture(
+            "asking",
+            asking_figure(snapshot),
+            "What the oracles took by their own account, in all rounds: workers that ask at the "
+            "same time are added up, so that the clock may have shown less.",
+        ),
+    ]
     parts = choosing_seconds(snapshot) | {
         f"oracle {name}": seconds for name, seconds in oracle_seconds(snapshot).items()
     }
@@ -243,7 +276,7 @@ def _time(snapshot: Snapshot) -> Section | None:
         ("what", "rounds", "seconds"),
         rows,
     )
-    return Section("Time", pictures=[picture], grids=[grid])
+    return Section("Time", pictures=pictures, grids=[grid])
 
 
 def _failures(snapshot: Snapshot) -> Section:

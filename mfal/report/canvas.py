@@ -18,36 +18,28 @@ COLOURS = (
 # One more than colours: in grey print, too, each of many lines is told from the others.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 GREY = "#8A8F98"
-ACROSS = 2  # panels in a row: of more the labels are too small to read on a narrow page
 
 
 def load_canvas() -> None:
-    """Import what `panels` and `to_bytes` need, which takes a second."""
+    """Import what `panel` and `to_bytes` need, which takes a second."""
     import matplotlib.backends.backend_agg
     import matplotlib.figure  # noqa: F401
 
 
-def panels(n: int = 1) -> "tuple[Figure, list[Axes]]":
-    """An empty figure of n panels, two in a row."""
+def panel() -> "tuple[Figure, Axes]":
+    """An empty figure; each shows one thing, so that a narrow page need not shrink its labels."""
     from matplotlib.figure import Figure
 
-    columns, rows = min(n, ACROSS), -(-n // ACROSS)
-    width, height = 5.4 * columns, 3.5 * rows
+    width, height = 5.4, 3.5
     figure = Figure(figsize=(width, height))
-    axes = [figure.add_subplot(rows, columns, i + 1) for i in range(n)]
+    axes = figure.add_subplot()
     # In inches, what labels take; a layout that measures them takes longer than the drawing.
     figure.subplots_adjust(
-        left=0.75 / width,
-        bottom=0.6 / height,
-        right=1 - 0.15 / width,
-        top=1 - 0.35 / height,
-        wspace=0.21,
-        hspace=0.39,
+        left=0.75 / width, bottom=0.6 / height, right=1 - 0.15 / width, top=1 - 0.35 / height
     )
-    for one in axes:
-        one.spines[["top", "right"]].set_visible(False)
-        one.set_axisbelow(True)
-        one.grid(axis="y", color="#E5E7EB", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.grid(axis="y", color="#E5E7EB", linewidth=0.8)
     return figure, axes
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mfal.report.canvas import COLOURS, MARKERS, add_legend, name_axes, panels
+from mfal.report.canvas import COLOURS, MARKERS, add_legend, name_axes, panel
 from mfal.report.published import PublishedCurve
 from mfal.types import Objective
 
@@ -91,7 +91,7 @@ def against_cost(
     Between rounds the last figure stands, so the lines are steps. Of published curves only points
     are known, which lines join.
     """
-    figure, (axes,) = panels()
+    figure, axes = panel()
     for look, rows in _methods(table, [metric]):
         wide = rows.pivot_table(index="beyond", columns="seed", values="value")
         # Seeds end their rounds at costs of their own.
@@ -120,7 +120,7 @@ def quality_and_variety(table: pd.DataFrame, prefix: str, objective: Objective) 
     Args:
         prefix: Of the reading: empty for strict, ``published_``.
     """
-    figure, (axes,) = panels()
+    figure, axes = panel()
     quality, variety = f"{prefix}top_k", f"{prefix}similarity"
     for look, rows in _methods(table, [quality, variety]):
         wide = rows.pivot_table(index=["seed", "round"], columns="metric", values="value")

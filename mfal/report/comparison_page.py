@@ -93,7 +93,8 @@ def standing(figures: pd.Series, reference: str, objective: Objective) -> str:
     medians = worth.groupby(level="method").median().sort_values(ascending=False)
     leader = str(medians.index[0])
     best = number(objective.sign * medians.iloc[0])
-    text = f"{leader} leads with {best}{objective.suffix}"
+    leads = "leads with" if len(medians) > 1 else "has"
+    text = f"{leader} {leads} {best}{objective.suffix}"
     if reference not in medians.index:
         return f"{text}; {reference} has no such figure yet"
     own = worth.xs(reference, level="method")

@@ -14,7 +14,6 @@ FORMATS = ("svg", "png")
 LONG = 24  # letters beyond which a word may be broken, and below which a cell is one line
 LETTERS = 30  # of a key in a line of its card, where a text stands letter by letter below it
 SHORT = 15  # rows of a table that is kept on one page in print
-WIDE = 6.0  # inches from which a figure takes a row of its own: more than one panel
 
 
 def render(page: Page) -> str:
@@ -99,9 +98,4 @@ def _shown(section: Section) -> dict[str, object]:
 
 
 def _shown_picture(picture: Picture) -> dict[str, object]:
-    width, _ = picture.figure.get_size_inches()
-    return {
-        "picture": picture,
-        "address": data_uri(to_bytes(picture.figure, "svg"), "svg"),
-        "wide": width > WIDE,
-    }
+    return {"picture": picture, "address": data_uri(to_bytes(picture.figure, "svg"), "svg")}

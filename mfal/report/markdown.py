@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from mfal.digits import number, written
 from mfal.report.canvas import data_uri, to_bytes
-from mfal.report.figures import (
-    calibration_figure,
-    spending_figure,
-    top_k_figure,
-    training_figure,
+from mfal.report.figures import spending_figure, top_k_figure
+from mfal.report.learning_figures import (
+    coverage_figure,
+    loss_figure,
+    ranks_figure,
+    samples_figure,
 )
 from mfal.report.snapshot import Snapshot
 from mfal.types import Observation
@@ -22,8 +23,10 @@ MOST_ROWS = 12
 FIGURES: tuple[tuple[str, Callable[[Snapshot], "Figure | None"]], ...] = (
     ("Top-K against cost", top_k_figure),
     ("Cost by fidelity", spending_figure),
-    ("Surrogate on candidates left out", calibration_figure),
-    ("Sampler", training_figure),
+    ("Surrogate on candidates left out: ranks", ranks_figure),
+    ("Surrogate on candidates left out: intervals", coverage_figure),
+    ("Sampler: loss", loss_figure),
+    ("Sampler: effective sample size", samples_figure),
 )
 
 

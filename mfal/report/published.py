@@ -24,7 +24,7 @@ def read_published(path: Path) -> list[PublishedCurve]:
     """The curves in a CSV file with the columns `COLUMNS`; a curve per method and source.
 
     Raises:
-        ConfigError: naming the file and what was wrong with it.
+        ConfigError: naming the file and what was wrong with it; a curve's costs have to rise.
     """
     try:
         table = pd.read_csv(path)
@@ -42,9 +42,24 @@ def read_published(path: Path) -> list[PublishedCurve]:
             raise ConfigError(
                 f"{path}: line {row + 2}: {name} is {table[name].iloc[row]!r}", "it is a number"
             )
+    curves = table.groupby(["method", "source"], sort=False)
+    for (method, _), rows in curves:
+        _check_order(path, str(method), rows["cost"].astype(float))
     return [
         PublishedCurve(
             str(method), str(source), tuple(rows["cost"].astype(float)), tuple(rows["value"])
         )
-        for (method, source), rows in table.groupby(["method", "source"], sort=False)
+        for (method, source), rows in curves
     ]
+
+
+def _check_order(path: Path, method: str, cost: "pd.Series[float]") -> None:
+    """Refuse a curve that goes back: most often several curves under one name."""
+    back = cost.index[cost.diff() < 0]
+    if len(back):
+        raise ConfigError(
+            f"{path}: line {back[0] + 2}: cost is {cost[back[0]]:g}, below the one before of "
+            f"{method}",
+            "give the points of a curve by rising cost, and every seed and K a method's name of "
+            "its own",
+        )

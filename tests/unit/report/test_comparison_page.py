@@ -52,7 +52,7 @@ def test_one_of_a_kind_is_one_and_a_number_without_a_unit_has_none() -> None:
     rows = table(figures("gflownet", 0, 20, top_k=9.0))
     said = verdict(alone, rows, Objective("Branin", "1", "min"), 5)
     assert "(1 method, 1 seed each)" in said
-    assert said.endswith("gflownet leads with 9.000.")
+    assert said.endswith("gflownet has 9.000.")
 
 
 def test_ends_are_in_the_order_of_seeds_whichever_ended_first() -> None:
@@ -86,7 +86,7 @@ def test_methods_are_compared_at_the_cost_that_every_run_has_reached() -> None:
             "d leads with -12.50 kcal/mol; a has -8.000; d and c are ahead of every seed of a; "
             "b is level with a",
         ),
-        (means(b=[-9.0]), "b leads with -9.000 kcal/mol; a has no such figure yet"),
+        (means(b=[-9.0]), "b has -9.000 kcal/mol; a has no such figure yet"),
     ],
 )
 def test_it_says_who_is_ahead_of_the_first_method_and_who_is_level(

@@ -8,10 +8,15 @@ import pytest
 import yaml
 
 from mfal.report.campaign_page import campaign_page, lead
-from mfal.report.canvas import panels
 from mfal.report.cells import inline
 from mfal.report.diversity import diversity_curve
-from mfal.report.figures import choosing_seconds, oracle_seconds, seconds_figure, training_figure
+from mfal.report.figures import (
+    asking_figure,
+    choosing_figure,
+    choosing_seconds,
+    oracle_seconds,
+)
+from mfal.report.learning_figures import loss_figure, samples_figure
 from mfal.report.markdown import round_markdown
 from mfal.report.page import Grid
 from mfal.report.snapshot import Snapshot
@@ -65,9 +70,9 @@ def test_seconds_are_those_of_the_record_and_of_the_oracles(snapshot: Snapshot) 
 
 
 def test_what_workers_did_at_the_same_time_is_not_shown_as_wall_time(snapshot: Snapshot) -> None:
-    figure = seconds_figure(snapshot)
+    figure = choosing_figure(snapshot)
     assert figure is not None
-    choosing, asking = figure.axes
+    (choosing,), (asking,) = figure.axes, asking_figure(snapshot).axes
     assert "wall time" in choosing.get_title(loc="left")
     assert "summed over workers" in asking.get_title(loc="left")
     stages = [text.get_text() for text in choosing.get_legend().get_texts()]
@@ -79,19 +84,13 @@ def test_training_is_shown_at_whole_steps_in_labels_of_one_size(snapshot: Snapsh
     (first, *_) = last.record["training"]
     history = [first | {"step": step, "loss": 20.0 + step} for step in (10, 20, 30)]
     changed = replace(last, record=last.record | {"training": history})
-    figure = training_figure(replace(snapshot, rounds=(*snapshot.rounds[:-1], changed)))
-    assert figure is not None
-    losses, samples = figure.axes
+    trained = replace(snapshot, rounds=(*snapshot.rounds[:-1], changed))
+    loss, sample = loss_figure(trained), samples_figure(trained)
+    assert loss is not None and sample is not None
+    (losses,), (samples,) = loss.axes, sample.axes
     assert all(float(x).is_integer() for axes in (losses, samples) for x in axes.get_xticks())
     ticks = (*losses.yaxis.get_major_ticks(), *losses.yaxis.get_minor_ticks())
     assert {tick.label1.get_size() for tick in ticks} == {8.0}
-
-
-def test_a_third_panel_stands_below_the_first() -> None:
-    figure, (first, second, third) = panels(3)
-    assert figure.get_figwidth() == panels(2)[0].get_figwidth()
-    assert third.get_position().x0 == first.get_position().x0 < second.get_position().x0
-    assert third.get_position().y1 < first.get_position().y0
 
 
 def test_no_objective_is_left_out_of_the_table_of_observations(snapshot: Snapshot) -> None:

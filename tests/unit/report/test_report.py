@@ -11,8 +11,9 @@ import pytest
 from mfal.errors import ConfigError, DataError
 from mfal.report.campaign_page import campaign_page, lead
 from mfal.report.diversity import diversity_curve, gallery_keys
-from mfal.report.figures import diversity_figure, parity_figure
+from mfal.report.figures import diversity_figure, similarity_figure
 from mfal.report.html import render, write
+from mfal.report.learning_figures import parity_figures
 from mfal.report.page import Card, Grid, Page, Section
 from mfal.report.published import read_published
 from mfal.report.snapshot import Snapshot
@@ -160,19 +161,22 @@ def test_the_gallery_holds_the_best_that_differ(snapshot: Snapshot) -> None:
 
 
 def test_parity_and_diversity_figures_show_their_numbers(snapshot: Snapshot) -> None:
-    figure = parity_figure(snapshot)
-    assert figure is not None
     parity = snapshot.rounds[-1].record["parity"]
-    for axes, fidelity in zip(figure.axes, snapshot.ladder, strict=True):
-        _, points, *_ = axes.lines
-        assert list(points.get_xdata()) == [observed for observed, _, _ in parity[fidelity.name]]
-        assert list(points.get_ydata()) == [mean for _, mean, _ in parity[fidelity.name]]
+    drawn = parity_figures(snapshot)
+    assert list(drawn) == [fidelity.name for fidelity in snapshot.ladder]
+    for name, figure in drawn.items():
+        _, points, *_ = figure.axes[0].lines
+        assert list(points.get_xdata()) == [observed for observed, _, _ in parity[name]]
+        assert list(points.get_ydata()) == [mean for _, mean, _ in parity[name]]
 
     diversity = diversity_curve(snapshot)
     best, different = diversity_figure(snapshot, diversity).axes[0].lines
     assert list(best.get_ydata()) == [p.top_k for p in snapshot.curve()]
     assert list(different.get_ydata()) == [d.diverse for d in diversity]
     assert all(d.diverse <= d.top_k for d in diversity)  # of a value to be maximised
+    (alike,) = similarity_figure(snapshot, diversity).axes[0].lines
+    known = [(d.cost, d.similarity) for d in diversity if d.similarity is not None]
+    assert list(zip(alike.get_xdata(), alike.get_ydata(), strict=True)) == known
 
 
 @pytest.mark.parametrize(
@@ -195,7 +199,8 @@ def test_a_number_without_a_unit_has_none(snapshot: Snapshot, unit: str) -> None
     assert {"top-3", "different", "how many", "RMSE"} <= {*shown}
     pictures = [p for s in page.sections for p in s.pictures]
     labels = {p.name: [a.get_ylabel() for a in p.figure.axes] for p in pictures}
-    assert labels["diversity"][0] == "agreement" and labels["parity"][0] == "predicted"
+    assert labels["diversity"] == ["agreement, better upwards"]
+    assert labels["parity-1"] == ["predicted"]
     assert not [text for text in shown if "(1)" in text or "()" in text or text.endswith("in .")]
 
 
@@ -228,3 +233,21 @@ def test_published_curves_are_read_or_refused(tmp_path: Path) -> None:
     path.write_text("method,cost\na,1\n")
     with pytest.raises(ConfigError, match=re.escape("has no column value, source")):
         read_published(path)
+
+
+def test_a_published_curve_that_goes_back_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "published.csv"
+    path.write_text("method,cost,value,source\na,10,-1,p\nb,5,-1,p\na,20,-2,p\na,15,-3,p\n")
+    with pytest.raises(ConfigError, match=r"line 5: cost is 15, below the one before of a"):
+        read_published(path)
+
+
+def test_an_engine_that_answered_all_is_named_once(snapshot: Snapshot) -> None:
+    observations = [replace(o, backend="one") for o in snapshot.observations]
+    alike = replace(snapshot, observations=tuple(observations))
+    observations[observations.index(alike.best(1)[0])] = replace(alike.best(1)[0], backend="two")
+    mixed = replace(snapshot, observations=tuple(observations))
+    for of, said, ends in ((alike, "All by one.", {""}), (mixed, "engine", {", one", ", two"})):
+        (gallery,) = [s for s in campaign_page(of).sections if s.cards]
+        assert said in gallery.paragraphs[0]
+        assert {re.sub(r"round \d+", "", card.lines[1]) for card in gallery.cards} == ends

@@ -11,11 +11,12 @@ from PIL import Image
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig
 from mfal.digits import number
-from mfal.report.figures import (
-    calibration_figure,
-    spending_figure,
-    top_k_figure,
-    training_figure,
+from mfal.report.figures import spending_figure, top_k_figure
+from mfal.report.learning_figures import (
+    coverage_figure,
+    loss_figure,
+    ranks_figure,
+    samples_figure,
 )
 from mfal.report.markdown import batch_rows, in_order, round_markdown
 from mfal.report.snapshot import Snapshot, take
@@ -32,10 +33,10 @@ def test_the_figures_show_what_the_ledger_holds(snapshot: Snapshot) -> None:
     assert sum(bar.get_height() for bar in bars) == snapshot.spent
     assert len(bars) == 2 * 3  # fidelities x (initial design and two rounds)
 
-    figure = calibration_figure(snapshot)
-    assert figure is not None
-    for axes, name in zip(figure.axes, ("spearman", "coverage_90"), strict=True):
-        shown = [list(line.get_ydata()) for line in axes.lines]
+    for draw, name in ((ranks_figure, "spearman"), (coverage_figure, "coverage_90")):
+        figure = draw(snapshot)
+        assert figure is not None
+        shown = [list(line.get_ydata()) for line in figure.axes[0].lines]
         assert shown == [
             [
                 r.record["held_out"][f.name][name]
@@ -45,12 +46,16 @@ def test_the_figures_show_what_the_ledger_holds(snapshot: Snapshot) -> None:
             for f in snapshot.ladder
         ]
 
-    figure = training_figure(snapshot)
-    assert figure is not None
     history = snapshot.rounds[-1].record["training"]
+    figure = loss_figure(snapshot)
+    assert figure is not None
     losses, validation = figure.axes[0].lines
     assert list(losses.get_ydata()) == [m["loss"] for m in history]
     assert list(validation.get_ydata()) == [m["validation_loss"] for m in history]
+    figure = samples_figure(snapshot)
+    assert figure is not None
+    (sizes,) = figure.axes[0].lines
+    assert list(sizes.get_ydata()) == [m["effective_sample_size"] for m in history]
 
 
 def test_before_the_first_batch_there_is_no_surrogate_and_no_sampler_to_show(
@@ -60,8 +65,8 @@ def test_before_the_first_batch_there_is_no_surrogate_and_no_sampler_to_show(
         run_rounds(campaign, 1)
         snapshot = take(campaign)
     before = replace(snapshot, rounds=snapshot.rounds[:1], observations=tuple(snapshot.of_round(0)))
-    assert calibration_figure(before) is None
-    assert training_figure(before) is None
+    for draw in (ranks_figure, coverage_figure, loss_figure, samples_figure):
+        assert draw(before) is None
     assert "# motif: initial design" in round_markdown(before, 0)
 
 
@@ -86,7 +91,7 @@ def test_a_round_in_markdown_carries_its_pictures_and_its_failures(snapshot: Sna
     top = snapshot.curve()[-1].top_k
     assert f"top-3 mean **{number(top)} places**" in page
     pictures = [base64.b64decode(p) for p in re.findall(r"image/png;base64,([^)]*)", page)]
-    assert len(pictures) == 4
+    assert len(pictures) == 6
     assert all(Image.open(io.BytesIO(p)).width > 500 for p in pictures)
 
     first = round_markdown(snapshot, 0)
