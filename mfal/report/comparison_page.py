@@ -13,9 +13,9 @@ from mfal.report.published import PublishedCurve
 from mfal.types import Objective
 
 LEADS = {
-    "diverse_top_k": "By the mean of the {k} best that were measured and differ from each other",
-    "top_k": "By the {k} best that were measured, alike or not",
-    "published_top_k": "By the {k} best true values of all that was queried",
+    "diverse_top_k": "the mean of the {k} best that were measured and differ from each other",
+    "top_k": "the {k} best that were measured, alike or not",
+    "published_top_k": "the {k} best true values of all that was queried",
 }
 """The figures of which the first paragraph says who is ahead."""
 
@@ -66,11 +66,12 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
     ]
     here = at_cost(table, cost)
     reference = next(iter(comparison.methods))
-    said += [
-        f"{by.format(k=k)}, {standing(here[name].dropna(), reference, objective)}."
-        for name, by in LEADS.items()
-        if name in here.columns and here[name].notna().any()
-    ]
+    by_standing: dict[str, list[str]] = {}
+    for name, by in LEADS.items():
+        if name in here.columns and here[name].notna().any():
+            stands = standing(here[name].dropna(), reference, objective)
+            by_standing.setdefault(stands, []).append(by.format(k=k))
+    said += [f"By {', and by '.join(by)}, {stands}." for stands, by in by_standing.items()]
     return " ".join(said)
 
 

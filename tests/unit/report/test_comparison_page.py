@@ -73,6 +73,19 @@ def test_methods_are_compared_at_the_cost_that_every_run_has_reached() -> None:
     )
 
 
+def test_what_holds_by_two_readings_is_said_once() -> None:
+    rows = table(
+        figures("gflownet", 0, 20, top_k=-9.0, diverse_top_k=-9.0, published_top_k=-9.5),
+        figures("random", 0, 20, top_k=-2.0, diverse_top_k=-2.0, published_top_k=-2.0),
+    )
+    said = verdict(COMPARISON, rows, ENERGY, 5)
+    assert said.endswith(
+        "By the mean of the 5 best that were measured and differ from each other, and by the 5 "
+        "best that were measured, alike or not, gflownet leads with -9.000 kcal/mol. By the 5 best "
+        "true values of all that was queried, gflownet leads with -9.500 kcal/mol."
+    )
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [
