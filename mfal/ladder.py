@@ -47,8 +47,8 @@ class RungReport:
 
     Attributes:
         seconds: Wall time per candidate, of one worker process.
-        overall: Agreement with the target over all candidates; None at the target.
-        top: The same over the best tenth by the target's value.
+        agreement: Agreement with the target over the random candidates; None at the target.
+        top: The same over the best tenth of all, by the target's value.
         variance_ratio: See `mfal.worth.variance_ratio`, for this and the target only.
         used: Whether the best use of the ladder takes this fidelity; the target always.
     """
@@ -60,7 +60,7 @@ class RungReport:
     asked: int
     failed: int
     seconds: float
-    overall: Agreement | None
+    agreement: Agreement | None
     top: Agreement | None
     variance_ratio: float | None
     used: bool
@@ -124,7 +124,7 @@ def examine_ladder(
         answers = {f.name: _ask(asker, keys, f) for f in asked}
     _check_answered(asked[-1], answers[asked[-1].name][0])
     objective = problem.oracle.objectives[0]
-    rungs, ratio = _rungs(asked, answers, objective, problem.oracle.backends)
+    rungs, ratio = _rungs(asked, answers, len(fresh), objective, problem.oracle.backends)
     return LadderReport(
         problem=problem.name,
         objective=objective,
@@ -186,6 +186,7 @@ def _value(outcome: Outcome) -> float | None:
 def _rungs(
     asked: Sequence[Fidelity],
     answers: dict[str, tuple[list[Outcome], float]],
+    n_random: int,
     objective: Objective,
     backends: Mapping[str, str],
 ) -> tuple[tuple[RungReport, ...], float]:
@@ -193,9 +194,11 @@ def _rungs(
         [[_nan(outcome) for outcome in answers[f.name][0]] for f in asked], dtype=torch.float64
     )
     target = asked[-1]
-    overall = [_over(row, values[-1]) for row in values[:-1]]
+    # What is worth its cost is so for candidates drawn at random: with a cluster of the best
+    # among them any rung that tells the cluster from the others correlates with the target.
+    random = [_over(row[:n_random], values[-1, :n_random]) for row in values[:-1]]
     top = _top(values[-1], objective)
-    pairs = [(i, a.pearson) for i, a in enumerate(overall) if a.pearson is not None]
+    pairs = [(i, a.pearson) for i, a in enumerate(random) if a.pearson is not None]
     chosen, ratio = best_rungs(
         [target.cost, *(asked[i].cost for i, _ in pairs)], [r for _, r in pairs]
     )
@@ -210,7 +213,7 @@ def _rungs(
             asked=len(answers[f.name][0]),
             failed=sum(o.values is None for o in answers[f.name][0]),
             seconds=answers[f.name][1],
-            overall=None if f is target else overall[i],
+            agreement=None if f is target else random[i],
             top=None if f is target else _over(values[i][top], values[-1][top]),
             variance_ratio=alone.get(i),
             used=f.name in used,

@@ -67,19 +67,19 @@ def show_ladder(console: Console, report: LadderReport) -> None:
 
 
 def _table(report: LadderReport) -> Table:
-    every = max((r.overall.n for r in report.rungs if r.overall), default=0)
+    every = max((r.agreement.n for r in report.rungs if r.agreement), default=0)
     top = max((r.top.n for r in report.rungs if r.top), default=0)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     # A terminal of 80 columns is wide enough; the names give way where it is not.
     table.add_column("\nfidelity", overflow="fold")
     figures = ("\ncost", "\nper call", "\nfailed")
-    agreement = (f"all {every}\nrank", "\nRMSE", f"best {top}\nrank", "\nRMSE")
+    agreement = (f"random {every}\nrank", "\nRMSE", f"best {top}\nrank", "\nRMSE")
     for column in (*figures, *agreement, "\nworth"):
         table.add_column(column, justify="right", no_wrap=True)
-    overall = _rmse(r.overall for r in report.rungs)
+    random = _rmse(r.agreement for r in report.rungs)
     best = _rmse(r.top for r in report.rungs)
     for rung in report.rungs:
-        table.add_row(*_row(rung, overall, best))
+        table.add_row(*_row(rung, random, best))
     return table
 
 
@@ -87,15 +87,15 @@ def _rmse(column: Iterable[Agreement | None]) -> Form:
     return written((a.rmse for a in column if a), figures=3)
 
 
-def _row(rung: RungReport, overall: Form, best: Form) -> list[Text]:
+def _row(rung: RungReport, random: Form, best: Form) -> list[Text]:
     cells = [
         rung.name,
         f"{rung.cost:g}",
         _time(rung.seconds),
         f"{rung.failed / rung.asked:.0%}",
-        *_agreement(rung.overall, overall),
+        *_agreement(rung.agreement, random),
         *_agreement(rung.top, best),
-        "target" if rung.overall is None else _worth(rung.variance_ratio),
+        "target" if rung.agreement is None else _worth(rung.variance_ratio),
     ]
     return [Text(cell) for cell in cells]
 
@@ -175,7 +175,7 @@ def _draw_rung(axes: Any, report: LadderReport, rung: RungReport) -> None:  # no
     objective = report.objective
     axes.set_xlabel(objective.labelled(f"{objective.name} by {rung.name}"))
     axes.set_ylabel(objective.labelled(f"{objective.name} by {target}"))
-    rank = "" if rung.overall is None else _rank(rung.overall)
+    rank = "" if rung.agreement is None else _rank(rung.agreement)
     worth = _worth(rung.variance_ratio)
     title = f"{rung.name}: cost {rung.cost:g}, worth {worth}\nrank correlation {rank}"
     axes.set_title(title, fontsize=9, loc="left")

@@ -86,6 +86,11 @@ class Environment(Buildable, Protocol):
     ``canonical(states) -> states``: for finished states, the state that stands for each one's
     candidate, the same for all that have its key.
 
+    One says how far apart candidates are, where the share of the places that differ does not, as
+    on a grid; the metrics' modes and guided training's families are told by it:
+
+    ``distance(first, second) -> k x n``, in [0, 1]: of k finished states from n others.
+
     One says which keys stand for the same candidate, where keys might not be unique:
 
     ``identities(keys) -> texts``: a text for each key, equal for equal candidates. The laws of

@@ -152,6 +152,11 @@ class FidelityEnvironment:
         candidates = self._hook("canonical")(self.candidates(states))
         return self.join(candidates, self.fidelities(states))
 
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        """Between the candidates, ``k x n``."""
+        found: Tensor = self._hook("distance")(self.candidates(first), self.candidates(second))
+        return found
+
     def keys(self, states: Tensor) -> list[str]:
         """Keys of the candidates, without their fidelities."""
         return self.environment.keys(states[:, :-1])

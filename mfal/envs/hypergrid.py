@@ -85,6 +85,11 @@ class HypergridEnvironment:
         changes = self._changes.to(states.device).index_select(0, actions)
         return columns + states.gather(1, actions[:, None]), changes
 
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        """The largest difference of a coordinate, as a share of the grid, ``k x n``."""
+        gaps = (first[:, None, :-1] - second[None, :, :-1]).abs().amax(dim=2)
+        return gaps / (self.side - 1)
+
     def keys(self, states: Tensor) -> list[str]:
         """The coordinates as text, such as ``3,0,7,1``."""
         return [point_text(point) for point in states[:, :-1].tolist()]

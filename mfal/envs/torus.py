@@ -142,6 +142,11 @@ class TorusEnvironment:
         count = states[:, -1:] == torch.arange(self.steps + 1, device=states.device)
         return torch.cat([angles.cos(), angles.sin(), count.to(angles)], dim=1)
 
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        """The largest difference of an angle, as a share of half a turn, ``k x n``."""
+        gaps: Tensor = wrap(first[:, None, :-1] - second[None, :, :-1]).abs().amax(dim=2)
+        return gaps / math.pi
+
     def keys(self, states: Tensor) -> list[str]:
         """The angles in radians, as short as float32 allows, such as ``-1.5 0.78539819``."""
         # Adding 0 turns -0.0 into 0.0.

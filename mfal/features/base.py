@@ -24,7 +24,7 @@ class Features(Protocol):
         """The columns that a surrogate should give a linear trend.
 
         Summaries that grow with the objective, so that a model extrapolates along them; not
-        counts and shares, where only similarity carries meaning.
+        counts of letters and words, where only similarity carries meaning.
         """
         ...
 

@@ -19,9 +19,10 @@ class TrainMetrics:
     Attributes:
         loss: Training loss of this step.
         validation_loss: The same loss on fresh trajectories that are not learnt from.
-        log_z: What the loss has learnt log Z to be, or what those trajectories say it is.
+        log_z: What the loss has learnt log Z to be, or what those trajectories say it is. They are
+            few, a quarter of a batch: where the policy is far from the target it comes out low.
         effective_sample_size: Of those trajectories weighted by R P_B / P_F, as a share of
-            their number: 1 at the target.
+            their number n: 1 at the target, and never below 1 / n, however far the policy is.
         modes: Distinct modes found so far, by the problem's own account; or else, how many of
             the hundred best are different answers (`mfal.gfn.modes.count_modes`).
     """

@@ -65,7 +65,7 @@ class Rewards:
         """The best query of each of n candidates that differ, best first.
 
         Args:
-            least: Share of the entries of a candidate in which it differs from all better ones.
+            least: How far a candidate is from all better ones (`mfal.gfn.modes.apart`).
         """
         if not self._rows:
             return []
@@ -73,8 +73,9 @@ class Rewards:
         order = best.sort(descending=True, stable=True).indices[: LOOKED_AT * n].tolist()
         all_keys = list(self._rows)
         keys = [all_keys[row] for row in order]
-        states = self._environment.environment.states(keys)
-        return [(keys[i], int(fidelity[order[i]])) for i in apart(states, least, n)]
+        candidates = self._environment.environment
+        rows = apart(candidates, candidates.states(keys), least, n)
+        return [(keys[i], int(fidelity[order[i]])) for i in rows]
 
     def _table(self) -> Tensor:
         if len(self._chunks) > 1:

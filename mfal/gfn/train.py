@@ -53,8 +53,9 @@ class TrainSettings:
         guided_every: Steps between guided proposals; 0 for none.
         guided_size: Proposals each time.
         guided_parents: How many of the best queries may be parents.
-        guided_apart: Share of their entries in which parents differ from all better ones; 0
-            for any. Above 0, as many families are bred side by side as there are parents.
+        guided_apart: How far parents are from all better ones, in [0, 1): the share of the
+            places that differ, or the environment's own measure (`mfal.gfn.modes`); 0 for any.
+            Above 0, as many families are bred side by side as there are parents.
         capacity: Most queries in the replay buffer.
         report_every: Steps between lines of metrics.
     """
@@ -206,7 +207,7 @@ class Trainer:
         if least == 0:
             return self.buffer.best(n)[0]
         best = self.buffer.best(10 * n)[0]
-        return best[apart(best, least, n)]
+        return best[apart(self.agent.environment, best, least, n)]
 
     def learn_of(self, states: Tensor, context: Tensor | None = None) -> None:
         """Score finished states (``n x d``) and remember them."""
@@ -331,4 +332,4 @@ class Trainer:
         """Among all in the replay buffer, or among its best where the problem does not say."""
         if self._is_mode is not None:
             return int(self._is_mode(self.buffer.states).sum())
-        return count_modes(self.buffer.best(BEST)[0])
+        return count_modes(self.agent.environment, self.buffer.best(BEST)[0])

@@ -243,7 +243,8 @@ def _sampler(snapshot: Snapshot) -> Section | None:
             "samples",
             samples,
             "An effective sample size near 1 says that the policy samples in proportion to the "
-            "reward.",
+            "reward. It is taken from a quarter of a batch, and so it never falls below one of "
+            "these few, however far the policy is.",
         ),
     ]
     return Section("The sampler", pictures=pictures)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mfal.dataset import Dataset
 from mfal.errors import SurrogateError
-from mfal.surrogate.scaling import FeatureScale, UtilityScale
+from mfal.surrogate.scaling import FeatureScale, UtilityScale, bounded_spread
 from mfal.surrogate.sparse import FidelityLikelihood, SparseProcess
 
 _LOOK = 5  # steps between two looks at what the network has not seen
@@ -23,7 +23,7 @@ class Embedding(torch.nn.Module):
     """Standardises ``n x p`` features and maps them to a few numbers, ``n x outputs``.
 
     A perceptron of one hidden layer. A column that hardly varies among the training candidates
-    is not blown up: its spread counts as a quarter of the median one.
+    is not blown up (`bounded_spread`).
 
     Args:
         features: Of distinct training candidates, ``c x p``.
@@ -35,7 +35,7 @@ class Embedding(torch.nn.Module):
         super().__init__()
         spread = features.std(dim=0, correction=0)
         self.centre = features.mean(dim=0)
-        self.spread = spread.clamp(min=max(0.25 * float(spread.median()), 1e-12))
+        self.spread = bounded_spread(spread, features)
         self.layers = torch.nn.Sequential(
             torch.nn.Linear(features.shape[1], hidden, dtype=torch.float64),
             torch.nn.SiLU(),

@@ -62,11 +62,7 @@ class FeatureScale:
         distance = (2 * variance[counts].sum()).sqrt()
         if differing:
             distance = _mean_differing(features[:, counts])
-        spread = variance[trends].sqrt()
-        if len(trends) > 0:
-            # A column that hardly varies among the training candidates would be blown up by its
-            # own spread, and the trend would then run away on any candidate where it does vary.
-            spread = spread.clamp(min=max(0.25 * float(spread.median()), _FLOOR))
+        spread = bounded_spread(variance[trends].sqrt(), features[:, trends])
         return cls(
             counts=counts,
             trends=trends,
@@ -79,6 +75,18 @@ class FeatureScale:
         """Unscaled counts ``n x c`` and scaled trends ``n x t`` of ``n x p`` features."""
         trends = (features[:, self.trends] - self.trend_mean) / self.trend_scale
         return features[:, self.counts], trends
+
+
+def bounded_spread(spread: Tensor, features: Tensor) -> Tensor:
+    """What the columns of ``n x p`` features are divided by, from the spread of each, ``p``.
+
+    A column that hardly varies among the training candidates would be blown up by its own spread,
+    and what is learnt would then run away on any candidate where it does vary. So none is divided
+    by less than a quarter of the median spread of those that do vary; by 1 where none does.
+    """
+    varies = spread > _FLOOR * features.abs().amax(dim=0)
+    least = 0.25 * float(spread[varies].median()) if bool(varies.any()) else 1.0
+    return spread.clamp(min=least)
 
 
 def _mean_differing(counts: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Generator, Tensor
 from mfal.envs.base import Environment, hook
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.errors import InvalidKeyError
+from mfal.testing.distances import check_distance
 from mfal.testing.walks import finished, same, steps_back
 
 
@@ -137,6 +138,11 @@ class CandidateChecks:
             assert len(uniform(0, Generator().manual_seed(self.seed))) == 0, "0 are not none"
             other = uniform(self.n, Generator().manual_seed(self.seed + 1))
             assert (other != drawn).any(), "another seed draws the same"
+
+    def test_distance_tells_candidates_apart(self) -> None:
+        """`distance`, where there is one, is symmetric, in [0, 1], and 0 for equal keys only."""
+        environment = self.environment()
+        check_distance(environment, finished(environment, self.n, self.seed))
 
     def _bred(
         self, environment: Environment, breed: Callable[[Generator], Tensor], parents: list[Tensor]

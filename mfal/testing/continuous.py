@@ -6,6 +6,7 @@ from torch import Tensor
 from mfal.envs.base import ContinuousEnvironment
 from mfal.errors import InvalidKeyError
 from mfal.testing.densities import DensityChecks, finished, steps, steps_back
+from mfal.testing.distances import check_distance
 from mfal.testing.walks import same
 
 
@@ -152,6 +153,11 @@ class ContinuousEnvironmentChecks(DensityChecks):
                 len({*map(tuple, x.tolist())}) for x in (states, environment.observe(states))
             )
             assert seen == n, f"{n} states look like {seen}"
+
+    def test_distance_tells_candidates_apart(self) -> None:
+        """`distance`, where there is one, is symmetric, in [0, 1], and 0 for equal keys only."""
+        environment = self.environment()
+        check_distance(environment, finished(environment, self.n, self.seed))
 
     def test_keys_survive_the_round_trip(self) -> None:
         """States -> keys -> states -> keys, exactly."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -42,25 +43,27 @@ def test_correlations_and_errors_are_those_that_are_known(tmp_path: Path) -> Non
     three, nine, top = report.rungs
     assert [r.name for r in report.rungs] == ["three", "nine", "all"]
     assert (report.random, report.best, len(set(report.keys))) == (1000, 0, 1000)
-    assert three.overall is not None and three.overall.n == 1000 and three.failed == 0
+    assert three.agreement is not None and three.agreement.n == 1000 and three.failed == 0
     # Standard errors: (1 - r^2) / sqrt(n) of a correlation, 1 / sqrt(2 n) of an RMSE's relative.
     r = math.sqrt(3 / 12)
-    assert three.overall.pearson == pytest.approx(r, abs=4 * (1 - r**2) / math.sqrt(1000))
-    assert three.overall.rmse == pytest.approx(3.0, rel=4 / math.sqrt(2000))
-    assert nine.overall is not None
+    assert three.agreement.pearson == pytest.approx(r, abs=4 * (1 - r**2) / math.sqrt(1000))
+    assert three.agreement.rmse == pytest.approx(3.0, rel=4 / math.sqrt(2000))
+    assert nine.agreement is not None
     failures = sum(key.startswith("PPP") for key in report.keys)
-    assert nine.failed == failures > 80 and nine.overall.n == 1000 - failures
-    assert nine.overall.rmse == pytest.approx(math.sqrt(3), rel=4 / math.sqrt(2 * nine.overall.n))
+    assert nine.failed == failures > 80 and nine.agreement.n == 1000 - failures
+    assert nine.agreement.rmse == pytest.approx(
+        math.sqrt(3), rel=4 / math.sqrt(2 * nine.agreement.n)
+    )
     # The objective is minimised: the best tenth are the words with the fewest plus signs.
     assert three.top is not None and three.top.n == 100
     values = sorted(v for v in report.values["all"] if v is not None)
     rows = [k for k, v in zip(report.keys, report.values["all"], strict=True) if v < values[99]]  # type: ignore[operator]
     assert max(key.count("P") for key in rows) < 6
-    assert top.overall is None and top.used
+    assert top.agreement is None and top.used
 
-    r2 = nine.overall.pearson
-    assert r2 is not None and three.overall.pearson is not None
-    assert report.variance_ratio == best_rungs([20, 1, 2], [three.overall.pearson, r2])[1]
+    r2 = nine.agreement.pearson
+    assert r2 is not None and three.agreement.pearson is not None
+    assert report.variance_ratio == best_rungs([20, 1, 2], [three.agreement.pearson, r2])[1]
     expected = (math.sqrt(1 - r2**2) + math.sqrt(0.1 * r2**2)) ** 2
     assert nine.variance_ratio == pytest.approx(expected, rel=1e-12)
     assert nine.used
@@ -82,6 +85,11 @@ def test_the_command_spends_nothing_and_asks_about_the_best(tmp_path: Path) -> N
     at_target = {o.query.key for o in before if o.query.fidelity == "all"}
     assert report["best"] == len(at_target) >= 3
     assert at_target == set(report["keys"][30:])
+    # Worth is judged by the random ones alone: the best are a cluster of their own.
+    at_random = torch.tensor([report["values"][name][:30] for name in ("three", "all")])
+    judged = report["rungs"][0]["agreement"]
+    assert judged["n"] == 30
+    assert judged["pearson"] == pytest.approx(float(at_random.corrcoef()[0, 1]))
     calls = Counter((tmp_path / "calls.txt").read_text().splitlines())
     first = report["keys"][0]
     # Every fidelity about every candidate, and the first once more to warm up.
@@ -138,7 +146,7 @@ def test_eighty_columns_are_enough(tmp_path: Path, unit: str, said: str) -> None
         [["nearest-neighbour", "87.5"], ["semi-empirical", "175"], ["coupled-cluster", "1750"]]
     )
     assert rows[2][-1] == "target"
-    assert "all 200" in lines[header - 1] and "best 20" in lines[header - 1]
+    assert "random 200" in lines[header - 1] and "best 20" in lines[header - 1]
     assert "…" not in shown and said in shown and "(1)" not in shown
     assert re.fullmatch(r"\d\.\d{2}", rows[0][6])  # three figures of an RMSE
 

@@ -128,6 +128,11 @@ class TakesAnyKey(Circle):
         return super().states([key if key[-1:].isdigit() else "0.0" for key in keys])
 
 
+class MeasuresOneWayRound(Circle):
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        return (first[:, None, :-1] - second[None, :, :-1]).amax(dim=2).clamp(0, 1)
+
+
 BROKEN = [
     (LacksDistributions, "test_satisfies_the_protocol"),
     (StartsAnywhere, "test_initial_states_are_copies_of_one_source"),
@@ -155,6 +160,7 @@ BROKEN = [
     (RoundsKeys, "test_keys_survive_the_round_trip"),
     (ForgetsToFinish, "test_states_of_keys_are_finished"),
     (TakesAnyKey, "test_bad_keys_are_refused_by_name"),
+    (MeasuresOneWayRound, "test_distance_tells_candidates_apart"),
 ]
 
 

@@ -239,6 +239,21 @@ class MatesIncompletely(Dna):
         return super().crossover(first, second, generator).index_fill(1, torch.tensor([3]), -1)
 
 
+class CountsPlaces(Dna):
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        return (first[:, None] != second).sum(dim=2)
+
+
+class TakesAllForOne(Dna):
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        return torch.zeros(len(first), len(second))
+
+
+class MeasuresRowByRow(Dna):
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        return (first != second[: len(first)]).double().mean(dim=1)
+
+
 BROKEN = [
     (StepsInPlace, "test_states_are_not_changed_in_place"),
     (UndoesTooMuch, "test_undo_inverts_step"),
@@ -284,6 +299,9 @@ BROKEN = [
     (MutatesToAnotherType, "test_mutants_are_other_finished_states"),
     (BreedsFromNothing, "test_nothing_breeds_nothing"),
     (MatesIncompletely, "test_crossovers_are_finished_states"),
+    (CountsPlaces, "test_distance_tells_candidates_apart"),
+    (TakesAllForOne, "test_distance_tells_candidates_apart"),
+    (MeasuresRowByRow, "test_distance_tells_candidates_apart"),
 ]
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mfal.dataset import Dataset
-from mfal.errors import SurrogateError
+from mfal.errors import ConfigError, SurrogateError
 from mfal.surrogate.base import Surrogate
 from mfal.surrogate.gp import MultiFidelityGP
 from tests.unit.surrogate.data import synthetic
@@ -144,3 +144,10 @@ def test_candidates_with_equal_features_do_not_break_the_fit() -> None:
     twins = replace(data, features=data.features[:8].repeat(5, 1))
     surrogate = MultiFidelityGP(linear_columns=TRENDS).fit(twins, seed=0)
     assert surrogate.joint(twins.features).variance.isfinite().all()
+
+
+def test_float32_is_refused_where_it_has_not_the_digits() -> None:
+    MultiFidelityGP(precision="float32", noise_floor=1e-4)
+    MultiFidelityGP(precision="float64", noise_floor=1e-7)
+    with pytest.raises(ConfigError, match=r"noise_floor 1e-07[\s\S]*0\.0001 or more"):
+        MultiFidelityGP(precision="float32", noise_floor=1e-7)

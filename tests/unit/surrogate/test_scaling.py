@@ -68,9 +68,22 @@ def test_a_nearly_constant_trend_is_not_blown_up() -> None:
     assert scale.split(outlier)[1].abs().max() < 10
 
 
-def test_constant_features_stay_finite() -> None:
-    scale = FeatureScale.learn(torch.ones(5, 4, dtype=torch.float64), (2,))
-    assert all(part.isfinite().all() for part in scale.split(torch.ones(2, 4).double()))
+@pytest.mark.parametrize("level", [0.0, 0.1, 1e9])
+def test_constant_trends_are_not_blown_up_however_many_there_are(level: float) -> None:
+    features = synthetic(50, 1, seed=3).features
+    varying = FeatureScale.learn(features, (8,)).trend_scale
+    features[:, :8] = level
+    scale = FeatureScale.learn(features, tuple(range(9)))
+    expected = 0.25 * varying.expand(9).clone()
+    expected[8] = varying
+    torch.testing.assert_close(scale.trend_scale, 3 * expected)
+
+
+def test_constant_features_are_taken_as_they_are() -> None:
+    scale = FeatureScale.learn(torch.full((5, 4), 0.1, dtype=torch.float64), (1, 2))
+    counts, trends = scale.split(torch.full((2, 4), 3.1).double())
+    assert counts.isfinite().all()
+    torch.testing.assert_close(trends, torch.full((2, 2), 3.0 / 2**0.5).double())
 
 
 def test_columns_that_do_not_exist_are_refused() -> None:
