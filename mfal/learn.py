@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 import torch
@@ -49,7 +48,9 @@ class Fitted:
         held_out: Fidelity -> figures of its predictions of candidates left out; empty where it
             makes none.
         parity: Fidelity -> those predictions themselves, as far as the record keeps them.
-        recommended: The ledger's top-K candidates by posterior mean at the target, best first.
+        best: The ledger's best candidates by posterior mean at the target, or by their values
+            where there is no surrogate, best first; without those known to have no value there.
+        recommended: The top-K of them by posterior mean; empty without a surrogate.
         correlations: Fidelity -> its fitted correlation with the target.
     """
 
@@ -61,6 +62,7 @@ class Fitted:
     held_out: dict[str, dict[str, float | int | None]] = field(default_factory=dict)
     parity: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
     correlations: dict[str, float] = field(default_factory=dict)
+    best: tuple[str, ...] = ()
     recommended: tuple[str, ...] = ()
 
     @property
@@ -89,13 +91,14 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     ladder, featurise = campaign.ladder, campaign.features
     data = build_dataset(observations, ladder, campaign.objective, featurise)
     if campaign.config.surrogate is None:
-        return Fitted(data)
+        return Fitted(data, best=best_measured(data, START))
     component, levels = campaign.config.surrogate, tuple(f.level for f in ladder)
     try:
         surrogate = make_surrogate(component, levels, featurise).fit(data, seed=seed)
     except SurrogateError as error:
         log.warning("no surrogate this round, the batch is random: %s", error.message)
-        return Fitted(data, fallback=f"random batch: {error.message}")
+        why = f"random batch: {error.message}"
+        return Fitted(data, fallback=why, best=best_measured(data, START))
     promising = WithPromise(featurise, surrogate, data)
     of_one = make_surrogate(component, (1.0,), promising)
     feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
@@ -107,13 +110,15 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     reward, followed = choose_reward(campaign, surrogate, data, reference, seed, feasibility)
     stand_in = surrogate.fallback() if isinstance(surrogate, FallsBack) else ""
     predicted = held_out(surrogate, data, seed=derive_seed(seed, "held out"))
+    ranked = best_promising(data, surrogate)
     return Fitted(
         data,
         surrogate,
         reward,
         "; ".join(why for why in (stand_in, followed) if why),
         diagnostics,
-        recommended=recommend(campaign, data, surrogate),
+        best=ranked[:START],
+        recommended=ranked[: campaign.config.top_k],
         held_out={} if predicted is None else calibration(predicted, campaign.ladder),
         parity={} if predicted is None else parity(predicted, campaign.ladder),
         correlations=correlations(diagnostics, campaign.ladder),
@@ -134,16 +139,26 @@ def make_surrogate(
     return surrogate
 
 
-def recommend(
-    campaign: Campaign, data: Dataset, surrogate: Surrogate | RemembersReference
-) -> tuple[str, ...]:
-    """The ledger's top-K candidates by posterior mean at the target, best first.
+def best_promising(data: Dataset, surrogate: Surrogate | RemembersReference) -> tuple[str, ...]:
+    """The ledger's candidates by posterior mean at the target, best first.
 
     A candidate that is known to have no value there is none of them.
     """
     mean = posterior_mean(surrogate, data.features, torch.arange(len(data.keys)))[:, -1]
     ranked = (data.keys[i] for i in best_rows(mean, len(mean)))
-    return tuple(islice((key for key in ranked if key not in data.failed), campaign.config.top_k))
+    return tuple(key for key in ranked if key not in data.failed)
+
+
+def best_measured(data: Dataset, n: int) -> tuple[str, ...]:
+    """The n candidates of the ledger with the best values at the highest fidelity of each.
+
+    Those that are known to have no value at the target are left out.
+    """
+    value: dict[str, float] = {}
+    for row in data.fidelity.argsort(stable=True).tolist():
+        value[data.keys[int(data.candidate[row])]] = float(data.utility[row])
+    possible = (key for key in value if key not in data.failed)
+    return tuple(sorted(possible, key=lambda key: (-value[key], key))[:n])
 
 
 def choose_reward(
@@ -221,7 +236,7 @@ def make_crowding(
     if config is None or config.repulsion == 0:
         return None
     similarity = similarity_of(campaign.problem, config.similarity)
-    known = recommend(campaign, data, surrogate)
+    known = best_promising(data, surrogate)[: campaign.config.top_k]
     return Crowding(similarity, config.at_most, known, config.repulsion)
 
 
@@ -258,22 +273,10 @@ def train(
         fitted.reward or no_reward,
         n,
         seed=seed,
-        start=best_known(fitted.data, START),
+        start=fitted.best,
         weights=weights,
         on_step=report,
     )
-
-
-def best_known(data: Dataset, n: int) -> list[str]:
-    """The n candidates of the ledger with the best values at the highest fidelity of each.
-
-    Those that are known to have no value at the target are left out.
-    """
-    value: dict[str, float] = {}
-    for row in data.fidelity.argsort(stable=True).tolist():
-        value[data.keys[int(data.candidate[row])]] = float(data.utility[row])
-    possible = (key for key in value if key not in data.failed)
-    return sorted(possible, key=lambda key: (-value[key], key))[:n]
 
 
 def _warn_of_collapse(campaign: Campaign, diagnostics: dict[str, float]) -> None:

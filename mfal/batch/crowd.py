@@ -1,7 +1,7 @@
 """What is bought already, and the room that it leaves for candidates like it."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,11 +76,10 @@ class Crowd:
         placed = different(best_measured, similarity, at_most, places)
         self._placed = {key: bought[key] for key in placed}
         self._last = bought[placed[-1]] if len(placed) == places else -math.inf
-        self._chosen: list[str] = []
 
-    def admits(self, key: str) -> bool:
+    def admits(self, key: str, chosen: Iterable[str]) -> bool:
         """Whether it differs from all that are chosen, and gains enough on all bought."""
-        if any(self._alike(key, other) for other in self._chosen):
+        if any(self._alike(key, other) for other in chosen):
             return False
         merit = self._merit[key]
         for other, worth in self._bought:
@@ -94,10 +93,6 @@ class Crowd:
             for other, worth in self._placed.items()
             if other != key
         )
-
-    def add(self, key: str) -> None:
-        """Choose a candidate."""
-        self._chosen.append(key)
 
     def _alike(self, key: str, other: str) -> bool:
         return self._similarity(key, other) > self._at_most

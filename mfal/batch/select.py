@@ -1,7 +1,6 @@
 """From many proposals to the batch that is bought: unique, diverse, affordable."""
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,9 +10,10 @@ from torch import Tensor
 from mfal.batch.conditioning import Conditioned
 from mfal.batch.crowd import Crowd
 from mfal.batch.filling import Filling
+from mfal.batch.floor import breaks_floor, cheapest_at_target, owed_to_target
 from mfal.batch.improvement import BestImprovement, improvement_rate
 from mfal.batch.knowledge import BestLesson, Knowledge, Sought
-from mfal.budget import fits, minus, total_cost, total_of_counted
+from mfal.budget import fits, minus, total_cost
 from mfal.sections import BatchConfig
 from mfal.types import Query
 
@@ -101,8 +101,9 @@ def select_batch(
     counts as much as the spread of the values. A query below the target is only taken if the
     target can still get its share of the cost, `config.target_share` or `FLOOR`, as long as
     queries at the target are to be had and affordable; and a candidate is taken at one fidelity
-    only. No query is taken that would leave more of the limit unspent than another choice would,
-    as far as the floor allows.
+    only. Where queries below the target took so many candidates, or left so little room for
+    others like them, that it did not get its share, that is chosen first. No query is taken that
+    would leave more of the limit unspent than another choice would, as far as the floor allows.
 
     Args:
         left: Campaign units that the campaign may still spend.
@@ -115,8 +116,26 @@ def select_batch(
     most = min(config.queries or len(pool.queries), int(limit // min(pool.cost)) + 1)
     # Any number of candidates may be passed over where some are too much alike.
     rows = _shortlist(pool, most if crowd is None else len(pool.queries))
-    chosen = _greedy(pool, rows, limit, most, config, crowd)
-    return [pool.queries[int(rows[i])] for i in chosen]
+    chosen = rows[_greedy(pool, rows, limit, most, config, crowd)]
+    if _lacks(pool, chosen, limit, config):
+        other = rows[_greedy(pool, rows, limit, most, config, crowd, target_first=True)]
+        if _at_target(pool, other) > _at_target(pool, chosen):
+            chosen = other
+    return [pool.queries[i] for i in chosen.tolist()]
+
+
+def _at_target(pool: Pool, rows: Tensor) -> float:
+    """What some rows cost at the target."""
+    return total_cost(pool.cost[i] for i in rows[pool.is_target[rows]].tolist())
+
+
+def _lacks(pool: Pool, chosen: Tensor, limit: float, config: BatchConfig) -> bool:
+    """Whether a limit would have paid for more of the target's share of it."""
+    spent = _at_target(pool, chosen)
+    left = minus(limit, spent)
+    prices = (pool.cost[i] for i in pool.is_target.nonzero()[:, 0].tolist())
+    target_cost = min((price for price in prices if fits(price, left)), default=0.0)
+    return owed_to_target(limit, spent, target_cost, _share(pool, config), config) > 0
 
 
 def _shortlist(pool: Pool, most: int) -> Tensor:
@@ -142,9 +161,20 @@ def _shortlist(pool: Pool, most: int) -> Tensor:
 
 
 def _greedy(
-    pool: Pool, rows: Tensor, limit: float, most: int, config: BatchConfig, crowd: Crowd | None
+    pool: Pool,
+    rows: Tensor,
+    limit: float,
+    most: int,
+    config: BatchConfig,
+    crowd: Crowd | None,
+    *,
+    target_first: bool = False,
 ) -> list[int]:
-    """Indices into `rows`, in the order of choice."""
+    """Indices into `rows`, in the order of choice.
+
+    Args:
+        target_first: Choose the target's share of the cost before anything below it.
+    """
     value, noise, is_target = pool.value[rows], pool.noise[rows], pool.is_target[rows]
     price = torch.tensor([pool.cost[i] for i in rows.tolist()], dtype=torch.float64)
     levels, level = torch.unique(price, return_inverse=True)
@@ -170,9 +200,9 @@ def _greedy(
         open_rows = alive & torch.tensor([fits(c, left) for c in prices])[level]
         if not open_rows.any():
             break
-        target_cost = _target_cost(price, open_rows & is_target)
-        owed = _owed(limit, target_spent, target_cost, share, config)
-        keeps_floor = is_target | ~_breaks_floor(
+        target_cost = cheapest_at_target(price, open_rows & is_target)
+        owed = owed_to_target(limit, target_spent, target_cost, share, config)
+        keeps_floor = is_target | ~breaks_floor(
             price, limit, spent, target_spent, target_cost, owed, share, config
         )
         still = [prices[i] for i in level[open_rows].unique().tolist()]
@@ -186,13 +216,13 @@ def _greedy(
         if rest is not None and _beyond_floor(eligible, is_target, owed, config):
             pick = rest.among(eligible.nonzero()[:, 0])
         if pick is None:
-            first = eligible & is_target if rest is not None else eligible
+            first = eligible
+            if rest is not None or (target_first and owed > 0):
+                first = eligible & is_target
             pick = by_value.among((first if first.any() else eligible).nonzero()[:, 0])
         alive[same_key[pick]] = False
-        if crowd is not None:
-            if not crowd.admits(keys[pick]):
-                continue
-            crowd.add(keys[pick])
+        if crowd is not None and not crowd.admits(keys[pick], (keys[i] for i in chosen)):
+            continue
         chosen.append(pick)
         cost = prices[int(level[pick])]
         spent = total_cost([spent, cost])
@@ -288,46 +318,6 @@ def _first_that_is_any(open_rows: Tensor, keeps_floor: Tensor, fills: Tensor) ->
         if rows.any():
             return rows
     return open_rows
-
-
-def _target_cost(price: Tensor, at_target: Tensor) -> float:
-    """What a query at the target costs; 0 where none is to be had."""
-    return float(price[at_target].min()) if at_target.any() else 0.0
-
-
-def _owed(
-    limit: float, target_spent: float, target_cost: float, share: float, config: BatchConfig
-) -> float:
-    """What is kept in reserve for whole queries at the target, to make up its share of a limit.
-
-    Only where the cost alone ends a round, and where a query at the target is to be had.
-    """
-    if not target_cost or config.queries is not None:
-        return 0.0
-    owed = max(0.0, share * limit - target_spent)
-    return total_of_counted([(target_cost, math.ceil(owed / target_cost - 1e-9))])
-
-
-def _breaks_floor(
-    price: Tensor,
-    limit: float,
-    spent: float,
-    target_spent: float,
-    target_cost: float,
-    owed: float,
-    share: float,
-    config: BatchConfig,
-) -> Tensor:
-    """Which prices would leave too little for the target's share, bool ``n``.
-
-    Where the cost alone ends a round, that is too little for what is owed to the target; where
-    their number may end it, the share holds at every step.
-    """
-    if not target_cost:
-        return torch.zeros_like(price, dtype=torch.bool)
-    if config.queries is not None:
-        return target_spent < share * (spent + price)
-    return spent + price + owed > limit + 1e-9
 
 
 def _same_key(keys: Sequence[str]) -> list[list[int]]:

@@ -42,7 +42,6 @@ class Predictor:
         candidate: Training candidate of each observation, ``N``.
         fidelity: Rung of each observation, ``N``, never falling.
         bounds: Where the observations of each rung begin, and N at the end: ``M + 1`` places.
-        weights: Inverse covariance of the observations times their residuals, ``N``.
         whitener: W, ``r x N``: the inverse of the lower Cholesky factor of the covariance of
             the observations (r = N), or what whitens it in a subspace.
         mean_map: k_x to means, ``c x M``.
@@ -57,7 +56,6 @@ class Predictor:
     candidate: Tensor
     fidelity: Tensor
     bounds: tuple[int, ...]
-    weights: Tensor
     whitener: Tensor
     mean_map: Tensor
     own_map: Tensor
@@ -76,7 +74,8 @@ class Predictor:
     ) -> "Predictor":
         """From the parts of a conditioned process, in float64 on the CPU.
 
-        The observations in `data` are in the order of their fidelities.
+        The observations in `data` are in the order of their fidelities; `weights` is their inverse
+        covariance times their residuals, ``N``.
         """
         mean_map, own_map = torch.zeros(2, len(data.keys), data.n_fidelities, dtype=torch.float64)
         mean_map.index_add_(0, data.candidate, (h.smooth[:, data.fidelity] * weights).T)
@@ -90,7 +89,6 @@ class Predictor:
             candidate=data.candidate,
             fidelity=data.fidelity,
             bounds=(0, *count.cumsum(0).tolist()),
-            weights=weights,
             whitener=whitener,
             mean_map=mean_map,
             own_map=own_map,

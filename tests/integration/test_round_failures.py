@@ -20,7 +20,7 @@ from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.dataset import Dataset, build_dataset
 from mfal.failures import failed_candidates
-from mfal.learn import best_known, fit, recommend
+from mfal.learn import best_measured, best_promising, fit
 from mfal.propose import make_crowd, promotions
 from mfal.round import Steps, score
 from mfal.types import Fidelity, Objective, Observation, Outcome, Query
@@ -60,7 +60,7 @@ def test_the_best_known_are_those_with_the_best_values_at_their_highest_fidelity
         data = build_dataset(
             order, ladder, Objective("value", "", "max"), lambda keys: torch.zeros(len(keys), 1)
         )
-        assert best_known(data, 3) == ["good", "cheap", "mirage"]
+        assert best_measured(data, 3) == ("good", "cheap", "mirage")
 
 
 def test_failures_are_free_where_the_configuration_says_so(tmp_path: Path) -> None:
@@ -256,11 +256,9 @@ def test_what_failed_is_not_asked_about_for_long(
         # Given room for all that is known, only what failed is missing.
         kept = {o.query.key for o in known} - lost
         fitted = fit(campaign, 0)
-        assert lost and set(best_known(fitted.data, len(known))) == kept
+        assert lost and set(best_measured(fitted.data, len(known))) == kept
         assert fitted.surrogate is not None
-        roomy = campaign.config.model_copy(update={"top_k": len(known)})
-        recommended = recommend(replace(campaign, config=roomy), fitted.data, fitted.surrogate)
-        assert set(recommended) == kept
+        assert set(best_promising(fitted.data, fitted.surrogate)) == kept
     monkeypatch.setattr("mfal.learn.learn_feasibility", lambda *_, **__: None)
     failed, answered = failures(parse_config({"name": "ignored", **settings}))
     assert answered < failed

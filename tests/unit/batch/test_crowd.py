@@ -21,22 +21,21 @@ MERIT = {"AAAA": 3.0, "AAAC": 2.0, "AAAG": 4.0, "CCCC": 1.0}
 
 def test_a_crowd_admits_what_is_better_than_all_that_it_is_like() -> None:
     crowd = Crowd(equal_letters, 0.5, {"AAAA": 3.0}, MERIT)
-    assert not crowd.admits("AAAC")  # worse than what is bought, and like it
-    assert crowd.admits("AAAG")  # better
-    assert crowd.admits("CCCC")  # worse, and different
-    assert crowd.admits("AAAA")  # itself, at another fidelity
+    assert not crowd.admits("AAAC", [])  # worse than what is bought, and like it
+    assert crowd.admits("AAAG", [])  # better
+    assert crowd.admits("CCCC", [])  # worse, and different
+    assert crowd.admits("AAAA", [])  # itself, at another fidelity
 
 
 def test_a_crowd_admits_nothing_like_what_is_chosen_however_good() -> None:
     crowd = Crowd(equal_letters, 0.5, {}, MERIT)
-    crowd.add("AAAC")
-    assert not crowd.admits("AAAG")
-    assert crowd.admits("CCCC")
+    assert not crowd.admits("AAAG", ["AAAC"])
+    assert crowd.admits("CCCC", ["AAAC"])
 
 
 def test_what_is_as_good_as_what_it_is_like_is_not_admitted() -> None:
     crowd = Crowd(equal_letters, 0.5, {"AAAA": 2.0}, {"AAAC": 2.0})
-    assert not crowd.admits("AAAC")
+    assert not crowd.admits("AAAC", [])
 
 
 def test_a_better_one_is_passed_over_while_there_are_places_that_nobody_has() -> None:
@@ -44,16 +43,16 @@ def test_a_better_one_is_passed_over_while_there_are_places_that_nobody_has() ->
         bought = {"AAAA": 3.0, "CCCC": 0.0}
         return Crowd(equal_letters, 0.5, bought, MERIT, measured=set(bought), places=places)
 
-    assert not crowd(3).admits("AAAG")  # one is free, for any that is like none
-    assert not crowd(2).admits("AAAG")  # gains 1 on AAAA; 4 on CCCC, were it like none
-    assert crowd(1).admits("AAAG")  # the only place
+    assert not crowd(3).admits("AAAG", [])  # one is free, for any that is like none
+    assert not crowd(2).admits("AAAG", [])  # gains 1 on AAAA; 4 on CCCC, were it like none
+    assert crowd(1).admits("AAAG", [])  # the only place
 
 
 def test_an_improvement_is_bought_for_half_of_what_an_addition_gains() -> None:
     def admits(last: float) -> bool:
         bought = {"AAAA": 3.0, "CCCC": last}
         crowd = Crowd(equal_letters, 0.5, bought, MERIT, measured=set(bought), places=2)
-        return crowd.admits("AAAG")
+        return crowd.admits("AAAG", [])
 
     assert admits(2.0)  # gains 1, of 2
     assert not admits(1.9)
@@ -63,12 +62,12 @@ def test_what_has_no_place_stands_in_no_way() -> None:
     # AAAA has not been measured, and AAAC is worse than the last that has a place.
     bought = {"AAAA": 3.0, "CCCC": 0.0}
     crowd = Crowd(equal_letters, 0.5, bought, MERIT, measured={"CCCC"}, places=1)
-    assert crowd.admits("AAAG")
+    assert crowd.admits("AAAG", [])
     bought = {"AAAC": 2.0, "CCCC": 3.0}
     crowd = Crowd(equal_letters, 0.5, bought, MERIT, measured=set(bought), places=1)
-    assert crowd.admits("AAAG")
+    assert crowd.admits("AAAG", [])
 
 
 def test_one_that_is_placed_may_itself_be_asked_again_at_another_fidelity() -> None:
     crowd = Crowd(equal_letters, 0.5, {"AAAA": 3.0}, MERIT, measured={"AAAA"}, places=2)
-    assert crowd.admits("AAAA")
+    assert crowd.admits("AAAA", [])

@@ -177,6 +177,15 @@ def test_the_target_gets_its_share_of_the_limit_where_whole_queries_make_it_up(
         assert len(batch) - at_target >= min(n_low, left // low)
 
 
+def test_the_target_gets_its_share_where_there_are_few_candidates() -> None:
+    # One of them is asked at one fidelity only, and below the target it is worth more for its cost.
+    rows = [(f"k{i}", at, 1.0, cost) for i in range(5) for at, cost in ((LOW, 1.0), (HIGH, 7.0))]
+    source = pool(rows)
+    batch = select_batch(source, limits(cost=26.0, target_share=0.5), 100.0)
+    at_target = [query for query in batch if query.fidelity == HIGH]
+    assert (len(at_target), len(batch)) == (2, 5)  # 13 is owed, which two make up
+
+
 def test_a_share_that_cannot_be_had_does_not_stop_a_batch() -> None:
     source = pool([(f"k{i}", LOW, 1.0, 1.0) for i in range(9)] + [("t", HIGH, 1.0, 7.0)])
     assert spent(source, select_batch(source, limits(cost=5, target_share=1.0), 99.0)) == 5

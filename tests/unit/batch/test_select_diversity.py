@@ -174,6 +174,21 @@ def test_what_is_passed_over_is_passed_over_at_every_fidelity_and_keeps_no_reser
     assert {q.key for q in chosen} == {"CCCC", "GGGG", "TTTT"}
 
 
+def test_what_is_asked_below_the_target_leaves_room_for_its_share() -> None:
+    # Four families of two: the one that is asked below the target shuts the other out.
+    families = ("A", "C", "G", "T")
+    rows = [
+        (key, at, 1.0, cost)
+        for letter in families
+        for key in (4 * letter, 3 * letter + "N")
+        for at, cost in ((LOW, 1.0), (HIGH, 7.0))
+    ]
+    merit = {key: 1.0 for key, _, _, _ in rows}
+    chosen = select_batch(pool(rows), limits(cost=28.0, target_share=0.5), 100.0, crowd({}, merit))
+    assert sum(q.fidelity == HIGH for q in chosen) == 2
+    assert {q.key[0] for q in chosen} == set(families)
+
+
 def test_a_candidate_that_is_bought_may_be_promoted() -> None:
     source = pool([("AAAA", HIGH, 9.0, 7.0)])
     assert select_batch(source, limits(), 100.0, crowd({"AAAA": 9.0}, WORTH))
