@@ -207,7 +207,7 @@ def test_what_failed_is_not_promoted_and_leaves_room_for_others_like_it(
         def admitted(data: Dataset) -> set[str]:
             crowd = make_crowd(campaign, data, surrogate, queries)
             assert crowd is not None
-            return {key for key in close if crowd.admits(key)}
+            return {key for key in close if crowd.admits(key, [])}
 
         assert len(close) > 5
         assert not failed & set(promotions(campaign, data, surrogate))
