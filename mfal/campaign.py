@@ -102,7 +102,7 @@ def open_campaign(
     Args:
         source: Name of the configuration in errors, usually its file.
         to_read: Only to look at a campaign that exists, beside whoever works on it, and on
-            whatever machine: nothing is asked, so nothing is checked of its engines.
+            whatever machine: nothing is asked, so nothing is checked of its engines and its money.
 
     Raises:
         MfalError: for whatever would go wrong later, before anything is spent.
@@ -114,7 +114,7 @@ def open_campaign(
     ladder = campaign_ladder(problem, config, source)
     if not to_read:
         check_engines(problem, ladder, source)
-    check_money(config, ladder, source)
+        check_money(config, ladder, source)
     features = build_features(config, source)
     for kind, component, given in (
         ("surrogate", config.surrogate, ("n_fidelities", "levels", "linear_columns")),

@@ -15,6 +15,7 @@ from mfal.sections import (
     BudgetConfig,
     Component,
     DiversityConfig,
+    Folder,
     Frozen,
     InitialConfig,
     LockConfig,
@@ -98,9 +99,10 @@ class CampaignConfig(Frozen):
     )
     threads: PositiveInt = Field(
         default=1,
+        le=1024,
         description="Threads of one torch operation. Results to the last digit depend on it.",
     )
-    data_dir: Path = Field(
+    data_dir: Folder = Field(
         default=Path("data"), description="The ledger lies in <data_dir>/<name>/ledger.db."
     )
     ledger: str | None = Field(

@@ -229,9 +229,15 @@ def _checked_options(
     kind: str, component: Component, factory: Callable[..., Any]
 ) -> dict[str, Any]:
     """The options, checked one by one against the annotations of `factory`."""
-    hints = inspect.get_annotations(
-        factory.__init__ if inspect.isclass(factory) else factory, eval_str=True
-    )
+    if not component.options:
+        return {}  # no annotation has to be understood then
+    with user_code(
+        f"{kind} {component.name!r}: the types of its options",
+        "import what its annotations name when the file runs, not under TYPE_CHECKING alone",
+    ):
+        hints = inspect.get_annotations(
+            factory.__init__ if inspect.isclass(factory) else factory, eval_str=True
+        )
     return {
         name: checked(f"{kind} {component.name!r}: option {name}", value, hints.get(name, Any))
         for name, value in component.options.items()

@@ -1,9 +1,12 @@
 """The sections of a campaign's configuration."""
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,6 +20,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 MONTH = 2_592_000.0
 """Most seconds of any wait, those of 30 days: systems refuse to wait for some longer times."""
 Wait = Annotated[float, Field(gt=0, le=MONTH)]
+Folder = Annotated[Path, AfterValidator(Path.expanduser)]
 
 
 class Frozen(BaseModel):
@@ -39,6 +43,17 @@ class Component(Frozen):
     @classmethod
     def _from_name(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("options")
+    @classmethod
+    def _finite(cls, options: dict[str, Any]) -> dict[str, Any]:
+        # The ledger keeps them as JSON, which has no other numbers.
+        for name, value in options.items():
+            try:
+                json.dumps(value, allow_nan=False, default=str)
+            except ValueError as error:
+                raise ValueError(f"{name} is or holds a number that is not finite") from error
+        return options
 
 
 class BudgetConfig(Frozen):

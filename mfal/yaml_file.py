@@ -20,6 +20,14 @@ class _PlainLoader(yaml.SafeLoader):
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        for key, _ in node.value:
+            if key.tag == _MERGE:
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    "<< merges mappings, which is not supported: write the fields out",
+                    key.start_mark,
+                )
         keys = [self.construct_object(k, deep=True) for k, _ in node.value]
         for i, key in enumerate(keys):
             if key in keys[:i]:
@@ -33,7 +41,7 @@ class _PlainLoader(yaml.SafeLoader):
         self.construct_undefined(node)
 
 
-_DATE = "tag:yaml.org,2002:timestamp"
+_DATE, _MERGE = "tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge"
 _PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -95,6 +103,8 @@ def _parse(text: str, source: str, hint: str) -> object:
         data = yaml.load(text, Loader=_PlainLoader)  # noqa: S506
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{source}: not valid YAML: {error}", hint) from error
+    except RecursionError as error:
+        raise ConfigError(f"{source}: is nested too deep to be read", hint) from error
     _check_ends(data, source, ())
     return data
 
@@ -116,7 +126,9 @@ def set_field(data: dict[str, Any], path: str, value: object, source: str) -> No
     """Set a nested value in place by its path ``a.b.c``; `source` names it in errors."""
     *parents, leaf = path.split(".")
     for name in parents:
-        child = data.setdefault(name, {})
+        child = data.get(name)
+        if child is None:
+            child = data[name] = {}
         if isinstance(child, str):  # a component in its short form
             child = data[name] = {"name": child}
         if not isinstance(child, dict):

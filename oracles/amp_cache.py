@@ -81,9 +81,10 @@ def _write(path: Path, arrays: "dict[str, Array]") -> None:
 
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Others see either no file or a whole one.
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(save(arrays))
-        Path(file.name).replace(path)
+        # Others see either no file or a whole one, and a failure leaves none behind.
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            part.write_bytes(save(arrays))
+            part.replace(path)
     except OSError as error:
         log.warning("the classifiers are not kept for the next time: %s", error)

@@ -11,9 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from mfal.errors import ConfigError, InvalidKeyError, UnknownNameError
 from mfal.types import Fidelity, Objective, Outcome, Problem
@@ -30,7 +28,7 @@ ENERGY = Objective("energy", "kcal/mol", "min")
 
 
 def problem(
-    length: Annotated[int, Field(ge=4, le=200)] = TRAINED_LENGTH,
+    length: int = TRAINED_LENGTH,
     backend: Literal["auto", "nupack", "viennarna"] = "auto",
 ) -> Problem:
     """The search for the strand of `length` bases with the lowest folding energy.

@@ -77,7 +77,6 @@ class ViennaFolding:
         self._model.dangles = 2
         self._model.noGU = 1
         self._model.special_hp = 0
-        self._parameters = self._rna.param(self._model)
         self._capture_parameters()
 
     def __reduce__(self) -> tuple[type["ViennaFolding"], tuple[()]]:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from mfal.cli import problems
-from mfal.cli.campaigns import NoPrefect, Which, register
+from mfal.cli.campaigns import NoPrefect, Overrides, Which, register
 from mfal.cli.runner import chosen_runner
 from mfal.config import config_schema
 from mfal.errors import MfalError
@@ -23,11 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
-]
 
 
 @app.command("round")
@@ -131,7 +126,7 @@ def verify(
         int | None,
         typer.Option(min=1, help="Fresh trajectories; by default the exercise's own number."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 0,
+    seed: problems.Seed = 0,
     epsilon: Annotated[
         float, typer.Option(min=0, max=1, help="Share of random actions in training.")
     ] = 0.05,
@@ -193,10 +188,10 @@ def main() -> None:
     try:
         app()
     except MfalError as error:
-        console = Console(stderr=True, soft_wrap=True, highlight=False)
-        console.print(f"error: {error.message}", style="bold red", markup=False)
+        console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+        console.print(f"error: {error.message}", style="bold red")
         if error.hint:
-            console.print(f"hint:  {error.hint}", markup=False)
+            console.print(f"hint:  {error.hint}")
         sys.exit(2)
     finally:
         gc.freeze()  # the process ends: to look through torch's objects once more takes a second

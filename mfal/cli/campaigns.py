@@ -33,6 +33,10 @@ Several = Annotated[
 ]
 Folder = Annotated[Path, typer.Option("--configs", help="The folder that names are looked up in.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
+]
 NoPrefect = Annotated[
     bool, typer.Option("--no-prefect", help="Run through the library alone, in this process.")
 ]
@@ -138,7 +142,7 @@ def _chosen(which: Sequence[str] | None, folder: Path) -> "list[CampaignConfig |
 
 
 def _console() -> Console:
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False)
 
 
 def _show_status(console: Console, found: "Sequence[Status | Unknown]") -> None:
@@ -148,7 +152,7 @@ def _show_status(console: Console, found: "Sequence[Status | Unknown]") -> None:
     console.print(_status_table(found))
     for s in found:
         if isinstance(s, Status) and (said := _under_way(s)):
-            console.print(f"{s.campaign}: {said}", soft_wrap=True, markup=False)
+            console.print(f"{s.campaign}: {said}", soft_wrap=True)
 
 
 def _status_table(found: "Sequence[Status | Unknown]") -> Table:

@@ -31,7 +31,7 @@ def check_in_terminal(
     options: dict[str, Any] = {}
     apply_overrides(options, changes)
     report = check_problem(Component(name=name, options=options), n, seed)
-    console = Console()
+    console = Console(markup=False)
     if as_json:
         console.out(json.dumps(asdict(report) | {"passed": report.passed}, indent=2))
     else:
@@ -41,7 +41,7 @@ def check_in_terminal(
 
 def show_report(console: Console, report: CheckReport) -> None:
     """The laws, what each fidelity costs and takes, and the sum of it."""
-    console.print(f"{report.title}  {report.problem}", style="bold", markup=False)
+    console.print(f"{report.title}  {report.problem}", style="bold")
     for law in report.laws:
         held = Text("ok    ", "green") if law.broken is None else Text("BROKEN", "bold red")
         console.print(Text.assemble(held, f"  {law.suite}: {law.name}"))

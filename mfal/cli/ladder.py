@@ -40,7 +40,7 @@ def ladder_in_terminal(
     if plot is not None:
         check_picture(plot)
     report = examine_ladder(config, source, n=n, n_best=best)
-    console = Console()
+    console = Console(markup=False)
     if as_json:
         console.out(json.dumps(asdict(report), indent=2))
     else:
@@ -56,14 +56,13 @@ def show_ladder(console: Console, report: LadderReport) -> None:
         f"{report.problem}: {report.random} random candidates"
         + (f" and the best {report.best} of the ledger" if report.best else "")
         + "; nothing is recorded, and none of the budget spent",
-        markup=False,
     )
     console.print(_table(report))
     target, unit = report.rungs[-1].name, f" in {objective.unit}" if objective.suffix else ""
-    console.print(f"rank: Spearman's correlation with {target}; RMSE to it{unit}", markup=False)
+    console.print(f"rank: Spearman's correlation with {target}; RMSE to it{unit}")
     for name in report.by_hand:
-        console.print(f"{name}: measured by hand, and left out", markup=False)
-    console.print(_verdict(report), markup=False)
+        console.print(f"{name}: measured by hand, and left out")
+    console.print(_verdict(report))
 
 
 def _table(report: LadderReport) -> Table:

@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mfal.cli.campaigns import Which
+from mfal.cli.campaigns import AsJson, Overrides, Which
 from mfal.folder import find_campaign
 from mfal.yaml_file import as_typed
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything that is drawn.")]
 
 new = typer.Typer(help="Write files to start from.", no_args_is_help=True)
 
@@ -31,7 +30,7 @@ def check(
         list[str] | None,
         typer.Option("--set", "-s", help="An option of the problem: a=b. May be given again."),
     ] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Hold a problem to the laws of environments and oracles; exit code 1 if one is broken."""
     from mfal.cli.check import check_in_terminal
@@ -66,12 +65,9 @@ def ladder(
     best: Annotated[
         int, typer.Option(min=0, help="Of the campaign's ledger, the best to ask about as well.")
     ] = 20,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
-    ] = None,
+    overrides: Overrides = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the ladder into this file.")] = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask every fidelity about the same candidates: is each worth its cost? Spends no budget."""
     from mfal.cli.ladder import ladder_in_terminal

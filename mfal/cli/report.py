@@ -38,15 +38,15 @@ def report_in_terminal(
         )
     else:
         index = _report_campaign(which, overrides, out)
-    Console().print(f"report: {index}", soft_wrap=True, markup=False)
+    Console(markup=False).print(f"report: {index}", soft_wrap=True)
 
 
 def _report_campaign(which: str, overrides: Sequence[str], out: Path | None) -> Path:
     config = find_campaign(which, overrides=overrides)
     source = as_typed(which, overrides)
     with open_campaign(config, source, to_read=True) as campaign:
-        show_state(Console(), campaign)
-        show_waiting(Console(), campaign, source)
+        show_state(Console(markup=False), campaign)
+        show_waiting(Console(markup=False), campaign, source)
         snapshot = take(campaign)
     folder = out or config.folder / "report"
     return write(campaign_page(snapshot), campaign_tables(snapshot), folder)

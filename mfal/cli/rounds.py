@@ -28,15 +28,15 @@ def run_in_terminal(
         source: Name of the configuration in errors, usually its file.
         runner: Who runs them.
     """
-    console = Console()
+    console = Console(markup=False)
     with open_campaign(config, source) as campaign:
         engines = "; ".join(engine_lines(campaign.problem.oracle.backends))
-        console.print(f"{config.name} ({campaign.problem.name})  {engines}", markup=False)
+        console.print(f"{config.name} ({campaign.problem.name})  {engines}")
         with TerminalProgress(console) as progress:
             ended = runner.run(campaign, rounds, progress)
         show_rounds(console, campaign, ended)
         if not show_waiting(console, campaign, source) and (rounds is None or len(ended) < rounds):
-            console.print(f"No further round: {why_no_further(campaign)}.", markup=False)
+            console.print(f"No further round: {why_no_further(campaign)}.")
 
 
 def resume_in_terminal(config: CampaignConfig, source: str, *, no_prefect: bool) -> None:
@@ -45,7 +45,7 @@ def resume_in_terminal(config: CampaignConfig, source: str, *, no_prefect: bool)
     Args:
         source: Name of the configuration in errors, usually its file.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
             is_whole = all(r.finished for r in ledger.outline())
@@ -53,7 +53,7 @@ def resume_in_terminal(config: CampaignConfig, source: str, *, no_prefect: bool)
         said = "nothing to do: it has not begun"
     else:
         said = NOTHING_OPEN if is_whole else _resume(console, config, source, no_prefect)
-    console.print(f"{config.name}: {said}", soft_wrap=True, markup=False)
+    console.print(f"{config.name}: {said}", soft_wrap=True)
 
 
 def _resume(console: Console, config: CampaignConfig, source: str, no_prefect: bool) -> str:
@@ -74,7 +74,7 @@ def _resume(console: Console, config: CampaignConfig, source: str, no_prefect: b
 
 def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
     """Import a file of observations into the campaign of `config`, and say what came of it."""
-    console = Console()
+    console = Console(markup=False)
     with open_campaign(config, source) as campaign:
         done = import_file(campaign, path)
         counts = ", ".join(f"{n} {name}" for name, n in done.queries.items() if n)
@@ -83,17 +83,16 @@ def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
             f"{counts} ({done.failed} failed), "
             f"cost {done.cost:g}",
             soft_wrap=True,
-            markup=False,
         )
         if done.merged:
             console.print(f"{done.merged} rows repeated another and were merged with it")
         if done.unused:
-            console.print(f"columns not used: {', '.join(done.unused)}", markup=False)
+            console.print(f"columns not used: {', '.join(done.unused)}")
         if show_waiting(console, campaign, source):
             return
         if done.awaited:
             said = f"round {done.round} has all its measurements; go on: mfal round {source}"
-            console.print(said, soft_wrap=True, markup=False)
+            console.print(said, soft_wrap=True)
         else:
             _show_missing(console, campaign)
 
@@ -102,11 +101,11 @@ def show_waiting(console: Console, campaign: Campaign, source: str) -> bool:
     """Say what the campaign waits for, if it waits; `source` is its configuration file."""
     awaited = waiting(campaign)
     if awaited is not None:
-        console.print(waiting_text(awaited, source), soft_wrap=True, markup=False)
+        console.print(waiting_text(awaited, source), soft_wrap=True)
     return awaited is not None
 
 
 def _show_missing(console: Console, campaign: Campaign) -> None:
     missing = {n: k for n, k in initial_record(campaign)["asked"].items() if k}
     left = ", ".join(f"{k} {name}" for name, k in missing.items())
-    console.print(f"the initial design still asks: {left or 'nothing'}", markup=False)
+    console.print(f"the initial design still asks: {left or 'nothing'}")

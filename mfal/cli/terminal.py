@@ -106,10 +106,10 @@ class TerminalProgress:
 def _bars(console: Console) -> Progress:
     """Bars whose columns are as wide as those of any others made here, to stand below them."""
     return Progress(
-        TextColumn(f"  {{task.description:<{INDENT - 3}}}"),
+        TextColumn(f"  {{task.description:<{INDENT - 3}}}", markup=False),
         BarColumn(bar_width=32),
         MofNCompleteColumn(table_column=Column(min_width=11)),
-        TextColumn("{task.fields[note]}", table_column=Column(min_width=13)),
+        TextColumn("{task.fields[note]}", markup=False, table_column=Column(min_width=13)),
         TimeElapsedColumn(),
         console=console,
     )
@@ -142,13 +142,13 @@ def show_state(console: Console, campaign: Campaign) -> None:
     )
     if found := commonest(o.outcome for o in observations):
         said = f"the commonest failure ({found[1]} of {failed}): {found[0]}"
-        console.print(said, soft_wrap=True, markup=False, highlight=False)
+        console.print(said, soft_wrap=True, highlight=False)
     level = {f.name: f.level for f in campaign.ladder}
     used = {name: "; ".join(sorted(e)) for name, e in campaign.store.backends().items()}
     rising = sorted(used.items(), key=lambda item: level.get(item[0], 0.0))
     for line in engine_lines(dict(rising)):
-        console.print(line, markup=False)
-    console.print(f"ledger: {campaign.store.location}", soft_wrap=True, markup=False)
+        console.print(line)
+    console.print(f"ledger: {campaign.store.location}", soft_wrap=True)
 
 
 def engine_lines(backends: Mapping[str, str]) -> list[str]:

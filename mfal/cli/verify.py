@@ -55,7 +55,7 @@ def verify_in_terminal(
         check_picture(plot)
     wanted = exercise.trajectories if trajectories is None else trajectories
     settings = replace(settings, steps=math.ceil(wanted / fresh_per_step(settings)))
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, markup=False)
     watched = console.is_terminal
     with Progress(console=console, transient=True, disable=not watched) as progress:
         bar = progress.add_task("training", total=settings.steps)

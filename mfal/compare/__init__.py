@@ -5,7 +5,7 @@ every figure of every run after every round as one table, and `final` the last o
 """
 
 from mfal.compare.config import Comparison, MeasureConfig, load_comparison
-from mfal.compare.figures import COLUMNS, at_cost, curves, final, write_curves
+from mfal.compare.figures import COLUMNS, at_cost, beyond_design, curves, final, write_curves
 from mfal.compare.outside import score_outside
 from mfal.compare.run import run_comparison
 from mfal.compare.runs import Run, runs_of
@@ -16,6 +16,7 @@ __all__ = [
     "MeasureConfig",
     "Run",
     "at_cost",
+    "beyond_design",
     "curves",
     "final",
     "load_comparison",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mfal.budget import total_cost
+from mfal.budget import total_of_counted
 from mfal.campaign import Campaign, open_campaign
 from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
@@ -52,9 +52,7 @@ def check_computed(comparison: Comparison, run: Run, campaign: Campaign) -> None
 
 def design_cost(campaign: Campaign) -> float:
     """What the initial design costs."""
-    return total_cost(
-        campaign.cost(name) for name, n in campaign.initial_counts.items() for _ in range(n)
-    )
+    return total_of_counted((campaign.cost(name), n) for name, n in campaign.initial_counts.items())
 
 
 def engines_now(campaign: Campaign) -> dict[str, set[str]]:

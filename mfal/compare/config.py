@@ -1,7 +1,7 @@
 """What to compare: one YAML file with a campaign, and what each method changes in it."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,11 +10,12 @@ from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_val
 from mfal.config import NAME_PATTERN, CampaignConfig, parse_config
 from mfal.config_errors import config_error
 from mfal.errors import ConfigError
-from mfal.sections import Component, Frozen
+from mfal.sections import Component, Folder, Frozen
 from mfal.yaml_file import COMMAND_LINE, apply_overrides, overridden, read_yaml, set_field
 
 MethodName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
-OWN = ("name", "seed", "data_dir")  # fields of a campaign that a comparison fills in
+OWN = ("name", "seed", "data_dir", "ledger")  # fields of a campaign that a comparison fills in
+ALIKE = ("problem", "top_k")  # fields that decide what a figure means
 
 
 class ScaleConfig(Frozen):
@@ -59,7 +60,8 @@ class Comparison(Frozen):
     name: str = Field(pattern=NAME_PATTERN, description="Its folder is <data_dir>/compare/<name>.")
     seeds: tuple[int, ...] = Field(min_length=1, description="Every method runs with each.")
     campaign: dict[str, Any] = Field(
-        description="Fields of a campaign that all methods share, without name, seed, data_dir."
+        description="Fields of a campaign that all methods share, without name, seed, data_dir "
+        "and ledger."
     )
     methods: dict[MethodName, dict[str, Any]] = Field(
         min_length=1,
@@ -67,7 +69,7 @@ class Comparison(Frozen):
     )
     measure: MeasureConfig = MeasureConfig()
     processes: PositiveInt = Field(default=2, description="Runs at once.")
-    data_dir: Path = Path("data")
+    data_dir: Folder = Path("data")
     _file: str = PrivateAttr("comparison")
     _overridden: tuple[str, ...] = PrivateAttr(())
 
@@ -93,17 +95,23 @@ class Comparison(Frozen):
         Raises:
             ConfigError: naming the file, the method and the field.
         """
-        shared = sorted(set(self.campaign) & set(OWN))
-        if shared:
-            raise ConfigError(
-                f"{self._file}: campaign.{shared[0]} is not for a comparison to set",
-                "each run gets its own name, seed and folder",
-            )
+        changes = self.methods[method]
+        self._check_own(f"{self._file}: campaign.", self.campaign)
+        self._check_own(f"{self.source(method)}: ", [path.partition(".")[0] for path in changes])
         data: dict[str, Any] = copy.deepcopy(self.campaign)
-        for path, value in self.methods[method].items():
+        for path, value in changes.items():
             set_field(data, path, copy.deepcopy(value), self.source(method))
         data |= {"name": f"{method}-{seed}", "seed": seed, "data_dir": str(self.folder)}
         return parse_config(data, f"{self._file}: campaign", self._origins(method))
+
+    @staticmethod
+    def _check_own(source: str, fields: Iterable[str]) -> None:
+        own = sorted({*fields} & {*OWN})
+        if own:
+            raise ConfigError(
+                f"{source}{own[0]} is not for a comparison to set",
+                "each run gets its own name, its seed, and a folder in which its ledger lies",
+            )
 
     def _origins(self, method: str) -> dict[str, str]:
         """Path of a field -> what set it, where that is not the campaign in the file."""
@@ -141,7 +149,20 @@ def load_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:
         origins = dict.fromkeys(changed, COMMAND_LINE)
         raise config_error(error, str(path), Comparison.model_json_schema(), origins) from error
     comparison._file, comparison._overridden = str(path), tuple(changed)
-    for method in comparison.methods:
-        for seed in comparison.seeds:
-            comparison.config(method, seed)
+    for seed in comparison.seeds:
+        _check_alike(comparison, {m: comparison.config(m, seed) for m in comparison.methods})
     return comparison
+
+
+def _check_alike(comparison: Comparison, configs: Mapping[str, CampaignConfig]) -> None:
+    """Raise ConfigError where figures of two methods would not be of the same."""
+    first, *others = configs
+    for method in others:
+        for field in ALIKE:
+            here, there = getattr(configs[method], field), getattr(configs[first], field)
+            if here != there:
+                raise ConfigError(
+                    f"{comparison.source(method)}: {field} is not that of {first}: figures of the "
+                    "two do not compare",
+                    f"set campaign.{field}, for all methods",
+                )

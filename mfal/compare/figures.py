@@ -1,18 +1,21 @@
 """Every figure of every run after every round, as one table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from mfal.budget import minus, total_of_counted
 from mfal.campaign import Campaign, open_campaign
 from mfal.compare.config import Comparison, ScaleConfig
 from mfal.compare.engines import check_engines
-from mfal.compare.outside import score_outside
+from mfal.compare.outside import FOLDER, TrueValues, true_values_of
 from mfal.compare.runs import Run, runs_of
 from mfal.compare.settings import check_settings
+from mfal.errors import DataError
 from mfal.metrics import (
     Scored,
     cost_shares,
@@ -44,7 +47,7 @@ VALUES = (
 
 
 def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.DataFrame:
-    """All figures of all runs that have begun, in long form.
+    """All figures of all runs that have begun, in long form; asks no oracle.
 
     Args:
         runs: Those to look at; all by default.
@@ -54,7 +57,8 @@ def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.Data
         (0 is the initial design), ``cost`` (campaign units spent until the end of that round,
         the design included), ``design`` (those spent on the design, of them; the published
         curves leave them out), ``metric`` (as in `mfal.metrics`) and ``value``. A figure that
-        does not exist yet has no row.
+        does not exist yet has no row; those of the published reading exist once the true values
+        of all that a run queried were asked for (`run_comparison` does at its end).
 
     Raises:
         LedgerError: where answers at one fidelity came from different engines, or rounds were
@@ -62,8 +66,8 @@ def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.Data
     """
     begun = [r for r in (runs_of(comparison) if runs is None else runs) if r.has_begun]
     check_settings(comparison, begun)
-    check_engines(comparison, begun, {})
-    outside = score_outside(comparison, begun) if begun and comparison.measure.outside else None
+    outside = true_values_of(comparison) if begun and comparison.measure.outside else None
+    check_engines(comparison, begun, {} if outside is None else {FOLDER: outside.engines})
     rows: list[tuple[object, ...]] = []
     for run in begun:
         with open_campaign(run.config, run.name, to_read=True) as campaign:
@@ -86,34 +90,58 @@ def final(table: pd.DataFrame) -> pd.DataFrame:
 
 def at_cost(table: pd.DataFrame, cost: float) -> pd.DataFrame:
     """As `final`, of what each run had spent at most `cost` for beyond its design."""
-    return final(table[table["cost"] - table["design"] <= cost])
+    return final(table[beyond_design(table) <= cost])
+
+
+def beyond_design(table: pd.DataFrame) -> pd.Series:
+    """What had been spent beyond the initial design, per row of `curves`."""
+    spent = {pair: minus(*pair) for pair in {*zip(table["cost"], table["design"], strict=True)}}
+    pairs = zip(table["cost"], table["design"], strict=True)
+    return pd.Series([spent[pair] for pair in pairs], table.index, dtype=float)
 
 
 def write_curves(table: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
-    """Write the table as ``curves.csv`` and ``curves.json`` (a list of rows); returns both."""
+    """Write the table as ``curves.csv`` and ``curves.json`` (a list of rows); returns both.
+
+    Raises:
+        DataError: if they cannot be written.
+    """
     csv, json = folder / "curves.csv", folder / "curves.json"
-    table.to_csv(csv, index=False)
-    table.to_json(json, orient="records", indent=1)
+    try:
+        table.to_csv(csv, index=False)
+        table.to_json(json, orient="records", indent=1)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: the curves cannot be written: {error}",
+            "make room or give the rights, and show them again: mfal compare … --show",
+        ) from error
     return csv, json
 
 
 def _figures(
-    campaign: Campaign, comparison: Comparison, outside: Mapping[str, float] | None
+    campaign: Campaign, comparison: Comparison, outside: TrueValues | None
 ) -> Iterator[tuple[int, float, float, str, float]]:
     """Round, cost, cost of the design, name and value."""
     observations = campaign.store.observations()
     records = {r.number: r for r in campaign.store.rounds()}
-    begin = sum(o.cost for o in observations if records[o.round].kind != "batch")
-    judge = _Judge(campaign, comparison, outside, [o for o in observations if o.round == 0])
+    begin = _cost(o for o in observations if records[o.round].kind != "batch")
+    known = None
+    if outside is not None and {o.query.key for o in observations} <= outside.asked:
+        known = outside.of
+    judge = _Judge(campaign, comparison, known, [o for o in observations if o.round == 0])
     for number in sorted({o.round for o in observations if records[o.round].finished}):
         until = [o for o in observations if o.round <= number]
         # A round's record names what was recommended when it began: after the round before.
         after = records.get(number + 1)
         recommended = after.record.get("recommended", []) if after else []
-        cost = round(sum(o.cost for o in until), 6)
+        cost = _cost(until)
         for name, value in judge.figures(until, recommended).items():
             if value is not None:
-                yield number, cost, round(begin, 6), name, float(value)
+                yield number, cost, begin, name, float(value)
+
+
+def _cost(observations: Iterable[Observation]) -> float:
+    return total_of_counted(Counter(o.cost for o in observations).items())
 
 
 @dataclass(frozen=True)

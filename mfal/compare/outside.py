@@ -1,12 +1,16 @@
 """True target values of everything that was queried, scored outside all budgets."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 from mfal.campaign import Campaign, open_campaign, versions
 from mfal.compare.checks import check_computed, engines_now
 from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
-from mfal.compare.runs import Run
+from mfal.compare.runs import Run, runs_of
+from mfal.errors import NoLedgerError
+from mfal.ledger.reading import read_ledger
 from mfal.ledger.store import Store
 from mfal.scoring.scorer import scorer
 from mfal.sections import LockConfig
@@ -15,8 +19,41 @@ from mfal.types import Query
 FOLDER = "outside"
 
 
-def score_outside(comparison: Comparison, runs: Sequence[Run]) -> dict[str, float]:
-    """Key -> first objective at the target, of all that any run queried and that does not fail.
+@dataclass(frozen=True)
+class TrueValues:
+    """What is known of the true target values of candidates.
+
+    Attributes:
+        of: Key -> first objective at the target; a candidate that fails there has none.
+        asked: Keys of all that were asked for theirs, with those that failed.
+        engines: Fidelity -> the engines that answered outside the budget.
+    """
+
+    of: dict[str, float]
+    asked: AbstractSet[str]
+    engines: Engines
+
+
+def true_values_of(comparison: Comparison) -> TrueValues:
+    """What all runs measured at the target, and what `score_outside` found; asks nothing."""
+    runs = _begun(comparison)
+    with open_campaign(runs[0].config, runs[0].name, to_read=True) as campaign:
+        known, _ = _look(runs, campaign.target.name)
+    try:
+        with read_ledger(_url(comparison), FOLDER, _identity(runs)) as ledger:
+            found = {
+                o.query.key: o.outcome.values[0] if o.outcome.values is not None else None
+                for o in ledger.observations()
+            }
+            engines = ledger.backends()
+    except NoLedgerError:
+        found, engines = {}, {}
+    values = {key: value for key, value in found.items() if value is not None}
+    return TrueValues(values | known, found.keys() | known.keys(), engines)
+
+
+def score_outside(comparison: Comparison) -> None:
+    """Ask for the true target values of all that any run queried, as far as they are not known.
 
     The answers are kept in a ledger of their own, ``<folder>/outside/ledger.db``, that belongs
     to no campaign and is charged to none; what is there, or was measured at the target by any
@@ -26,13 +63,11 @@ def score_outside(comparison: Comparison, runs: Sequence[Run]) -> dict[str, floa
         LedgerError: where answers came from different engines, or would come from another one.
         ConfigError: where people would have to be asked.
     """
-    folder = comparison.folder / FOLDER
+    runs = _begun(comparison)
     first = runs[0].config
-    identity = {"problem": first.problem.model_dump(mode="json")}
-    url = f"sqlite:///{folder / 'ledger.db'}"
     with (
         open_campaign(first, first.name, to_read=True) as campaign,
-        Store(url, FOLDER, identity, LockConfig()) as store,
+        Store(_url(comparison), FOLDER, _identity(runs), LockConfig()) as store,
     ):
         known, wanted = _look(runs, campaign.target.name)
         answered = {q.key for q in store.asked()}
@@ -45,12 +80,19 @@ def score_outside(comparison: Comparison, runs: Sequence[Run]) -> dict[str, floa
         if new:
             _begin(store, campaign, new)
         _finish(store, campaign)
-        asked = {
-            o.query.key: o.outcome.values[0]
-            for o in store.observations()
-            if o.outcome.values is not None
-        }
-    return asked | known
+
+
+def _begun(comparison: Comparison) -> list[Run]:
+    return [run for run in runs_of(comparison) if run.has_begun]
+
+
+def _url(comparison: Comparison) -> str:
+    return f"sqlite:///{comparison.folder / FOLDER / 'ledger.db'}"
+
+
+def _identity(runs: Sequence[Run]) -> dict[str, object]:
+    """Of the ledger outside: what its numbers mean."""
+    return {"problem": runs[0].config.problem.model_dump(mode="json")}
 
 
 def _look(runs: Sequence[Run], target: str) -> tuple[dict[str, float], list[str]]:

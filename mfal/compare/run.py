@@ -16,6 +16,7 @@ from typing import Protocol
 from mfal.campaign import open_campaign
 from mfal.compare.checks import check_runs
 from mfal.compare.config import Comparison
+from mfal.compare.outside import score_outside
 from mfal.compare.runs import Run, mark_done, runs_of
 from mfal.config import CampaignConfig
 from mfal.errors import MfalError
@@ -71,7 +72,8 @@ class Silent:
 def run_comparison(comparison: Comparison, progress: RunProgress | None = None) -> list[Run]:
     """Run to their ends all runs that have not come there yet; returns all runs.
 
-    A run that was killed goes on where its ledger ends, as any campaign does.
+    A run that was killed goes on where its ledger ends, as any campaign does. Where the measure
+    wants it, everything that was queried is scored at the target outside the budget then.
 
     Raises:
         MfalError: naming the runs that failed, after the others have ended.
@@ -98,6 +100,8 @@ def run_comparison(comparison: Comparison, progress: RunProgress | None = None) 
             watch.state(spent, running, clock.seconds_left(spent, finished))
     if failed:
         raise _failure(failed)
+    if comparison.measure.outside:
+        score_outside(comparison)
     return runs
 
 
@@ -143,6 +147,7 @@ class _Clock:
 @contextmanager
 def _workers(n: int) -> Iterator[ProcessPoolExecutor]:
     """Processes that end when this one does, however that comes about."""
+    others = multiprocessing.active_children()  # of whoever calls this
     pool = ProcessPoolExecutor(
         n, mp_context=multiprocessing.get_context("spawn"), initializer=_begin
     )
@@ -151,7 +156,8 @@ def _workers(n: int) -> Iterator[ProcessPoolExecutor]:
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in multiprocessing.active_children():
-            process.terminate()
+            if process not in others:
+                process.terminate()
         raise
     pool.shutdown()
 

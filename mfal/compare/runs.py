@@ -59,7 +59,8 @@ class Run:
     def is_done(self) -> bool:
         """Whether it came to its end, with the budget and the limits that it has now."""
         path = self.config.folder / DONE
-        return path.is_file() and path.read_text() == _limits(self.config)
+        ended = path.is_file() and path.read_text() == _limits(self.config)
+        return ended and self.has_begun  # a ledger that was taken away takes its end with it
 
     def _look(self, at: Callable[[Ledger], T], without: T) -> T:
         """What is to be seen in its ledger; `without` where there is none yet."""

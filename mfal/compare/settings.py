@@ -40,7 +40,13 @@ def check_settings(comparison: Comparison, runs: Sequence[Run]) -> None:
     said = [
         f"{comparison.source(method)}: {what} in the rounds of {', '.join(names)}"
         for (method, what), names in changed.items()
-    ] + [_overspent(comparison, run) for run in runs if not fits(run.committed, _budget(run))]
+    ]
+    said += [
+        f"{comparison.source(run.method)}: budget.total is {total:g} now, and {run.name} has spent "
+        f"{committed:g}"
+        for run in runs
+        if not fits(committed := run.committed, total := run.config.budget.total)
+    ]
     if said:
         raise LedgerError(
             "\n".join(said),
@@ -63,14 +69,3 @@ def _changes(run: Run) -> list[Pair]:
 
 def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value)
-
-
-def _overspent(comparison: Comparison, run: Run) -> str:
-    return (
-        f"{comparison.source(run.method)}: budget.total is {_budget(run):g} now, and {run.name} "
-        f"has spent {run.committed:g}"
-    )
-
-
-def _budget(run: Run) -> float:
-    return run.config.budget.total

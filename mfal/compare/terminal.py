@@ -53,7 +53,7 @@ def compare_in_terminal(
     Raises:
         NoLedgerError: where there is nothing to show.
     """
-    console = Console()
+    console = Console(markup=False)
     changes = [*overrides, *([f"processes={processes}"] if processes else [])]
     comparison = load_comparison(path, changes)
     runs = runs_of(comparison)
@@ -68,9 +68,9 @@ def compare_in_terminal(
     table = curves(comparison, runs)
     objective = build_problem(runs[0].config.problem).oracle.objectives[0]
     console.print(final_table(comparison, runs, table, objective))
-    console.print(f"ledgers: {comparison.folder}", soft_wrap=True, markup=False)
+    console.print(f"ledgers: {comparison.folder}", soft_wrap=True)
     for path in write_curves(table, comparison.folder):
-        console.print(f"curves: {path}", soft_wrap=True, markup=False)
+        console.print(f"curves: {path}", soft_wrap=True)
 
 
 class Bars:
@@ -81,9 +81,9 @@ class Bars:
         self._budgets = {run.name: run.config.budget.total for run in runs}
         self._ended = sum(run.is_done for run in runs)
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=32),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             console=console,
         )
@@ -116,7 +116,7 @@ class Bars:
         """Say that a run has ended."""
         self._ended += 1
         line = f"{run.name}: ended after {duration(seconds)}: {why}"
-        self._console.print(line, soft_wrap=True, markup=False)
+        self._console.print(line, soft_wrap=True)
 
 
 def final_table(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from mfal.compare import beyond_design
 from mfal.report.canvas import COLOURS, MARKERS, add_legend, name_axes, panel
 from mfal.report.published import PublishedCurve
 from mfal.types import Objective
@@ -88,14 +89,15 @@ def against_cost(
 ) -> "Figure":
     """A figure against cost for every method: median over seeds, and the range of the seeds.
 
-    Between rounds the last figure stands, so the lines are steps. Of published curves only points
-    are known, which lines join.
+    Between rounds the last figure stands, so the lines are steps; they end where the first seed
+    does. Of published curves only points are known, which lines join.
     """
     figure, axes = panel()
     for look, rows in _methods(table, [metric]):
         wide = rows.pivot_table(index="beyond", columns="seed", values="value")
         # Seeds end their rounds at costs of their own.
-        wide = wide.sort_index().ffill().dropna()
+        reached_by_all = rows.groupby("seed")["beyond"].max().min()
+        wide = wide.sort_index().ffill().loc[:reached_by_all].dropna()
         if len(wide) == 0:
             continue
         cost = wide.index.to_numpy()
@@ -139,7 +141,7 @@ def quality_and_variety(table: pd.DataFrame, prefix: str, objective: Objective) 
 
 def _methods(table: pd.DataFrame, metrics: Sequence[str]) -> Iterator[tuple[Look, pd.DataFrame]]:
     """The look of each method, the same in all figures, and its rows of some metrics."""
-    table = table.assign(beyond=table["cost"] - table["design"])
+    table = table.assign(beyond=beyond_design(table))
     for i, (method, rows) in enumerate(table.groupby("method", sort=False)):
         look = Look(str(method), COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)])
         found = rows[rows["metric"].isin(metrics)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence, Sized
 
 import pandas as pd
 
-from mfal.compare import Comparison, at_cost, final
+from mfal.compare import Comparison, at_cost, beyond_design, final
 from mfal.digits import number, written
 from mfal.report.cells import inline, unitless
 from mfal.report.comparison_figures import MEASURES, against_cost, quality_and_variety
@@ -77,7 +77,7 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
 
 def common_cost(table: pd.DataFrame) -> float:
     """The most that every run has spent beyond its design."""
-    beyond = table["cost"] - table["design"]
+    beyond = beyond_design(table)
     return float(beyond.groupby([table["method"], table["seed"]]).max().min())
 
 
@@ -91,7 +91,9 @@ def standing(figures: pd.Series, reference: str, objective: Objective) -> str:
         figures: A value per method and seed.
     """
     worth = figures.mul(objective.sign)
-    medians = worth.groupby(level="method").median().sort_values(ascending=False)
+    medians = worth.groupby(level="method").median()
+    order = sorted(medians.index, key=lambda method: (-medians[method], method != reference))
+    medians = medians[order]
     leader = str(medians.index[0])
     best = number(objective.sign * medians.iloc[0])
     leads = "leads with" if len(medians) > 1 else "has"
@@ -162,7 +164,7 @@ def _ends(
     values = [name for name in names if MEASURES[name].is_value]
     form = written(last[values].to_numpy().ravel())
     forms = {name: form if name in values else unitless for name in names}
-    beyond = table["cost"] - table["design"]
+    beyond = beyond_design(table)
     spent = beyond.groupby([table["method"], table["seed"]]).max().to_dict()
     rows = []
     for method in comparison.methods:

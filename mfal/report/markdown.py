@@ -109,7 +109,7 @@ def _table(snapshot: Snapshot, rows: Sequence[Observation], *, with_round: bool)
     form = written(values)
     for o, value in zip(rows, values, strict=True):
         cells = [
-            f"`{o.query.key}`",
+            _plain(f"`{o.query.key}`"),
             o.query.fidelity,
             _plain(f"failed: {o.outcome.error}") if value is None else form(value),
             str(o.round) if with_round else f"{o.cost:g}",

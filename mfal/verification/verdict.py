@@ -19,13 +19,12 @@ PICTURES = (".png", ".svg", ".pdf")
 def show_verdict(console: Console, verdict: Verdict) -> None:
     """What was trained, how far it is from the target, and the probability of each mode."""
     settings = verdict.settings
-    console.print(verdict.exercise, style="bold", markup=False)
+    console.print(verdict.exercise, style="bold")
     console.print(
         f"{settings['loss']}, {settings['backward']} backward policy, seed {verdict.seed}: "
         f"{verdict.trajectories:,} fresh trajectories in {settings['steps']:,} steps, "
         f"ε {settings['epsilon']:g}, {verdict.rewards_asked:,} rewards, "
         f"{verdict.seconds:.1f} s of CPU",
-        markup=False,
     )
     console.print(_figures(verdict))
     console.print(_modes(verdict))

@@ -146,3 +146,33 @@ def test_the_help_of_a_report_names_comparisons() -> None:
     done = CliRunner().invoke(app, ["report", "--help"], env={"COLUMNS": "200"})
     said = " ".join(done.output.split())
     assert "A campaign by its YAML file or its name, or a comparison by its YAML file." in said
+
+
+def test_names_and_units_in_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "square.py").write_text(
+        "from mfal.envs.sequence import SequenceEnvironment\n"
+        "from mfal.types import Fidelity, Objective, Outcome, Problem\n"
+        "class Square:\n"
+        "    fidelities = (Fidelity('hi[/h]', cost=1, level=1.0),)\n"
+        "    objectives = (Objective('[b]rate', '[/h]', 'max'),)\n"
+        "    backends = {'hi[/h]': 'square [1.0]'}\n"
+        "    def evaluate(self, keys, fidelity):\n"
+        "        return [Outcome((float(k.count('A')),), None, 0.0) for k in keys]\n"
+        "def problem():\n"
+        "    return Problem('sq[/]', Square(), lambda: SequenceEnvironment(alphabet='AB', length=6))\n"
+    )
+    settings = {
+        "name": "square",
+        "problem": "./square.py:problem",
+        "budget": {"total": 20},
+        "initial": {"queries": {"hi[/h]": 6}},
+        "batch": {"queries": 3},
+        "features": [{"name": "kmers", "options": {"alphabet": "AB", "k": 1}}],
+        "sampler": "random",
+    }
+    path = write(tmp_path, settings)
+    for command in (["round", path, "--no-prefect"], ["best", path], ["report", path]):
+        done = mfal(*command, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "hi[/h]" in done.stdout
+    assert "[b]rate ([/h])" in mfal("best", path, cwd=tmp_path).stdout

@@ -161,6 +161,10 @@ def test_designs_of_unequal_cost_are_refused_before_anything_is_spent(tmp_path: 
     ("change", "message"),
     [
         ("campaign.seed=3", "campaign.seed is not for a comparison to set"),
+        ("campaign.ledger=postgresql+psycopg://host/db", "campaign.ledger is not for a comp"),
+        ("methods.random={data_dir: there}", "methods.random: data_dir is not for a comparison"),
+        ("methods.random={top_k: 3}", "methods.random: top_k is not that of breeding"),
+        ("methods.random={problem.options.x: 3}", "methods.random: problem is not that of bree"),
         (
             "methods.random={batch.cots: 3}",
             "--set: methods.random: batch.cots: there is no such field",

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from mfal.campaign import open_campaign
-from mfal.compare import Comparison, curves, load_comparison, run_comparison, runs_of
+from mfal.compare import (
+    Comparison,
+    curves,
+    load_comparison,
+    run_comparison,
+    runs_of,
+    score_outside,
+)
 from mfal.errors import LedgerError
 from mfal.round import run_rounds
 from tests.integration.comparisons import written
@@ -51,7 +58,7 @@ def test_old_answers_outside_the_budget_are_not_mixed_with_new_ones(
 ) -> None:
     comparison = compared()
     play(comparison)
-    curves(comparison)
+    score_outside(comparison)
     install(tmp_path, "new")
     shutil.rmtree(runs_of(comparison)[0].config.folder)
     play(comparison)
@@ -70,13 +77,31 @@ def test_what_was_answered_is_shown_and_scored_by_one_engine_alone(
     asked = calls()
     said = r"'whole' are of different engines: old whole \(random-0\); new whole \(today\)"
     with pytest.raises(LedgerError, match=said):
-        curves(comparison)
+        score_outside(comparison)
     assert calls() == asked
     install(tmp_path, "old")
-    table = curves(comparison)
+    score_outside(comparison)
     assert len(calls()) > len(asked)
+    table = curves(comparison)
     install(tmp_path, "new")  # nothing is left to ask of it
+    score_outside(comparison)
     assert curves(comparison).equals(table)
+
+
+def test_who_looks_asks_nobody(compared: MakeComparison, calls: Callable[[], list[str]]) -> None:
+    comparison = compared()
+    play(comparison)
+    asked = calls()
+    before = curves(comparison)
+    assert calls() == asked
+    published = before["metric"].str.startswith(("published", "recommended"))
+    assert not before.empty
+    assert not published.any()
+    score_outside(comparison)
+    after = curves(comparison)
+    there = after["metric"].str.startswith(("published", "recommended"))
+    assert there.any()
+    assert after[~there].reset_index(drop=True).equals(before)
 
 
 def test_runs_of_different_engines_are_neither_shown_nor_gone_on_with(

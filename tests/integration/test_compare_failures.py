@@ -1,6 +1,8 @@
 """Comparisons whose runs fail, each in its own way, beside one that does not."""
 
 import logging
+import multiprocessing
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,8 @@ import pytest
 import yaml
 
 from mfal.campaign import open_campaign
-from mfal.compare import Comparison, curves, load_comparison, run_comparison, runs_of
+from mfal.compare import Comparison, load_comparison, run_comparison, runs_of, score_outside
+from mfal.compare.run import Silent
 from mfal.errors import ConfigError, MfalError
 from mfal.round import run_rounds
 from tests.integration.comparisons import ledgers, written
@@ -112,6 +115,34 @@ def test_a_process_that_dies_is_said_once_and_the_same_command_goes_on(
         assert found[f"dying-{seed}"] == found[f"random-{seed}"]
 
 
+def test_the_end_of_a_run_goes_with_its_ledger(tmp_path: Path) -> None:
+    path = written(tmp_path, ["evolution", "breeding"])
+    comparison = load_comparison(path)
+    run, _ = run_comparison(comparison)
+    before = ledgers(path)
+    for file in run.config.folder.glob("ledger.db*"):
+        file.unlink()
+    assert not run.is_done
+    run_comparison(comparison)
+    assert ledgers(path) == before
+
+
+def test_processes_of_the_caller_outlive_a_comparison_that_stops(tmp_path: Path) -> None:
+    class Stopped(Silent):
+        def state(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    mine = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    mine.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_comparison(load_comparison(written(tmp_path)), Stopped())
+        mine.join(2)  # a signal takes its time
+        assert mine.is_alive()
+    finally:
+        mine.kill()
+
+
 def measured_by_people(folder: Path, fidelity: str, *changes: str) -> Comparison:
     """A comparison of random search with a fidelity that is not computed."""
     (folder / "bench.py").write_text(BENCH)
@@ -149,5 +180,5 @@ def test_people_are_not_asked_outside_the_budget(tmp_path: Path) -> None:
         run_rounds(campaign, None)
     asked = (tmp_path / "calls.txt").read_text()
     with pytest.raises(ConfigError, match="people measure whole of bench"):
-        curves(comparison)
+        score_outside(comparison)
     assert (tmp_path / "calls.txt").read_text() == asked

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from mfal.compare import load_comparison, runs_of
 from mfal.config import config_schema, load_config, parse_config
@@ -75,6 +76,12 @@ def test_options_without_a_name_are_of_the_default_part(tmp_path: Path) -> None:
         ({"batch": {}}, "batch: Value error, give a limit", ""),
         ({"features": []}, "features", "side by side"),
         ({"batch__target_share": 1.2}, "batch.target_share", "Floor"),
+        (
+            {"problem__options": {"limits": [0, float("-inf")]}},
+            "problem.options: Value error, limits is or holds a number that is not finite",
+            "",
+        ),
+        ({"threads": 10**11}, "threads: Input should be less than or equal to 1024", "Threads"),
     ],
 )
 def test_bad_fields_are_named_with_what_would_be_right(
@@ -108,12 +115,27 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         ("2020-01-01: 3\n", "2020-01-01: there is no such field"),
         ("initial: {queries: {2024-05-01: many}}\n", "initial.queries.2024-05-01: Input should"),
         ("budget: {2024-13-45: 3}\n", "budget.2024-13-45: there is no such field"),
+        ("a: &a {b: 1}\nbudget: {<<: *a}\n", "<< merges mappings, which is not supported"),
+        ("a: " + "[" * 3000 + "]" * 3000, "is nested too deep to be read"),
     ],
 )
 def test_bad_yaml_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError) as raised:
         load_config(write(tmp_path, text))
     assert said in raised.value.message and "campaign.yaml" in raised.value.message
+
+
+def test_a_section_that_is_null_can_be_filled_in(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, surrogate=None, sampler="random")
+    path = write(tmp_path, yaml.safe_dump(settings))
+    surrogate = load_config(path, ["surrogate.name=gp"]).surrogate
+    assert surrogate is not None and surrogate.name == "gp"
+
+
+def test_a_folder_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = parse_config(motif_settings(tmp_path) | {"data_dir": "~/runs"})
+    assert config.data_dir == tmp_path / "runs"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -326,3 +326,22 @@ def test_build_passes_options_and_what_is_taken_of_what_is_given(parts: str) -> 
 
 def test_a_short_component_is_built_with_its_defaults(parts: str) -> None:
     assert build("sampler", Component.model_validate(f"{parts}:plain")) == (1, "x")
+
+
+def test_types_that_only_a_checker_knows_matter_where_options_are_given(tmp_path: Path) -> None:
+    path = tmp_path / "late.py"
+    path.write_text(
+        "from __future__ import annotations\n"
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n"
+        "    from mfal.envs.base import Environment\n"
+        "class Late:\n"
+        "    def __init__(self, environment: Environment, size: int = 3):\n"
+        "        self.size = size\n"
+    )
+    assert build("sampler", Component(name=f"{path}:Late"), environment="env").size == 3
+    with pytest.raises(
+        ConfigError, match=r"types of its options.*NameError.*Environment"
+    ) as raised:
+        check("sampler", Component(name=f"{path}:Late", options={"size": 4}), ["environment"])
+    assert "TYPE_CHECKING" in raised.value.hint

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter, ValidationError, validate_call
+from pydantic import TypeAdapter
 
 from mfal.errors import (
     ConfigError,
@@ -145,12 +145,6 @@ def test_another_length_has_no_transformer() -> None:
     with pytest.raises(ConfigError, match="length is 60") as caught:
         problem(length=60, backend="viennarna")
     assert "length: 30" in caught.value.hint
-
-
-@pytest.mark.parametrize("length", [3, 201])
-def test_lengths_out_of_range_fail_validation(length: int) -> None:
-    with pytest.raises(ValidationError):
-        validate_call(problem)(length=length)
 
 
 def test_missing_weights_say_how_to_make_them(fake_folding: Any, tmp_path: Path) -> None:

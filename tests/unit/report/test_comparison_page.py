@@ -1,10 +1,13 @@
 """What the report of a comparison says, on tables whose answer is known."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 from mfal.compare import Comparison
-from mfal.compare.figures import COLUMNS, final
+from mfal.compare.figures import COLUMNS, at_cost, final, write_curves
+from mfal.errors import DataError
 from mfal.report.comparison_figures import against_cost, quality_and_variety
 from mfal.report.comparison_page import common_cost, comparison_page, standing, verdict
 from mfal.report.html import render
@@ -39,6 +42,30 @@ TWO_METHODS = table(
     figures("evolution", 0, 20, top_k=-10.0, similarity=0.8, share_low=0.1, share_high=0.9),
     figures("evolution", 0, 30, top_k=-13.0, similarity=0.9, share_low=0.1, share_high=0.9),
 )
+
+
+def test_a_digit_of_floats_takes_no_round_away() -> None:
+    # 28.7 + 100 - 28.7 is 99.99999999999999 in floats, and .1 + 100 - .1 is 100.
+    rows = table(
+        [("a", 0, 1, 28.7 + 100, 28.7, "top_k", 2.0), ("b", 0, 1, 0.1 + 100, 0.1, "top_k", 3.0)]
+    )
+    assert common_cost(rows) == 100
+    assert at_cost(rows, 100)["top_k"].to_list() == [2.0, 3.0]
+
+
+def test_a_median_ends_where_the_first_seed_does() -> None:
+    rows = table(
+        figures("a", 0, 20, top_k=1.0),
+        figures("a", 0, 40, top_k=5.0),
+        figures("a", 1, 20, top_k=2.0),
+    )
+    (axes,) = against_cost(rows, "top_k", ENERGY).axes
+    assert list(axes.get_lines()[0].get_xdata()) == [20.0]
+
+
+def test_nobody_leads_what_is_as_good() -> None:
+    figures = means(evolution=[1.0], gflownet=[1.0])
+    assert standing(figures, "gflownet", ENERGY).startswith("gflownet leads with 1.000")
 
 
 def means(**by_method: list[float]) -> "pd.Series[float]":
@@ -197,3 +224,9 @@ def test_quality_over_variety_has_a_line_a_run_and_a_marker_at_its_end() -> None
         [[0.8, -10], [0.9, -13]],
     ]
     assert {tuple(line.get_markevery()) for line in axes.get_lines()} == {(-1,)}
+
+
+def test_curves_that_cannot_be_written_say_so(tmp_path: Path) -> None:
+    (tmp_path / "curves.csv").symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"the curves cannot be written: .*No space"):
+        write_curves(TWO_METHODS, tmp_path)

@@ -230,6 +230,17 @@ def test_published_curves_are_read_or_refused(tmp_path: Path) -> None:
     path.write_text("method,cost,value,source\na,ten,-1.5,paper\n")
     with pytest.raises(ConfigError, match=r"line 2: cost is 'ten'"):
         read_published(path)
+    for row, said in (
+        (",1,2,paper", "line 2: method is ''"),
+        ("a,1,2, ", "line 2: source is ' '"),
+        ("a,1,inf,paper", "line 2: value is 'inf'"),
+        ("a,1,,paper", "line 2: value is ''"),
+    ):
+        path.write_text(f"method,cost,value,source\n{row}\n")
+        with pytest.raises(ConfigError, match=said):
+            read_published(path)
+    path.write_text("method,cost,value,source\nNone,10,-1.5,NA\n")
+    assert [(c.method, c.source) for c in read_published(path)] == [("None", "NA")]
     path.write_text("method,cost\na,1\n")
     with pytest.raises(ConfigError, match=re.escape("has no column value, source")):
         read_published(path)
