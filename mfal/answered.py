@@ -6,12 +6,39 @@ from collections.abc import Sequence
 from mfal.campaign import Campaign
 from mfal.errors import OracleError
 from mfal.reasons import commonest
-from mfal.types import Observation
+from mfal.types import Observation, Outcome
 
 log = logging.getLogger(__name__)
 
 ENOUGH = 10
 """Failures at the target without an answer there from which on every round warns of them."""
+
+IN_A_ROW = 20
+"""Failures without an answer between them after which nothing more is asked."""
+
+
+class Patience:
+    """Ends where one answer after another is a failure: an oracle that broke is not paid for.
+
+    It counts what comes in while one process runs, over rounds. So whoever runs the command again
+    goes on: with an oracle that was mended, or with candidates that fail for good reason.
+    """
+
+    def __init__(self) -> None:
+        self._in_a_row: list[Outcome] = []
+
+    def look(self, outcomes: Sequence[Outcome], problem: str) -> None:
+        """Take note of answers, in their order; raise OracleError where patience ends."""
+        for outcome in outcomes:
+            self._in_a_row = [] if outcome.values is not None else [*self._in_a_row, outcome]
+        if len(self._in_a_row) >= IN_A_ROW:
+            raise OracleError(
+                f"stopped: the last {len(self._in_a_row)} answers were all failures, "
+                f"{_why(self._in_a_row)}",
+                f"mend the oracle (mfal check {problem} tries it) and run the same command again: "
+                "it asks what is left of the round; run it again, too, where candidates fail "
+                "through no fault of the oracle",
+            )
 
 
 def check_answered(campaign: Campaign) -> None:
@@ -21,7 +48,8 @@ def check_answered(campaign: Campaign) -> None:
     of_target = [o for o in seen if o.query.fidelity == target]
     if _all_failed(seen):
         raise OracleError(
-            f"no further round: all {len(seen)} queries asked so far have failed, {_why(seen)}",
+            f"no further round: all {len(seen)} queries asked so far have failed, "
+            f"{_why([o.outcome for o in seen])}",
             f"mend the oracle (mfal check {campaign.config.problem.name} tries it), and begin "
             "again under another `name`: what has failed is not asked again; where candidates "
             "fail through no fault of the oracle, ask more of them in the initial design",
@@ -32,7 +60,7 @@ def check_answered(campaign: Campaign) -> None:
             "candidate can be named as the best",
             len(of_target),
             target,
-            _why(of_target),
+            _why([o.outcome for o in of_target]),
         )
 
 
@@ -40,6 +68,6 @@ def _all_failed(seen: Sequence[Observation]) -> bool:
     return bool(seen) and all(o.outcome.values is None for o in seen)
 
 
-def _why(seen: Sequence[Observation]) -> str:
-    found = commonest(o.outcome for o in seen)
+def _why(failures: Sequence[Outcome]) -> str:
+    found = commonest(failures)
     return "" if found is None else f"{found[1]} with: {found[0]}"

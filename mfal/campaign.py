@@ -115,6 +115,7 @@ def open_campaign(
     if not to_read:
         check_engines(problem, ladder, source)
         check_money(config, ladder, source)
+        check_devices(config, source)
     features = build_features(config, source)
     for kind, component, given in (
         ("surrogate", config.surrogate, ("n_fidelities", "levels", "linear_columns")),
@@ -180,18 +181,41 @@ def _check_known(where: str, named: Iterable[str], known: Sequence[str]) -> None
         )
 
 
+def check_devices(config: CampaignConfig, source: str) -> None:
+    """Raise ConfigError for a device that the surrogate or the sampler names and is not here."""
+    for field, component in (("surrogate", config.surrogate), ("sampler", config.sampler)):
+        device = component.options.get("device") if component else None
+        if not isinstance(device, str):
+            continue  # it has none, or what it has is refused as no text
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigError(
+                f"{source}: {field}: option device: {device!r} is not here: {error}",
+                "use cpu, or a device that is here",
+            ) from error
+
+
 def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: str) -> None:
     """Raise BudgetError unless budget and batch pay for a query, and the budget for the design.
 
+    The batch for one at the target: without values there no candidate is ever named as the best.
+
     And ConfigError for a design that is too large to be drawn, or a price that is next to nothing.
     """
-    cheapest = min(ladder, key=lambda f: f.cost)
-    for field, amount in (("budget.total", config.budget.total), ("batch.cost", config.batch.cost)):
-        if amount is not None and not fits(cheapest.cost, amount):
-            raise BudgetError(
-                f"{source}: {field}: {amount:g} does not pay for a single query",
-                f"the cheapest, at fidelity {cheapest.name!r}, costs {cheapest.cost:g}",
-            )
+    cheapest, target = min(ladder, key=lambda f: f.cost), ladder[-1]
+    total, of_a_batch = config.budget.total, config.batch.cost
+    if not fits(cheapest.cost, total):
+        raise BudgetError(
+            f"{source}: budget.total: {total:g} does not pay for a single query",
+            f"the cheapest, at fidelity {cheapest.name!r}, costs {cheapest.cost:g}",
+        )
+    if of_a_batch is not None and not fits(target.cost, of_a_batch):
+        raise BudgetError(
+            f"{source}: batch.cost: {of_a_batch:g} does not pay for a query at the target, "
+            f"{target.name!r}, which costs {target.cost:g}",
+            "raise batch.cost, or limit batch.queries instead",
+        )
     _check_price(config, cheapest, source)
     price = {f.name: f.cost for f in ladder}
     counts = initial_counts(config, ladder, source)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mfal.answered import Patience
 from mfal.budget import minus
 from mfal.campaign import Campaign
 from mfal.progress import Progress
@@ -32,6 +33,7 @@ def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -
 
     Raises:
         BudgetError: if the budget was lowered meanwhile and does not pay for the rest of it.
+        OracleError: if one answer after another is a failure.
     """
     store = campaign.store
     found = next((r for r in store.outline() if not r.finished), None)
@@ -43,7 +45,9 @@ def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -
     progress.spent(before, config.budget.total)
     n_objectives = len(campaign.problem.oracle.objectives)
     with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
-        finished = finish_round(campaign, found.number, asker, steps or Steps(), progress)
+        finished = finish_round(
+            campaign, found.number, asker, steps or Steps(), progress, Patience()
+        )
     if finished:
         progress.end_round(found.number)
     return Resumed(

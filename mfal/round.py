@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mfal.answered import check_answered
+from mfal.answered import Patience, check_answered
 from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, check_promised, derive_seed, versions
 from mfal.design import missing_counts
@@ -24,7 +24,7 @@ from mfal.propose import initial_design, propose
 from mfal.scoring.scorer import Scorer, scorer
 from mfal.stopping import stop_reason
 from mfal.types import Outcome, Query
-from mfal.waiting import split_pending, write_out
+from mfal.waiting import measured_by_hand, split_pending, write_out
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +68,18 @@ def run_rounds(
     The initial design is made first where there is none, without what imported data make up
     of it. A round that an earlier process left unfinished is finished first, and counts as one
     of the n where it is no design. A round with measurements to be made by hand stays
-    unfinished, and nothing further is begun, until they are imported; see `mfal.waiting`.
+    unfinished, and nothing further is begun, until they are imported; see `mfal.waiting`. Once
+    they are, it is over, and none of the n.
 
     Raises:
-        OracleError: if everything that was asked so far has failed.
+        OracleError: if everything that was asked so far has failed, or too much in a row has.
         BudgetError: if the budget no longer pays for a round that was begun.
     """
     watch = progress or Silent()
     ended: list[int] = []
     config = campaign.config
     n_objectives = len(campaign.problem.oracle.objectives)
+    patience = Patience()
     with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
         while n is None or len(ended) < n:
             known = campaign.store.outline()
@@ -90,10 +92,11 @@ def run_rounds(
             watch.spent(campaign.store.spent(), campaign.config.budget.total)
             if open_round is None and not begin_round(campaign, number, steps, watch, kind):
                 break
-            if not finish_round(campaign, number, asker, steps, watch):
+            was_measured = open_round is not None and measured_by_hand(campaign, number)
+            if not finish_round(campaign, number, asker, steps, watch, patience):
                 break
             watch.end_round(number)
-            if kind == "batch":
+            if kind == "batch" and not was_measured:
                 ended.append(number)
     return ended
 
@@ -158,7 +161,12 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, 
 
 
 def finish_round(
-    campaign: Campaign, number: int, asker: Scorer, steps: Steps, watch: Progress
+    campaign: Campaign,
+    number: int,
+    asker: Scorer,
+    steps: Steps,
+    watch: Progress,
+    patience: Patience,
 ) -> bool:
     """Ask what a round still has to ask, with a commit whenever answers come in.
 
@@ -166,6 +174,7 @@ def finish_round(
 
     Raises:
         BudgetError: if the budget was lowered meanwhile and does not pay for the rest of it.
+        OracleError: if one answer after another is a failure; what is left stays to be asked.
     """
     check_promised(campaign, number)
     by_hand, pending = split_pending(campaign, number)
@@ -180,6 +189,7 @@ def finish_round(
         done += len(answers)
         watch.scored(done, total)
         watch.spent(campaign.store.spent(), campaign.config.budget.total)
+        patience.look([outcome for _, outcome, _ in answers], campaign.config.problem.name)
     if by_hand:
         paths = ", ".join(map(str, write_out(campaign, number, by_hand)))
         log.info("round %d waits for %d measurements: %s", number, len(by_hand), paths)

@@ -97,7 +97,7 @@ def finite_number(cell: object) -> float | None:
         return None
     try:
         value = float(cell)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return value if math.isfinite(value) else None
 

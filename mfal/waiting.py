@@ -63,6 +63,14 @@ def split_pending(campaign: Campaign, number: int) -> tuple[list[Query], list[Qu
     return by_hand, [q for q in pending if q.fidelity not in manual]
 
 
+def measured_by_hand(campaign: Campaign, number: int) -> bool:
+    """Whether all of a round is answered, and people measured some of it."""
+    manual = {f.name for f in campaign.ladder if f.manual}
+    return not campaign.store.pending(number) and any(
+        o.query.fidelity in manual for o in campaign.store.observations() if o.round == number
+    )
+
+
 def batch_file(campaign: Campaign, number: int, fidelity: str) -> Path:
     """Where the queries of a round at a manual fidelity are written."""
     return campaign.config.folder / "batches" / f"round-{number}-{fidelity}.csv"
@@ -115,7 +123,7 @@ def _table(campaign: Campaign, queries: Sequence[Query]) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode())
     except OSError as error:
         raise LedgerError(

@@ -10,6 +10,7 @@ from mfal.ledger.store import IMPORTED
 from mfal.reasons import kept, plain
 from mfal.tabular import Complaint, Sheet, finite_number
 from mfal.types import LARGEST, Observation, Outcome, Query
+from mfal.user_code import user_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,11 @@ def _bad_keys(campaign: Campaign, keys: Sequence[str]) -> dict[str, tuple[str, s
         return {}
     environment = campaign.environment
     try:
-        canonical = environment.keys(environment.states(keys))
+        with user_code(
+            f"problem {campaign.problem.name!r}: its environment cannot read the candidates",
+            "have its states() raise InvalidKeyError for what is no candidate",
+        ):
+            canonical = environment.keys(environment.states(keys))
     except InvalidKeyError as error:
         if len(keys) == 1:
             return {keys[0]: (error.message, error.hint)}

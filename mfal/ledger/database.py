@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from mfal.errors import ConfigError, LedgerError, MissingDependencyError, NoLedgerError
 from mfal.ledger.damage import damaged_row
@@ -20,6 +20,18 @@ _MAKING = 5_462_151  # names the advisory lock under which tables are made
 
 _SAFE = "what was recorded before is safe, and the same command goes on"
 _REMEDIES = (
+    # First, since the server goes on about full text indexes.
+    (
+        "index row (size|requires)",
+        "a candidate's key is too long for PostgreSQL, which holds about 2,700 bytes of it after "
+        "compression: have the environment write shorter keys, or keep the ledger in SQLite, "
+        "without `ledger`; nothing was asked",
+    ),
+    (
+        "value too long",
+        "a name is too long for PostgreSQL: give the fidelity one of at most 64 letters; nothing "
+        "was asked",
+    ),
     ("full|no space|i/o error", f"make room on that disk, or set data_dir to another; {_SAFE}"),
     (
         "malformed|not a database|damaged",
@@ -150,13 +162,13 @@ def resolve(url: str) -> URL:
     """The URL with each ``${NAME}`` in its user, password, host and database filled in.
 
     Raises:
-        ConfigError: if the environment has no such variable.
+        ConfigError: if it is no URL, or the environment has no such variable.
         MissingDependencyError: for PostgreSQL without psycopg.
     """
     kind, _, path = url.partition(":///")
     if kind == "sqlite":
         return URL.create("sqlite", database=path)  # whatever letters the path has
-    parsed = make_url(url)
+    parsed = _parsed(url)
     parsed = parsed.set(
         username=_filled(parsed.username, "user"),
         password=_filled(parsed.password, "password"),
@@ -169,6 +181,18 @@ def resolve(url: str) -> URL:
             "in the checkout of mfal: make setup, or pip install -e '.[postgres]'",
         )
     return parsed
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        # Without the text, and without what was raised: either may hold a password.
+        raise ConfigError(
+            "ledger: its URL cannot be read",
+            "write postgresql+psycopg://user:${PASSWORD}@host:5432/database, the port in digits; "
+            "${NAME} is filled in for the user, the password, the host and the database",
+        ) from None
 
 
 def _filled(text: str | None, part: str) -> str | None:

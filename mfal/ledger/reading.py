@@ -129,19 +129,14 @@ class Ledger:
         with self._database.read() as c:
             return [RoundOutline(*row) for row in c.execute(statement)]
 
-    def weights(self, before_round: int | None = None) -> bytes | None:
-        """What the last round left for the next one's sampler; None where that starts anew.
-
-        The last is the one below `before_round` if given.
-        """
+    def weights(self) -> bytes | None:
+        """What the last round left for the next one's sampler; None where that starts anew."""
         statement = (
             select(rounds.c.weights)
             .where(rounds.c.campaign_id == self._campaign_id)
             .order_by(rounds.c.number.desc())
             .limit(1)
         )
-        if before_round is not None:
-            statement = statement.where(rounds.c.number < before_round)
         with self._database.read() as c:
             return c.execute(statement).scalar_one_or_none()
 
@@ -178,8 +173,8 @@ class Ledger:
             ).all()
         return {Query(r.key, r.fidelity) for r in found}
 
-    def observations(self, before_round: int | None = None) -> list[Observation]:
-        """Every answered query by round and position, of rounds below `before_round` if given."""
+    def observations(self) -> list[Observation]:
+        """Every answered query by round and position."""
         statement = (
             select(
                 queries.c.key,
@@ -196,8 +191,6 @@ class Ledger:
             .where(rounds.c.campaign_id == self._campaign_id)
             .order_by(rounds.c.number, queries.c.position)
         )
-        if before_round is not None:
-            statement = statement.where(rounds.c.number < before_round)
         with self._database.read() as c:
             found = c.execute(statement).all()
         # One text for all is parsed faster than a text for each.

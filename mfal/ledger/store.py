@@ -1,9 +1,9 @@
 """The ledger's writer: what was asked, what was answered, what it cost.
 
 The only state of a campaign. Queries and outcomes are append-only; of a round only the time of its
-end is added later. A round's queries are written before the first of them is asked, and every chunk
-of answers is one commit, so that a process killed at any point loses at most the chunk that was
-being answered.
+end is added later. A round's queries are written before the first of them is asked, and what
+answers come in within a second or so are one commit. A process that is killed loses what was being
+asked, and those answers that were still gathered for the next commit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mfal.errors import InvalidKeyError, LedgerError
@@ -35,6 +35,7 @@ from mfal.sections import LockConfig
 from mfal.types import Observation, Outcome, Query
 
 IMPORTED = "imported from "  # begins the backend of an answer that no oracle of ours gave
+_AT_ONCE = 10_000  # keys of one statement: SQLite takes 32,766 variables, PostgreSQL 65,535
 _NO_WAIT = LockConfig()
 
 
@@ -58,8 +59,7 @@ class Store(Ledger):
     ) -> None:
         database = Database(url)
         try:
-            with database.write() as c:
-                campaign_id = _enrol(c, campaign, identity, database.name)
+            campaign_id = _enrolled(database, campaign, identity)
             super().__init__(database, campaign, campaign_id)
             self._lock = Lock(database, campaign_id, campaign, lock)
             self._lock.acquire()
@@ -165,15 +165,8 @@ class Store(Ledger):
         """
         with self._write() as c:
             wanted = {query: (outcome, backend) for query, outcome, backend in answers}
-            rows = c.execute(
-                select(queries.c.id, queries.c.key, queries.c.fidelity, queries.c.cost)
-                .outerjoin(outcomes, outcomes.c.query_id == queries.c.id)
-                .where(queries.c.campaign_id == self._campaign_id)
-                .where(queries.c.key.in_([q.key for q in wanted]))
-                .where(outcomes.c.query_id.is_(None))
-            ).all()
             new = []
-            for row in rows:
+            for row in self._unanswered(c, list(dict.fromkeys(query.key for query in wanted))):
                 found = wanted.get(Query(row.key, row.fidelity))
                 if found is None:
                     continue
@@ -241,11 +234,32 @@ class Store(Ledger):
             c.execute(insert(queries), rows)
         return int(round_id)
 
+    def _unanswered(self, c: Connection, keys: Sequence[str]) -> Iterator[Row[Any]]:
+        """The queries of distinct candidates that have no outcome, at whatever fidelity."""
+        statement = (
+            select(queries.c.id, queries.c.key, queries.c.fidelity, queries.c.cost)
+            .outerjoin(outcomes, outcomes.c.query_id == queries.c.id)
+            .where(queries.c.campaign_id == self._campaign_id)
+            .where(outcomes.c.query_id.is_(None))
+        )
+        for i in range(0, len(keys), _AT_ONCE):
+            yield from c.execute(statement.where(queries.c.key.in_(keys[i : i + _AT_ONCE])))
+
     @contextmanager
     def _write(self) -> Iterator[Connection]:
         with self._database.write() as connection:
             self._lock.check(connection)
             yield connection
+
+
+def _enrolled(database: Database, name: str, identity: dict[str, Any]) -> int:
+    """Number of the campaign, entered on first use."""
+    try:
+        with database.write() as c:
+            return _enrol(c, name, identity, database.name)
+    except IntegrityError:  # another process has entered it since this one looked
+        with database.write() as c:
+            return _enrol(c, name, identity, database.name)
 
 
 def _enrol(c: Connection, name: str, identity: dict[str, Any], url: str) -> int:

@@ -4,7 +4,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from mfal.errors import TransientError
 from mfal.types import Fidelity, Objective, Outcome, as_number, check_ladder, check_objectives
+
+
+class UnavailableError(TransientError):
+    """Trouble of the machine and of no candidate: whatever would answer cannot be asked at all.
+
+    The queries are asked again as after any TransientError. Where that does not help, they have
+    not failed: the campaign ends with this error, and they have no outcome.
+    """
 
 
 def check_declaration(

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import IO
 
 from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownNameError
-from mfal.own.answers import check_declaration, engines, failure, one_by_one
+from mfal.own.answers import UnavailableError, check_declaration, engines, failure, one_by_one
 from mfal.process import end_with
 from mfal.sections import MONTH
 from mfal.tabular import Sheet, finite_number, read_sheet
@@ -21,6 +22,8 @@ from mfal.types import Fidelity, Objective, Outcome
 # A shell that waits for a line before it becomes the program its arguments name. If whoever
 # started it dies first, there is none, and the program never begins.
 _WHEN_TOLD = ("/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "sh")
+_NOT_RUN = (126, 127)  # exit codes of a shell for a program that it cannot run, or find
+_STDERR_BYTES = 10_000
 _STDERR_LINES = 5
 _STDERR_LETTERS = 500
 
@@ -42,12 +45,15 @@ def external(
     holds no finite number is a failed outcome of that candidate. A program that ends with
     another exit code than 0, takes too long, or writes no such file, is asked again one
     candidate at a time, and what fails then has failed, the end of its stderr being the reason.
+    Where it is gone or cannot be run (to a shell, the exit codes 126 and 127), or no folder can be
+    made for its files, no candidate has failed; see `UnavailableError`.
 
     Args:
         command: The program and its arguments. ``{input}`` and ``{output}`` in an argument
             stand for the paths of the two files, and ``{fidelity}`` for the fidelity's name.
         version: Of the program. Answers of two versions never mix in a ledger.
         timeout_seconds: Longest that one run may take; it and what it started are killed then.
+            What it leaves running when it ends by itself is ended, too.
             Keep it below the campaign's ``scoring.timeout_seconds``.
         deterministic: Whether it gives the same answer whenever it is asked the same.
 
@@ -121,6 +127,8 @@ class ExternalOracle:
         started = time.perf_counter()
         try:
             sheet = self._ask(keys, fidelity)
+        except OSError as error:  # no folder, no room, no process
+            raise UnavailableError(f"{self._command[0]} cannot be run: {error}") from error
         except CommandError as error:
             if len(keys) > 1:
                 return one_by_one(lambda one: self._answer(one, fidelity), keys)
@@ -169,30 +177,38 @@ class ExternalOracle:
 
 
 def run(command: Sequence[str], timeout: float) -> None:
-    """Run a program to its end; raise CommandError unless that comes in time, with code 0.
+    """Run a program to its end.
 
     It ends with this process, and so does whatever it starts.
+
+    Raises:
+        CommandError: if that does not come in time, with code 0.
+        UnavailableError, OSError: if the program cannot be run.
     """
-    with _lifeline() as line:
-        try:
-            process = subprocess.Popen(
-                [*_WHEN_TOLD, *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[line],
-                start_new_session=True,  # so that what it starts ends with it
-            )
-        except OSError as error:
-            raise CommandError(f"{command[0]} cannot be run: {error}") from error
-        with process:
+    # Not a pipe: what a program leaves running would hold it open.
+    with _lifeline() as line, TemporaryFile(prefix="mfal-") as stderr:
+        with subprocess.Popen(
+            [*_WHEN_TOLD, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            pass_fds=[line],
+            start_new_session=True,  # so that what it starts ends with it
+        ) as process:
             end_with(line, process.pid)
-            stderr = _finished(process, command[0], timeout)
-    if process.returncode != 0:
-        lines = stderr.decode(errors="replace").strip().splitlines()[-_STDERR_LINES:]
-        said = "\n".join(lines)[-_STDERR_LETTERS:]
-        ended = f"{command[0]} ended with exit code {process.returncode}"
-        raise CommandError(f"{ended}: {said}" if said else ended)
+            _finish(process, command[0], timeout)
+        if process.returncode != 0:
+            ended = f"{command[0]} ended with exit code {process.returncode}"
+            said = _last_words(stderr)
+            error = UnavailableError if process.returncode in _NOT_RUN else CommandError
+            raise error(f"{ended}: {said}" if said else ended)
+
+
+def _last_words(stderr: IO[bytes]) -> str:
+    """The end of what was written to a file."""
+    stderr.seek(max(0, stderr.seek(0, os.SEEK_END) - _STDERR_BYTES))
+    lines = stderr.read().decode(errors="replace").strip().splitlines()[-_STDERR_LINES:]
+    return "\n".join(lines)[-_STDERR_LETTERS:]
 
 
 @contextmanager
@@ -206,13 +222,10 @@ def _lifeline() -> Iterator[int]:
         os.close(held)
 
 
-def _finished(process: "subprocess.Popen[bytes]", name: str, timeout: float) -> bytes:
-    """Tell a program to begin, and return what it wrote to stderr until its end.
-
-    It is killed if that does not come in time.
-    """
+def _finish(process: "subprocess.Popen[bytes]", name: str, timeout: float) -> None:
+    """Tell a program to begin, and wait for its end; it is killed if that does not come in time."""
     try:
-        return process.communicate(b"\n", timeout=timeout)[1]
+        process.communicate(b"\n", timeout=timeout)
     except BaseException as error:
         os.killpg(process.pid, signal.SIGKILL)
         if isinstance(error, subprocess.TimeoutExpired):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mfal.errors import TransientError
+from mfal.own.answers import UnavailableError
 from mfal.reasons import kept, said
 from mfal.sections import Component
 from mfal.types import LARGEST, Fidelity, Oracle, Outcome, as_number
@@ -21,7 +22,7 @@ LATE = "no answer within"
 GARBLED = "something else than the reply came from the oracle's process"
 """Begins the reason of a failure where nobody can tell what the oracle answered."""
 
-TroubleKind = Literal["raised", "transient", "late", "died", "killed", "garbled"]
+TroubleKind = Literal["raised", "transient", "unavailable", "late", "died", "killed", "garbled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class Trouble:
 
     Attributes:
         kind: The oracle ``raised`` or returned something else than outcomes; what it raised is
-            ``transient``; the call was ``late``; its process ``died`` of it, or was ``killed``
-            from outside; what came from there was ``garbled``.
+            ``transient``, or says that whoever answers for it is ``unavailable``; the call was
+            ``late``; its process ``died`` of it, or was ``killed`` from outside; what came from
+            there was ``garbled``.
         error: The same in words.
         seconds: Wall time until then.
     """
@@ -87,10 +89,16 @@ def evaluate(oracle: Oracle, asked: Asked, call: Call) -> Reply:
     except BaseException as error:  # even an oracle's sys.exit() is an outcome
         if os.getpid() != here:
             raise
-        kind = "transient" if isinstance(error, TransientError) else "raised"
-        found = said(error)  # as text: an oracle's exceptions may not pickle
+        kind, found = _told(error)
     seconds = time.perf_counter() - started
     return Trouble(kind, found, seconds) if isinstance(found, str) else Answered(found, seconds)
+
+
+def _told(error: BaseException) -> tuple[TroubleKind, str]:
+    """What an oracle raised, as text: its exceptions may not pickle."""
+    if isinstance(error, UnavailableError):
+        return "unavailable", kept(error.message)
+    return "transient" if isinstance(error, TransientError) else "raised", said(error)
 
 
 def checked(answers: object, n: int, n_objectives: int) -> list[Outcome] | str:

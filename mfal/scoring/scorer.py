@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from mfal.errors import MfalError
 from mfal.reasons import kept
 from mfal.scoring.calls import Answered, Asked, Call, Reply, Trouble
 from mfal.scoring.pace import Pace
@@ -83,7 +84,7 @@ class Scorer:
         self._next: deque[Chunk] = deque()
         self._later: list[tuple[float, Chunk]] = []
         self._calls: dict[Future[Reply], tuple[Chunk, float]] = {}
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     def ask(self, queries: Sequence[Query]) -> None:
         """Put queries into the queue, to be asked one fidelity after the other."""
@@ -102,6 +103,8 @@ class Scorer:
         Raises:
             MfalError: if the problem cannot be built where it is asked, or nobody is there
                 to ask. Nothing is lost by that: the queries have no outcome yet.
+            KeyboardInterrupt: where that came while answers were gathered, they are handed out
+                first, and the next call raises it.
         """
         if self._error is not None:
             raise self._error
@@ -112,7 +115,7 @@ class Scorer:
                 self._submit()
                 self._collect(found)
             self._submit()  # work goes on while the caller puts the answers away
-        except Exception as error:  # whatever it is
+        except BaseException as error:  # whatever it is, a Ctrl-C too
             if not found:
                 raise
             self._error = error  # for the next call: these answers are paid for
@@ -185,8 +188,8 @@ class Scorer:
             time.sleep(min(TICK, max(0.0, self._later[0][0] - time.monotonic())))
             return
         done, _ = wait(self._calls, timeout=TICK, return_when=FIRST_COMPLETED)
-        # Those that raise last: what others have answered is not to be lost by it.
-        for future in sorted(done, key=lambda ended: ended.exception() is not None):
+        # Answers first: none is to be lost by what another call raises.
+        for future in sorted(done, key=lambda ended: not _has_answers(ended)):
             chunk, _ = self._calls.pop(future)
             found += self._taken(chunk, future.result())
         for chunk, since in self._calls.values():
@@ -200,6 +203,12 @@ class Scorer:
             return list(zip(chunk.queries, reply.outcomes, strict=True))
         if self._is_transient(chunk, reply) and chunk.retries < self._config.retries:
             self._ask_later(chunk, reply)
+        elif reply.kind == "unavailable":
+            raise MfalError(
+                reply.error,
+                "that is the machine's trouble and no candidate's: nothing was charged for it. See "
+                "to it; what was recorded is safe, and the same command goes on",
+            )
         elif len(chunk.queries) > 1:
             log.warning(
                 "a chunk of %d failed (%s): asking one by one", len(chunk.queries), reply.error
@@ -215,13 +224,22 @@ class Scorer:
 
     def _is_transient(self, chunk: Chunk, trouble: Trouble) -> bool:
         late = trouble.kind == "late" and len(chunk.queries) == 1
-        return trouble.kind == "transient" or (late and self._config.retry_timeouts)
+        passes = trouble.kind in ("transient", "unavailable")
+        return passes or (late and self._config.retry_timeouts)
 
     def _ask_later(self, chunk: Chunk, trouble: Trouble) -> None:
+        """Put a chunk back for a while, one by one: whoever answers is not asked at each retry."""
         seconds = self._config.backoff_seconds * 2**chunk.retries
         log.warning("%s: asking %d again in %g s", trouble.error, len(chunk.queries), seconds)
-        self._later.append((time.monotonic() + seconds, replace(chunk, retries=chunk.retries + 1)))
+        again, due = replace(chunk, retries=chunk.retries + 1), time.monotonic() + seconds
+        # Where nobody was there to answer, none has been asked in vain.
+        chunks = [again] if trouble.kind == "unavailable" else again.singly()
+        self._later += [(due, one) for one in chunks]
         self._later.sort(key=lambda entry: entry[0])
+
+
+def _has_answers(ended: "Future[Reply]") -> bool:
+    return ended.exception() is None and isinstance(ended.result(), Answered)
 
 
 @contextmanager

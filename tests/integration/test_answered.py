@@ -1,11 +1,13 @@
 """Oracles that answer nothing, or nothing at the target."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mfal.answered import IN_A_ROW, Patience
 from mfal.campaign import open_campaign
 from mfal.config import parse_config
 from mfal.errors import OracleError
@@ -39,6 +41,75 @@ def broken(folder: Path) -> dict[str, Any]:
     path = folder / "broken.py"
     path.write_text(BROKEN)
     return motif_settings(folder, problem={"name": f"{path}:problem"})
+
+
+# It breaks after so many answers, and works again where a file says so.
+BREAKING = """
+import time
+from pathlib import Path
+
+from mfal import Fidelity, Objective, Problem, oracle
+
+HERE = Path(__file__).parent
+
+
+@oracle(
+    fidelities=[Fidelity("half", 1, 0.5), Fidelity("whole", 3, 1.0)],
+    objectives=[Objective("agreement", "places", "max")],
+)
+def score(key: str) -> float:
+    with (HERE / "calls.txt").open("a") as file:
+        file.write(key + "\\n")
+    asked = len((HERE / "calls.txt").read_text().split())
+    if asked > 18 and not (HERE / "mended").exists():
+        time.sleep(0.1)  # answers come in by and by
+        raise ConnectionError("licence server down")
+    return float(key.count("A"))
+
+
+def problem():
+    from mfal.envs.sequence import SequenceEnvironment
+
+    return Problem("breaking", score, lambda: SequenceEnvironment(alphabet="ACGT", length=8))
+"""
+
+
+def test_an_oracle_that_breaks_is_not_asked_until_the_money_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "breaking.py").write_text(BREAKING)
+    settings = motif_settings(
+        tmp_path,
+        problem={"name": f"{tmp_path / 'breaking.py'}:problem"},
+        budget__total=400,
+        batch={"queries": 60},
+        sampler="random",
+        surrogate=None,
+        scoring={"chunk_size": 1, "workers": 1},
+    )
+    config = write(tmp_path, settings)
+    done = mfal("campaign", config, "--no-prefect", cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.search(r"the last (\d+) answers were all failures, \1 with: Connect", done.stderr)
+    with open_campaign(parse_config(settings), to_read=True) as campaign:
+        failed = sum(o.outcome.values is None for o in campaign.store.observations())
+        left = campaign.store.pending(1)
+    assert failed >= IN_A_ROW and left
+    (tmp_path / "mended").touch()
+    done = mfal("round", config, "--no-prefect", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with open_campaign(parse_config(settings), to_read=True) as campaign:
+        answered = {o.query for o in campaign.store.observations() if o.outcome.values}
+        assert set(left) <= answered
+
+
+def test_failures_between_answers_are_no_outage() -> None:
+    answer, failure = Outcome((1.0,), None, 0.0), Outcome(None, "odd", 0.0)
+    patience = Patience()
+    for _ in range(5):
+        patience.look([failure] * (IN_A_ROW - 1), "motif")
+        patience.look([failure] * 3 + [answer], "motif")
+    patience.look([failure] * (IN_A_ROW - 1), "motif")
+    with pytest.raises(OracleError, match="the last 20 answers were all failures, 20 with: odd"):
+        patience.look([failure], "motif")
 
 
 def fails_at_target(*arguments: Any) -> Any:

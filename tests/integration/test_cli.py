@@ -61,6 +61,17 @@ def write(folder: Path, settings: dict[str, Any]) -> str:
         ),
         ({"budget__total": 0.5}, "budget.total: 0.5 does not pay for a single query", "costs 1"),
         ({"budget__total": 20}, "the design costs 30", "raise the budget"),
+        ({"batch": {"cost": 2}}, "batch.cost: 2 does not pay for a query at the target", "whole"),
+        (
+            {"sampler": {"name": "gflownet", "options": {"device": "cuda:9"}}},
+            "sampler: option device: 'cuda:9' is not here",
+            "use cpu",
+        ),
+        (
+            {"surrogate": {"name": "gp", "options": {"device": "nowhere"}}},
+            "surrogate: option device: 'nowhere' is not here",
+            "use cpu",
+        ),
         ({"data_dir": "/proc/mfal"}, "/proc/mfal", "data_dir"),
     ],
 )
@@ -159,7 +170,9 @@ def test_names_and_units_in_brackets_are_shown_as_they_are(tmp_path: Path) -> No
         "    def evaluate(self, keys, fidelity):\n"
         "        return [Outcome((float(k.count('A')),), None, 0.0) for k in keys]\n"
         "def problem():\n"
-        "    return Problem('sq[/]', Square(), lambda: SequenceEnvironment(alphabet='AB', length=6))\n"
+        "    return Problem('sq[/]', Square(), environment)\n"
+        "def environment():\n"
+        "    return SequenceEnvironment(alphabet='AB', length=6)\n"
     )
     settings = {
         "name": "square",

@@ -11,7 +11,7 @@ import pytest
 
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
-from mfal.errors import DataError, LedgerError, MfalError
+from mfal.errors import ConfigError, DataError, LedgerError, MfalError
 from mfal.importing.observations import import_file, import_frame
 from mfal.round import run_rounds
 from mfal.types import Outcome, Query
@@ -21,6 +21,18 @@ from tests.support import motif_settings
 MakeConfig = Callable[..., CampaignConfig]
 ReadCalls = Callable[[], list[str]]
 
+# Its environment says in its own way what is no candidate.
+STRICT = """
+from mfal import Problem
+from mfal.envs.sequence import SequenceEnvironment
+from tests.problems.motif import problem as motif
+class Strict(SequenceEnvironment):
+    def states(self, keys):
+        if any("Z" in key for key in keys): raise ValueError("no Z")
+        return super().states(keys)
+def problem() -> Problem:
+    return Problem("strict", motif().oracle, lambda: Strict(alphabet="ACGT", length=8))
+"""
 HEADER = "candidate,fidelity,agreement\n"
 WORDS = ["CCCCCCCC", "CCGTACGT", "GGGGGGGG", "TTTTTTTT", "CATTAGCA"]
 GOOD = HEADER + "CCCCCCCC,half,1\nCCCCCCCC,whole,2\nGGGGGGGG,whole,2\nTCGTACGT,half,3\n"
@@ -264,6 +276,17 @@ def test_rows_of_a_frame_are_named_too(motif: MakeConfig) -> None:
     assert raised.value.message.startswith("DataFrame: 1 row cannot be imported")
     assert "row 1, column candidate: 3 is not a text" in raised.value.message
     assert "row 1, column agreement: True is no finite number" in raised.value.message
+
+
+def test_what_an_environment_raises_is_named_and_nothing_is_imported(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(STRICT)
+    config = parse_config(motif_settings(tmp_path, problem={"name": f"{path}:problem"}))
+    with open_campaign(config) as campaign:
+        with pytest.raises(ConfigError, match=r"ValueError: no Z \(mine\.py, line 7\)") as raised:
+            import_file(campaign, data(tmp_path, HEADER + "CCCCCCCC,half,1\nZZZZZZZZ,half,1\n"))
+        assert "raise InvalidKeyError" in raised.value.hint
+        assert campaign.store.outline() == []
 
 
 def test_an_import_that_breaks_leaves_nothing(

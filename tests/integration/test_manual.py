@@ -19,6 +19,7 @@ from mfal.round import run_rounds
 from mfal.types import Query
 from mfal.waiting import waiting
 from tests.integration.test_cli import mfal, write
+from tests.postgres import Server
 from tests.support import motif_settings
 
 # The model is computed, and writes down what it is asked; the assay is measured by hand.
@@ -136,7 +137,11 @@ def test_the_round_trip_survives_restarts(settings: dict[str, Any], tmp_path: Pa
         rounds = campaign.store.rounds()
         assert [(r.kind, r.finished) for r in rounds] == [("initial", True), ("batch", False)]
         import_file(campaign, fill(batch(tmp_path, 1), range(2)))
-        assert run_rounds(campaign, 1) == [1]
+        # The round that was measured is none of those asked for: the next one begins at once.
+        assert run_rounds(campaign, 1) == []
+        awaited = waiting(campaign)
+        assert awaited is not None and awaited.round == 2
+        assert campaign.store.rounds()[1].finished
         observations = campaign.store.observations()
         queries = [o.query for o in observations]
         assert len(set(queries)) == len(queries)
@@ -173,6 +178,16 @@ def test_a_round_that_waits_goes_no_further_under_a_lower_budget(
     settings["budget"] = {"total": needed}
     with open_campaign(parse_config(settings)) as campaign:
         assert run_rounds(campaign, 1) == [] and len(read(batch(tmp_path, 1))) == 2
+
+
+@pytest.mark.slow
+def test_a_batch_is_written_out_where_the_ledger_lies_on_a_server(
+    settings: dict[str, Any], postgres_server: Server, tmp_path: Path
+) -> None:
+    settings["ledger"] = postgres_server.new_database()
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+        assert len(read(batch(tmp_path, 0))) == 6
 
 
 def test_a_file_that_people_work_on_is_left_alone(config: CampaignConfig, tmp_path: Path) -> None:

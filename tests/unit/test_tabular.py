@@ -71,6 +71,7 @@ def test_numbers_are_read_as_they_are_written(cell: object, number: float) -> No
     [
         *("1_0", "\uff11\uff10", "\u0661", "", ".", "e5", "1e", "0x10", "1,5"),
         *("nan", "inf", "1e999", float("nan"), None, True, b"1"),
+        pytest.param(10**400, id="10**400"),
     ],
 )
 def test_what_other_programs_would_not_write_is_no_number(cell: object) -> None:

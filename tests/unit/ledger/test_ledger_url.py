@@ -1,6 +1,10 @@
 """Ledgers at a URL: their secrets, and servers that refuse, are away, or drop a connection."""
 
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url
@@ -8,10 +12,14 @@ from sqlalchemy import create_engine, make_url
 from mfal.config import parse_config
 from mfal.errors import ConfigError, LedgerError
 from mfal.ledger.database import Database, resolve
+from mfal.ledger.finding import find_campaign
 from mfal.ledger.store import Store
+from mfal.sections import LockConfig
+from mfal.types import Query
 from tests.postgres import Server
 from tests.support import motif_settings
 from tests.unit.half_answered import fill, record
+from tests.unit.ledgers import begin, rows
 
 
 def test_a_ledger_at_a_url_takes_its_secrets_from_the_environment(
@@ -63,6 +71,70 @@ def test_a_url_without_a_secret_is_a_ledger(tmp_path: Path, url: str) -> None:
     config = parse_config(motif_settings(tmp_path, ledger=url))
     assert config.ledger_url == url
     assert config.identity() == parse_config(motif_settings(tmp_path)).identity()
+
+
+LONG = "".join(random.Random(0).choices("ACDEFGHIKLMNPQRSTVWY", k=9000))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://host:abc/secret",
+        "postgresql+psycopg://host:${PORT}/secret",
+        "postgresql+psycopg://me:secret/db",
+        "secret",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_named_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigError, match="ledger: its URL cannot be read") as raised:
+        resolve(url)
+    assert "the port in digits" in raised.value.hint
+    assert "secret" not in str(raised.value) and raised.value.__suppress_context__
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        (Query(LONG[:3000], "low"), "shorter keys"),
+        (Query(LONG, "low"), "shorter keys"),
+        (Query("A", "f" * 65), "at most 64 letters"),
+    ],
+    ids=["key", "longer key", "fidelity"],
+)
+def test_what_is_too_long_for_a_server_is_named(
+    postgres_server: Server, query: Query, hint: str
+) -> None:
+    with Store(postgres_server.new_database(), "test", {}) as store:
+        with pytest.raises(LedgerError, match="the ledger cannot be written") as raised:
+            begin(store, 0, query)
+        assert hint in raised.value.hint and store.outline() == []
+
+
+@pytest.mark.slow
+def test_two_that_begin_a_campaign_at_once_take_turns(
+    postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres_server.new_database()
+    Database(url).close()  # makes the tables
+    looked, both = find_campaign, threading.Barrier(2)
+
+    def look_together(*arguments: Any) -> int | None:
+        found = looked(*arguments)
+        if found is None:
+            both.wait(30)
+        return found
+
+    monkeypatch.setattr("mfal.ledger.store.find_campaign", look_together)
+
+    def enter(i: int) -> None:
+        with Store(url, "test", {}, LockConfig(wait_seconds=60)) as store:
+            begin(store, i, Query(f"{i}", "low"))
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(enter, range(2)))
+    assert rows(url, "SELECT name FROM campaigns") == [("test",)]
+    assert rows(url, "SELECT number FROM rounds ORDER BY number") == [(0,), (1,)]
 
 
 @pytest.mark.slow

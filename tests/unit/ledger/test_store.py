@@ -1,5 +1,6 @@
 """What is written into a ledger comes back as it was."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,6 @@ def test_rounds_are_told_apart(store: Store) -> None:
     assert (store.count(0), store.count(1), store.count(2)) == (1, 2, 0)
     assert (store.pending(0), store.pending(1), store.pending(2)) == ([], [B], [])
     assert [o.round for o in store.observations()] == [0, 1]
-    assert [o.query for o in store.observations(before_round=1)] == [A]
-    assert store.observations(before_round=0) == []
 
 
 def test_how_a_round_was_made_comes_back(store: Store) -> None:
@@ -87,9 +86,7 @@ def test_weights_come_back_byte_by_byte_to_the_round_after(store: Store) -> None
     every = bytes(range(256)) * 3
     for number, weights in enumerate((None, every, b"\x00", None)):
         begin(store, number, Query(f"{number}", "low"), weights=weights)
-    left = [store.weights(before_round=number) for number in range(5)]
-    assert left == [None, None, every, b"\x00", None]
-    assert store.weights() is None  # the last round left none: the next one starts anew
+        assert store.weights() == weights  # none: the next round starts anew
     begin(store, 4, weights=every)
     assert store.weights() == every
     store.finish_round(4)
@@ -148,10 +145,16 @@ def test_entries_are_all_that_does_not_differ_from_run_to_run(store: Store) -> N
 
 
 def test_a_large_chunk_goes_in_at_once(store: Store) -> None:
-    asked = [Query(f"{i}", "low") for i in range(5000)]
+    if store._database.path is not None:  # as SQLite is built where nobody raised it
+        with store._database.read() as c:
+            driver = c.connection.driver_connection
+            assert driver is not None
+            driver.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
+    asked = [Query(f"{i}", "low") for i in range(70_000)]
+    asked.append(Query("0", "high"))
     begin(store, 0, *asked)
     store.record([(query, answered(), "engine") for query in asked])
-    assert store.pending(0) == [] and store.spent() == 5000
+    assert store.pending(0) == [] and store.spent() == 70_001
 
 
 @pytest.mark.parametrize("key", ["", "  ", "C1=CC'\";--", "[C][=O]", "日本", "A" * 5000, "%_\\"])

@@ -11,6 +11,7 @@ import pytest
 
 from mfal import Fidelity, Objective, external
 from mfal.errors import ConfigError, MissingDependencyError, UnknownNameError
+from mfal.own.answers import UnavailableError
 from mfal.own.command import ExternalOracle
 from mfal.types import Oracle
 from tests.support import ROOT
@@ -72,6 +73,22 @@ def program(tmp_path: Path, log: Path) -> ExternalOracle:
         objectives=OBJECTIVES,
         version="2",
         timeout_seconds=2,
+    )
+
+
+def shell_script(folder: Path, text: str) -> Path:
+    path = folder / "program.sh"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def asking(path: Path) -> ExternalOracle:
+    return external(
+        command=[str(path), "{input}", "{output}"],
+        fidelities=LADDER,
+        objectives=OBJECTIVES,
+        timeout_seconds=10,
     )
 
 
@@ -138,6 +155,51 @@ def test_a_program_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
     assert found.error == f"{script} had not ended after 0.5 s"
     child = int(pid.read_text())
     await_end([child])
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (None, "ended with exit code 127"),
+        ("exit 127", "ended with exit code 127"),
+        ("echo no licence >&2; exit 126", "ended with exit code 126: no licence"),
+    ],
+)
+def test_a_program_that_cannot_be_run_fails_no_candidate(
+    tmp_path: Path, script: str | None, reason: str
+) -> None:
+    path = shell_script(tmp_path, script or "exit 0")
+    made = asking(path)
+    if script is None:
+        path.unlink()
+    with pytest.raises(UnavailableError) as raised:
+        made.evaluate(["a", "b"], LADDER[0])
+    assert raised.value.message.startswith(f"{path} {reason}")
+
+
+def test_a_folder_for_its_files_that_cannot_be_made_fails_no_candidate(
+    program: ExternalOracle, monkeypatch: pytest.MonkeyPatch, log: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    with pytest.raises(UnavailableError, match=r"cannot be run: .*No such file") as raised:
+        program.evaluate(["a", "b"], LADDER[0])
+    assert sys.executable in raised.value.message and not log.exists()
+
+
+def test_what_a_program_leaves_running_is_ended_and_fails_no_candidate(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    answer = 'printf "candidate,length,level\\na,1,0\\n" > "$2"'
+    made = asking(shell_script(tmp_path, f"sleep 300 &\necho $! > {pid}\n{answer}"))
+    (found,) = made.evaluate(["a"], LADDER[0])
+    assert found.values == (1.0, 0.0) and found.seconds < 5
+    await_end([int(pid.read_text())])
+
+
+def test_the_end_of_a_long_complaint_is_kept(tmp_path: Path) -> None:
+    made = asking(shell_script(tmp_path, "seq 100000 >&2; exit 3"))
+    (found,) = made.evaluate(["a"], LADDER[0])
+    assert found.error is not None
+    assert found.error.endswith("exit code 3: 99996\n99997\n99998\n99999\n100000")
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ ORACLE = """
 import ctypes, gc, os, signal, subprocess, sys, time
 from pathlib import Path
 from mfal.errors import TransientError
+from mfal.own.answers import UnavailableError
 from mfal.scoring.channel import Channel
 from mfal.types import Fidelity, Objective, Outcome, Problem
 
@@ -60,6 +62,11 @@ class Oracle:
         if self.times(key) < int(key.split("-")[1]):
             raise TransientError("no licence left", "wait")
         return 3
+
+    def gone(self, key):  # the program is there again at the Nth time
+        if self.times(key) < int(key.split("-")[1]):
+            raise UnavailableError("the program is gone")
+        return 4
 
     def hang(self, key):
         time.sleep(600)
@@ -383,15 +390,64 @@ def test_retries_wait_longer_each_time_and_hold_nobody_up(told: Callable[..., To
     assert arrived["good"] < 1.5 <= 4.5 <= arrived["transient-3"] < 8  # 1.5 + 3 s
 
 
-def test_a_chunk_with_a_transient_failure_is_asked_again_as_one(
+def test_a_chunk_with_a_transient_failure_is_asked_again_one_by_one(
     told: Callable[..., Told],
 ) -> None:
     ask = told(retries=2)
     ask(*(f"good-{i}" for i in range(11)))  # calls have grown to ten
     before = len(ask.log())
-    outcomes = ask("good", "transient-2")
+    outcomes = ask("good", "transient-3")
     assert [o.values for o in outcomes] == [(1.0,), (3.0,)]
-    assert [line[1:] for line in ask.log()[before:]] == [["good", "transient-2"]] * 2
+    # Whoever has an answer now is not asked for it at the second retry.
+    asked = [["good", "transient-3"], ["good"], ["transient-3"], ["transient-3"]]
+    assert [line[1:] for line in ask.log()[before:]] == asked
+
+
+def test_where_nobody_can_be_asked_nothing_has_failed(told: Callable[..., Told]) -> None:
+    ask = told(retries=2)
+    ask(*(f"good-{i}" for i in range(11)))
+    before = len(ask.log())
+    assert [o.values for o in ask("good", "gone-3")] == [(1.0,), (4.0,)]
+    # Asked again as it was: none had an answer.
+    assert [line[1:] for line in ask.log()[before:]] == [["good", "gone-3"]] * 3
+
+    ask.scorer.ask([Query(key, "only") for key in ("gone-9", "good")])
+    with pytest.raises(MfalError, match=r"^the program is gone\n") as raised:
+        while ask.scorer.waiting:
+            assert ask.scorer.answers() == []
+    assert "nothing was charged" in raised.value.hint
+    assert ask.calls("gone-9") == 3
+
+
+def test_where_nobody_can_be_asked_no_answer_of_another_call_is_lost(
+    told: Callable[..., Told],
+) -> None:
+    ask = told(retries=0, workers=2, runner="threads", chunk_size=1)
+    ask.scorer._pace.learn("only", 1, 60.0)  # slow: all are asked at once
+    ask.scorer.ask([Query(key, "only") for key in ("gone-9", "good")])
+    ask.scorer._submit()
+    wait(ask.scorer._calls)
+    assert [query.key for query, _ in ask.scorer.answers()] == ["good"]
+    with pytest.raises(MfalError, match="the program is gone"):
+        ask.scorer.answers()
+
+
+def test_no_thread_holds_a_process_up_that_has_closed_its_scorer(tmp_path: Path) -> None:
+    ask = Told(tmp_path)
+    code = (
+        "import sys; from mfal.sections import Component, ScoringConfig; "
+        "from mfal.scoring.scorer import scorer; from mfal.types import Fidelity, Query\n"
+        "problem = Component.model_validate_json(sys.argv[1])\n"
+        "config = ScoringConfig(runner='threads', timeout_seconds=300)\n"
+        "with scorer(problem, [Fidelity('only', 1.0, 1.0)], 1, config) as made:\n"
+        "    made.ask([Query('hang', 'only')]); made._submit()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, ask.component.model_dump_json()],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=True,
+    )
 
 
 @pytest.mark.parametrize(("retry", "calls"), [(False, 1), (True, 2)])

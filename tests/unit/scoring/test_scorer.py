@@ -161,9 +161,9 @@ def test_a_query_that_is_asked_again_later_is_work_that_is_left(
     made.close()
 
 
-@pytest.mark.parametrize("error", [MfalError("nobody is there"), RuntimeError("nobody is there")])
+@pytest.mark.parametrize("kind", [MfalError, RuntimeError, KeyboardInterrupt])
 def test_an_error_loses_no_answer_that_came_with_it(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
+    monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
     class Half:
         """Answers every other call, and has nobody for the others."""
@@ -175,7 +175,7 @@ def test_an_error_loses_no_answer_that_came_with_it(
             reply: Future[Reply] = Future()
             self.calls += 1
             if self.calls % 2:
-                reply.set_exception(error)
+                reply.set_exception(kind("nobody is there"))
             else:
                 reply.set_result(Answered([Outcome((1.0,), None, 0.0)], 10.0))
             return reply
@@ -189,7 +189,7 @@ def test_an_error_loses_no_answer_that_came_with_it(
     made.ask(GOOD[:2])
     assert made.answers() == [(GOOD[1], Outcome((1.0,), None, 0.0))]
     assert made.waiting
-    with pytest.raises(type(error), match="nobody is there"):
+    with pytest.raises(kind, match="nobody is there"):
         made.answers()
     made.close()
     assert not made.waiting
