@@ -3,7 +3,7 @@
 PYTHON  ?= python3
 CONFIG  ?= configs/dna.yaml
 ROUNDS  ?= 1
-# Changes to fields of the configuration, e.g. SET="budget.total=500 seed=1".
+# Changes to fields of the configuration, e.g. SET="budget.total=500 name=second seed=1".
 SET     ?=
 
 VENV    := .venv

@@ -103,7 +103,9 @@ class CampaignConfig(Frozen):
         description="Threads of one torch operation. Results to the last digit depend on it.",
     )
     data_dir: Folder = Field(
-        default=Path("data"), description="The ledger lies in <data_dir>/<name>/ledger.db."
+        default=Path("data"),
+        description="The ledger lies in <data_dir>/<name>/ledger.db. It begins, as all paths do, "
+        "at the folder in which the command runs.",
     )
     ledger: str | None = Field(
         default=None,

@@ -42,11 +42,12 @@ def config_error(
             hints.append(_description(schema, e["loc"]) or f"add {field}")
         else:
             got = "" if field == "ledger" else f", got {e['input']!r}"  # it may hold a password
-            lines.append(f"{source}: {field}: {e['msg']}{got}")
+            lines.append(f"{source}: {field}: {e['msg'].removeprefix('Value error, ')}{got}")
             is_number = e["type"] in ("int_type", "float_type")
             hints += [number_hint(e["input"])] if is_number else []
             hints.append(_description(schema, e["loc"]))
-    return ConfigError("\n".join(lines), "; ".join(dict.fromkeys(h for h in hints if h)))
+    said = dict.fromkeys(hint.removesuffix(".") for hint in hints if hint)
+    return ConfigError("\n".join(lines), "; ".join(said))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The campaigns of a folder of configurations, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,11 +57,16 @@ def find_campaign(
         return load_config(Path(which), overrides)
     known = _files(folder)
     if which not in known:
-        raise ConfigError(
-            f"there is no campaign {which!r} in {folder}/",
-            f"there are {', '.join(known) or 'none'}; or give the path of a YAML file",
-        )
+        raise ConfigError(f"there is no campaign {which!r} in {folder}/", _meant(which, known))
     return load_config(_only(known[which], which), overrides)
+
+
+def _meant(which: str, known: Iterable[str]) -> str:
+    """What somebody may have meant by a name that no campaign of the folder has."""
+    here = Path(which).with_suffix(".yaml")
+    if here.is_file():
+        return f"write {here}, with its ending"
+    return f"there are {', '.join(known) or 'none'}; or give the path of a YAML file, as in a.yaml"
 
 
 def _campaign(name: str, paths: Sequence[Path]) -> CampaignConfig | Broken:

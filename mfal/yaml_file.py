@@ -99,14 +99,23 @@ def _apply_override(data: dict[str, Any], override: str) -> None:
 def _parse(text: str, source: str, hint: str) -> object:
     """The plain value that a text of YAML stands for; `source` names it in errors."""
     try:
-        # A subclass of SafeLoader: builds plain values only.
-        data = yaml.load(text, Loader=_PlainLoader)  # noqa: S506
+        data = _plain(text, source)
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{source}: not valid YAML: {error}", hint) from error
     except RecursionError as error:
         raise ConfigError(f"{source}: is nested too deep to be read", hint) from error
     _check_ends(data, source, ())
     return data
+
+
+def _plain(text: str, source: str) -> object:
+    """As `yaml.safe_load`, by a loader whose errors name the source beside the line."""
+    loader = _PlainLoader(text)
+    loader.name = source
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def _check_ends(value: object, source: str, above: tuple[object, ...]) -> None:

@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mfal.digits import number
+from mfal.errors import ConfigError
 from mfal.folder import CONFIGS, Broken, campaigns_in, find_campaign
 from mfal.types import unit_suffix
+from mfal.yaml_file import COMMAND_LINE, as_typed
 
 if TYPE_CHECKING:
     from mfal.config import CampaignConfig
@@ -50,11 +52,16 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def status(which: Several = None, configs: Folder = CONFIGS, as_json: AsJson = False) -> None:
+def status(
+    which: Several = None,
+    configs: Folder = CONFIGS,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Show where campaigns stand: rounds, cost, the best, what is unanswered, who is at work."""
     from mfal.status import Unknown, look
 
-    found = look(_chosen(which, configs))
+    found = look(_chosen(which, configs, overrides))
     if as_json:
         typer.echo(json.dumps([asdict(s) for s in found], indent=2))
     else:
@@ -80,13 +87,15 @@ def best(
         ),
     ] = None,
     configs: Folder = CONFIGS,
+    overrides: Overrides = None,
 ) -> None:
     """Show the best candidates measured at the target."""
     from mfal.campaign import open_campaign
     from mfal.cli.terminal import best_table
     from mfal.view import leaders
 
-    with open_campaign(find_campaign(which, configs), which, to_read=True) as campaign:
+    config = find_campaign(which, configs, overrides or ())
+    with open_campaign(config, as_typed(which, overrides or ()), to_read=True) as campaign:
         _console().print(best_table(campaign, leaders(campaign, n, diverse)))
 
 
@@ -94,23 +103,31 @@ def export(
     which: Which,
     file: Annotated[Path, typer.Argument(help="A .csv or .parquet file; replaced if it exists.")],
     configs: Folder = CONFIGS,
+    overrides: Overrides = None,
 ) -> None:
     """Write every observation to a CSV or parquet file, which `mfal import` can read."""
     from mfal.campaign import open_campaign
     from mfal.view import export as write
 
-    with open_campaign(find_campaign(which, configs), which, to_read=True) as campaign:
+    config = find_campaign(which, configs, overrides or ())
+    with open_campaign(config, as_typed(which, overrides or ()), to_read=True) as campaign:
         typer.echo(f"{file}: {write(campaign, file)} observations of {campaign.config.name}")
 
 
-def resume(which: Several = None, configs: Folder = CONFIGS, no_prefect: NoPrefect = False) -> None:
+def resume(
+    which: Several = None,
+    configs: Folder = CONFIGS,
+    overrides: Overrides = None,
+    no_prefect: NoPrefect = False,
+) -> None:
     """Finish rounds that were begun and not finished, and begin none."""
     from mfal.cli.rounds import resume_in_terminal
     from mfal.errors import MfalError
 
     failed = False
-    chosen = _chosen(which, configs)
-    for config, source in zip(chosen, which or [c.name for c in chosen], strict=True):
+    chosen = _chosen(which, configs, overrides)
+    sources = [as_typed(name, overrides or ()) for name in which or [c.name for c in chosen]]
+    for config, source in zip(chosen, sources, strict=True):
         try:
             if isinstance(config, Broken):
                 raise config.error
@@ -135,10 +152,22 @@ def diff(first: Which, second: Which, configs: Folder = CONFIGS, as_json: AsJson
         raise typer.Exit(1)
 
 
-def _chosen(which: Sequence[str] | None, folder: Path) -> "list[CampaignConfig | Broken]":
-    if not which:
-        return campaigns_in(folder)
-    return [find_campaign(name, folder) for name in which]
+def _chosen(
+    which: Sequence[str] | None, folder: Path, overrides: Sequence[str] | None
+) -> "list[CampaignConfig | Broken]":
+    """The campaigns that are named, as they were changed; without a name, all in the folder."""
+    if which:
+        return [find_campaign(name, folder, overrides or ()) for name in which]
+    if overrides:
+        raise ConfigError(
+            f"{COMMAND_LINE} changes campaigns that are named, and none is", "name one, or more"
+        )
+    found: list[CampaignConfig | Broken] = [*campaigns_in(folder)]
+    if not found:
+        typer.echo(
+            f"there is no campaign in {folder}/; name a YAML file, or give --configs", err=True
+        )
+    return found
 
 
 def _console() -> Console:

@@ -144,7 +144,10 @@ def final_table(
         rows = last[names].query("method == @method")
         for seed, row in zip(rows.index.get_level_values("seed"), rows.to_numpy(), strict=True):
             shown.add_row(method, str(seed), *_cells(forms, row))
-        shown.add_row("", "median", *_cells(forms, rows.median()), end_section=True)
+        if rows.empty:
+            shown.add_row(method, "not begun", end_section=True)
+        else:
+            shown.add_row("", "median", *_cells(forms, rows.median()), end_section=True)
     return shown
 
 

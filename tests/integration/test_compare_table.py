@@ -33,6 +33,21 @@ def shown(path: Path, value: float, width: int = 80) -> list[str]:
     return [line.rstrip() for line in console.export_text().splitlines()]
 
 
+def test_a_method_that_has_not_begun_is_named() -> None:
+    path = ROOT / "configs" / "compare" / "smoke.yaml"
+    comparison = load_comparison(path)
+    begun, *others = comparison.methods
+    seed = comparison.seeds[0]
+    table = pd.DataFrame([(begun, seed, 1, 9.0, 5.0, "top_k", 1.0)], columns=list(COLUMNS))
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(final_table(comparison, runs_of(comparison), table, ENERGY))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert [[name, "not", "begun"] for name in others] == [
+        line for line in lines if "begun" in line
+    ]
+    assert sum("median" in line for line in lines) == 1
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "configs" / "compare").glob("*.yaml")), ids=lambda p: p.stem
 )

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from mfal.campaign import open_campaign
-from mfal.errors import ConfigError, NoLedgerError
+from mfal.errors import ConfigError, LedgerError, NoLedgerError
 from tests.integration.campaigns import Folder, play
 
 
@@ -113,6 +113,38 @@ def test_a_name_that_is_not_there_is_answered_with_those_that_are(folder: Folder
     with pytest.raises(NoLedgerError, match="there is no ledger") as begun:
         folder.call("best", "motif")
     assert "mfal round motif" in begun.value.hint
+
+
+def test_a_name_without_its_ending_is_told_apart(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.path)
+    (folder.path / "here.yaml").write_text("name: here\n")
+    with pytest.raises(ConfigError) as raised:
+        folder.call("best", "here")
+    assert raised.value.hint == "write here.yaml, with its ending"
+
+
+def test_an_empty_folder_is_said_to_be_empty(folder: Folder) -> None:
+    code, out = folder.call("status")
+    assert code == 0 and f"there is no campaign in {folder.path / 'configs'}/" in out
+
+
+def test_what_was_begun_with_changes_is_looked_at_with_them(folder: Folder) -> None:
+    folder.add("motif")
+    play(folder.add("motif", seed=5))
+    folder.add("motif")
+    changed = ("motif", "--set", "seed=5")
+    with pytest.raises(LedgerError, match="seed was 5, is now 1"):
+        folder.call("best", "motif")
+    assert "ACGTACGT" in folder.call("best", *changed)[1]
+    assert "8.000 places" in folder.call("status", *changed)[1]
+    assert "nothing to do" in folder.call("resume", *changed, "--no-prefect")[1]
+    file = folder.path / "all.csv"
+    assert folder.call("export", "motif", str(file), "--set", "seed=5")[0] == 0
+    assert "ACGTACGT" in file.read_text()
+    with pytest.raises(ConfigError, match="--set changes campaigns that are named"):
+        folder.call("status", "--set", "seed=5")
 
 
 def test_best_shows_the_best_at_the_target(folder: Folder) -> None:
