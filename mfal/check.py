@@ -1,15 +1,35 @@
 """A problem held to the laws of its environment and its oracle, outside of any campaign."""
 
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from mfal.envs.base import Environment
 from mfal.errors import MfalError
-from mfal.problem import build_problem
-from mfal.sections import Component
+from mfal.gfn.pool import read_keys
+from mfal.ladder import ask
+from mfal.laws import Apart, broken, in_words, tests_of
+from mfal.problem import build_environment, build_problem
+from mfal.propose import random_candidates
+from mfal.reasons import commonest
+from mfal.scoring.calls import DIED, GARBLED, LATE
+from mfal.scoring.scorer import scorer
+from mfal.sections import Component, ScoringConfig
 from mfal.testing import EnvironmentChecks, OracleChecks
-from mfal.types import Fidelity, Problem
+from mfal.types import Fidelity, Outcome, Problem
+
+FEW = 8
+"""Random candidates that an oracle is asked about where nobody says how many."""
+
+PATIENCE, AGAIN = 60.0, 10
+"""A law of the oracle has so many seconds, and so many times those of asking about everything."""
+
+Answers = tuple[list[Outcome], float] | str
+"""Outcomes in the order of the candidates and seconds for each, or why there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +47,16 @@ class Rung:
 
     Attributes:
         asked: Candidates that it was asked about; 0 where people measure it.
-        failed: How many of them failed; None where none was asked or the oracle raised.
-        seconds: Wall time per candidate, the first call of all left out.
+        failed: How many of them failed; None where none could be asked.
+        reason: What most of these say, and how many do.
+        seconds: Wall time per candidate, of one worker process; the first call of all left out.
     """
 
     fidelity: Fidelity
     backend: str
     asked: int
     failed: int | None
+    reason: tuple[str, int] | None
     seconds: float | None
 
 
@@ -53,26 +75,52 @@ class CheckReport:
         return all(law.broken is None for law in self.laws)
 
 
-def check_problem(component: Component, n: int = 8, seed: int = 0) -> CheckReport:
+def check_problem(
+    component: Component,
+    n: int | None = None,
+    seed: int = 0,
+    *,
+    file: Path | None = None,
+    timeout_seconds: float = 60.0,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> CheckReport:
     """Hold the problem that `component` names to the laws of `mfal.testing`.
 
+    Its oracle is first asked by a worker process, as in a round. Candidates that end that, or
+    have no answer in time, break a law, and are asked nothing more.
+
     Args:
-        n: Random candidates that the oracle is asked about, some ten times each.
+        n: Candidates that the oracle is asked about, some ten times each; by default 8, or all
+            of the file.
         seed: Of their drawing.
+        file: Candidates to draw from, one a line; random ones where there is none.
+        timeout_seconds: Longest that one candidate may take.
+        on_step: Told what is done next.
 
     Raises:
-        MfalError: where the problem cannot be built at all.
+        MfalError: where the problem cannot be built at all, or the file not be read.
     """
     built = build_problem(component)
-    environment, oracle = _EnvironmentOf(built), OracleChecks()
-    environment.seed = oracle.seed = seed
-    oracle.problem, oracle.options, oracle.n = component.name, component.options, n
-    return CheckReport(
-        component.name,
-        built.name,
-        (*_laws("environment", environment), *_laws("oracle", oracle)),
-        tuple(_rung(built, oracle, f) for f in built.oracle.fidelities),
-    )
+    keys = _keys(built, component.name, n, seed, file)
+    on_step("laws of the environment")
+    environment = _EnvironmentOf(built)
+    environment.seed = seed
+    laws = [_law("environment", name, broken(environment, name)) for name in tests_of(environment)]
+    started = time.perf_counter()
+    answers = _asked(built, component, keys or [], timeout_seconds, on_step)
+    limit = PATIENCE + AGAIN * (time.perf_counter() - started)
+    harm = _harm(keys or [], answers)
+    laws.append(Law("oracle", "asking does no harm", _why(answers, harm)))
+    oracle = _OracleOf()
+    oracle.problem, oracle.options = component.name, component.options
+    oracle.n, oracle.seed, oracle.timeout_seconds = n or FEW, seed, timeout_seconds
+    oracle.given = None if keys is None else [key for key in keys if key not in harm]
+    with closing(Apart(oracle, limit)) as apart:
+        for name in tests_of(oracle):
+            on_step(f"oracle: {in_words(name)}")
+            laws.append(_law("oracle", name, apart.broken(name)))
+    rungs = tuple(_rung(built, f, answers.get(f.name)) for f in built.oracle.fidelities)
+    return CheckReport(component.name, built.name, tuple(laws), rungs)
 
 
 class _EnvironmentOf(EnvironmentChecks):
@@ -83,35 +131,82 @@ class _EnvironmentOf(EnvironmentChecks):
         return self._problem.environment()
 
 
-def _laws(suite: str, checks: object) -> Iterator[Law]:
-    for name in dir(checks):
-        if name.startswith("test_"):
-            yield Law(suite, name.removeprefix("test_").replace("_", " "), _broken(checks, name))
+class _OracleOf(OracleChecks):
+    given: Sequence[str] | None = None  # candidates to ask about, instead of random ones
+
+    @cached_property
+    def keys(self) -> list[str]:
+        return super().keys if self.given is None else list(self.given)
 
 
-def _broken(checks: object, name: str) -> str | None:
+def _keys(
+    problem: Problem, source: str, n: int | None, seed: int, file: Path | None
+) -> list[str] | None:
+    """The candidates to ask about; None where none can be drawn, which the laws name."""
+    if file is not None:
+        listed = read_keys(file, build_environment(problem, source))
+        return random.Random(seed).sample(listed, min(n or len(listed), len(listed)))
     try:
-        getattr(checks, name)()
-    except AssertionError as error:
-        return str(error)
-    except MfalError as error:
-        return error.message
-    except (Exception, SystemExit) as error:  # of a user's code: it is what is wrong
-        return f"{type(error).__name__}: {error}"
-    return None
+        ladder = problem.oracle.fidelities
+        return random_candidates(problem.environment(), ladder, n or FEW, seed)
+    except (Exception, SystemExit):
+        return None
 
 
-def _rung(problem: Problem, checks: OracleChecks, fidelity: Fidelity) -> Rung:
+def _asked(
+    problem: Problem,
+    component: Component,
+    keys: Sequence[str],
+    timeout: float,
+    on_step: Callable[[str], None],
+) -> dict[str, Answers]:
+    """Name of a fidelity -> what a worker process says of the candidates there."""
+    oracle, found = problem.oracle, dict[str, Answers]()
+    config = ScoringConfig(workers=1, timeout_seconds=timeout)
+    with scorer(component, oracle.fidelities, len(oracle.objectives), config) as asker:
+        for f in oracle.fidelities:
+            if f.manual or not keys:
+                continue
+            on_step(f"{f.name}: asking about {len(keys)} candidates")
+            try:
+                found[f.name] = ask(asker, keys, f)
+            except MfalError as error:
+                found[f.name] = error.message
+                asker.close()  # it would go on with what is left
+    return found
+
+
+def _harm(keys: Sequence[str], answers: Mapping[str, Answers]) -> dict[str, str]:
+    """Candidates that ended the worker process, or were not answered in time, and what was said."""
+    said: dict[str, str] = {}
+    for name, found in answers.items():
+        outcomes = [] if isinstance(found, str) else found[0]
+        for key, outcome in zip(keys, outcomes, strict=False):
+            if (outcome.error or "").startswith((DIED, LATE, GARBLED)):
+                said.setdefault(key, f"{name}: {key[:40]!r}: {outcome.error}")
+    return said
+
+
+def _why(answers: Mapping[str, Answers], harm: Mapping[str, str]) -> str | None:
+    """Why asking did harm; None where it did not."""
+    for name, found in answers.items():
+        if isinstance(found, str):
+            return f"{name}: {found}"
+    if not harm:
+        return None
+    first, *others = harm.values()
+    more = f", like {len(others)} more," if others else ""
+    return f"{first}; the candidate{more} is asked nothing else"
+
+
+def _rung(problem: Problem, fidelity: Fidelity, answers: Answers | None) -> Rung:
     backend = problem.oracle.backends.get(fidelity.name, "")
-    if fidelity.manual:
-        return Rung(fidelity, backend, 0, None, None)
-    try:
-        keys = checks.keys
-        problem.oracle.evaluate(keys[:1], fidelity)
-        started = time.perf_counter()
-        answers = problem.oracle.evaluate(keys, fidelity)
-        seconds = (time.perf_counter() - started) / len(keys)
-        failed = sum(a.values is None for a in answers)
-    except Exception:  # which a law has named
-        return Rung(fidelity, backend, 0, None, None)
-    return Rung(fidelity, backend, len(keys), failed, seconds)
+    if answers is None or isinstance(answers, str):
+        return Rung(fidelity, backend, 0, None, None, None)
+    outcomes, seconds = answers
+    failed = sum(o.values is None for o in outcomes)
+    return Rung(fidelity, backend, len(outcomes), failed, commonest(outcomes), seconds)
+
+
+def _law(suite: str, test: str, broken: str | None) -> Law:
+    return Law(suite, in_words(test), broken)

@@ -1,8 +1,9 @@
 """What a ladder is like: every fidelity asked about the same candidates, outside of the budget."""
 
 import math
+import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,14 +11,17 @@ from torch import Tensor
 
 from mfal.campaign import campaign_ladder, derive_seed, open_campaign
 from mfal.config import CampaignConfig
+from mfal.config_errors import in_field
 from mfal.errors import ConfigError, NoLedgerError, OracleError
+from mfal.gfn.base import HasPool, Sampler
 from mfal.metrics import best
 from mfal.problem import build_environment, build_problem, check_engines
 from mfal.propose import random_candidates
 from mfal.reasons import commonest
+from mfal.registry import build
 from mfal.scoring.scorer import Scorer, scorer
 from mfal.surrogate.calibration import spearman
-from mfal.types import Fidelity, Objective, Outcome, Query
+from mfal.types import Fidelity, Objective, Outcome, Problem, Query
 from mfal.worth import best_rungs, variance_ratio
 
 DECILE = 0.1
@@ -95,7 +99,8 @@ def examine_ladder(
 ) -> LadderReport:
     """Ask every fidelity about n random candidates and the best that the ledger has.
 
-    Nothing is recorded, and nothing counts against the campaign's budget.
+    Where the campaign chooses from a fixed list, the random ones are drawn from that. Nothing is
+    recorded, and nothing counts against the campaign's budget.
 
     Args:
         source: Name of the configuration in errors, usually its file.
@@ -115,13 +120,12 @@ def examine_ladder(
             "the target and another one are needed, neither of them measured by hand",
         )
     known = _best_known(config, source, n_best)
-    seed = derive_seed(config.seed, "ladder")
-    fresh = random_candidates(build_environment(problem, source), ladder, n, seed, without={*known})
+    fresh = _random_keys(config, problem, ladder, source, n, without={*known})
     keys = [*fresh, *known]
     n_objectives = len(problem.oracle.objectives)
     one = config.scoring.model_copy(update={"workers": 1})  # seconds are those of one worker
     with scorer(config.problem, ladder, n_objectives, one) as asker:
-        answers = {f.name: _ask(asker, keys, f) for f in asked}
+        answers = {f.name: ask(asker, keys, f) for f in asked}
     _check_answered(asked[-1], answers[asked[-1].name][0])
     objective = problem.oracle.objectives[0]
     rungs, ratio = _rungs(asked, answers, len(fresh), objective, problem.oracle.backends)
@@ -136,6 +140,15 @@ def examine_ladder(
         keys=tuple(keys),
         values={name: tuple(map(_value, outcomes)) for name, (outcomes, _) in answers.items()},
     )
+
+
+def ask(asker: Scorer, keys: Sequence[str], fidelity: Fidelity) -> tuple[list[Outcome], float]:
+    """Outcomes, and wall seconds per candidate; a first call apart warms the worker up."""
+    queries = [Query(key, fidelity.name) for key in keys]
+    asker.outcomes(queries[:1])
+    started = time.perf_counter()
+    outcomes = asker.outcomes(queries)
+    return outcomes, (time.perf_counter() - started) / len(keys)
 
 
 def agreement(values: Tensor, target: Tensor) -> Agreement:
@@ -158,13 +171,25 @@ def _best_known(config: CampaignConfig, source: str, n: int) -> list[str]:
         return []
 
 
-def _ask(asker: Scorer, keys: Sequence[str], fidelity: Fidelity) -> tuple[list[Outcome], float]:
-    """Outcomes, and wall seconds per candidate; a first call apart warms the worker up."""
-    queries = [Query(key, fidelity.name) for key in keys]
-    asker.outcomes(queries[:1])
-    started = time.perf_counter()
-    outcomes = asker.outcomes(queries)
-    return outcomes, (time.perf_counter() - started) / len(keys)
+def _random_keys(
+    config: CampaignConfig,
+    problem: Problem,
+    ladder: tuple[Fidelity, ...],
+    source: str,
+    n: int,
+    without: Collection[str],
+) -> list[str]:
+    """At most n others at random, of the sampler's list where it has one."""
+    environment = build_environment(problem, source)
+    with in_field(source, "sampler"):
+        sampler: Sampler = build(
+            "sampler", config.sampler, environment=environment, fidelities=ladder
+        )
+    seed = derive_seed(config.seed, "ladder")
+    if not isinstance(sampler, HasPool):
+        return random_candidates(environment, ladder, n, seed, without=without)
+    rest = [key for key in sampler.pool if key not in without]
+    return random.Random(seed).sample(rest, min(n, len(rest)))
 
 
 def _check_answered(target: Fidelity, outcomes: Sequence[Outcome]) -> None:

@@ -61,6 +61,7 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
     "similarity": {
         "edit": "mfal.similarity:EditSimilarity",
+        "grid": "mfal.similarity:GridSimilarity",
         "identity": "mfal.similarity:AlignmentIdentity",
         "tanimoto": "mfal.similarity:Tanimoto",
     },

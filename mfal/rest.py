@@ -69,7 +69,7 @@ def sought_keys(
 ) -> list[str]:
     """The most promising candidates of the ledger and of some keys, whose order is to be learnt.
 
-    None where a round is not chosen by what it teaches.
+    Empty where a round is not chosen by what it teaches.
     """
     if rest_by(campaign) != "knowledge":
         return []

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mfal.errors import ConfigError
 from mfal.registry import build
 from mfal.sections import Component
 from mfal.types import Problem
@@ -123,9 +124,45 @@ class Tanimoto(Similarity):
         return self._known[key]
 
 
+class GridSimilarity(Similarity):
+    """1 - largest difference of a coordinate / (side - 1), of points such as ``3,0,7,1``.
+
+    Args:
+        problem: Its environment says how many points are along each axis: ``side``.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        side: object = getattr(problem.environment(), "side", None)
+        if not isinstance(side, int) or side < 2:
+            raise ConfigError(
+                f"{problem.name}'s environment has the side {side!r}",
+                "the measure is for grids: give the environment `side`, the points along each "
+                "axis, or name another measure",
+            )
+        self._steps = side - 1
+
+    def __call__(self, a: str, b: str) -> float:
+        """0 for points at opposite borders of some axis, and 1 for the same point."""
+        gaps = (abs(x - y) for x, y in zip(_point(a), _point(b), strict=True))
+        return 1 - max(gaps) / self._steps
+
+    def matrix(self, keys: Sequence[str], others: Sequence[str]) -> NDArray[np.float32]:
+        """Of n keys and m others, ``n x m``, one axis after the other."""
+        gaps = np.zeros((len(keys), len(others)), dtype=np.float32)
+        if not gaps.size:
+            return gaps
+        first, second = (
+            np.array([*map(_point, some)], dtype=np.float32) for some in (keys, others)
+        )
+        for x, y in zip(first.T, second.T, strict=True):
+            np.maximum(gaps, np.abs(np.subtract.outer(x, y)), out=gaps)
+        return 1 - gaps / np.float32(self._steps)
+
+
 def similarity_of(problem: Problem, given: Component | None = None) -> Similarity:
     """The measure that is given, or the problem's own."""
-    found: Similarity = build("similarity", given or Component(name=problem.similarity))
+    component = given or Component(name=problem.similarity)
+    found: Similarity = build("similarity", component, problem=problem)
     return found
 
 
@@ -190,6 +227,10 @@ def aligned_identity(alignment: "Alignment") -> float:
     )
     places: int = sum(max(m, n) for _, _, m, n in inner)
     return equal / places
+
+
+def _point(key: str) -> list[int]:
+    return [int(coordinate) for coordinate in key.split(",")]
 
 
 def _global_aligner(match: float, mismatch: float, gap: float) -> "PairwiseAligner":

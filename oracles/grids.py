@@ -84,4 +84,11 @@ def grid_problem(
 
         return HypergridEnvironment(dimensions=oracle.dimensions, side=oracle.side)
 
-    return Problem(name=name, oracle=oracle, environment=environment, describe=describe, draw=draw)
+    return Problem(
+        name=name,
+        oracle=oracle,
+        environment=environment,
+        describe=describe,
+        draw=draw,
+        similarity="grid",
+    )

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,19 +19,36 @@ from mfal.yaml_file import apply_overrides
 
 
 def check_in_terminal(
-    name: str, changes: Sequence[str] = (), *, n: int = 8, seed: int = 0, as_json: bool = False
+    name: str,
+    changes: Sequence[str] = (),
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    file: Path | None = None,
+    timeout: float = 60.0,
+    as_json: bool = False,
 ) -> bool:
     """Hold the problem called `name` to the laws, show what came of it, and say if it passed.
 
     Args:
         changes: Options of the problem, such as ``length=20``.
-        n: Random candidates that its oracle is asked about.
+        n: Candidates that its oracle is asked about.
+        file: Where they are drawn from; random ones without.
+        timeout: Seconds that one of them may take.
         as_json: Print JSON instead of tables.
     """
     torch.set_num_threads(1)
     options: dict[str, Any] = {}
     apply_overrides(options, changes)
-    report = check_problem(Component(name=name, options=options), n, seed)
+    with Console(stderr=True).status("") as status:  # which a terminal alone shows
+        report = check_problem(
+            Component(name=name, options=options),
+            n,
+            seed,
+            file=file,
+            timeout_seconds=timeout,
+            on_step=lambda step: status.update(Text(step)),
+        )
     console = Console(markup=False)
     if as_json:
         console.out(json.dumps(asdict(report) | {"passed": report.passed}, indent=2))
@@ -48,6 +66,11 @@ def show_report(console: Console, report: CheckReport) -> None:
         if law.broken is not None:
             console.print(Padding(Text(law.broken), (0, 0, 0, 8)))
     console.print(_rungs(report))
+    for rung in report.rungs:
+        if rung.reason is not None:
+            reason, n = rung.reason
+            failed = f"{rung.failed} of {rung.asked} candidates have failed"
+            console.print(f"{rung.fidelity.name}: {failed}, {n} with: {reason}")
     broken = Counter(law.suite for law in report.laws if law.broken is not None)
     counts = ", ".join(f"{n} laws of the {suite}" for suite, n in broken.items())
     said = f"broken: {counts}" if broken else f"all {len(report.laws)} laws hold"

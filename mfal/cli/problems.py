@@ -7,6 +7,7 @@ import typer
 
 from mfal.cli.campaigns import AsJson, Overrides, Which
 from mfal.folder import find_campaign
+from mfal.sections import MONTH
 from mfal.yaml_file import as_typed
 
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything that is drawn.")]
@@ -23,8 +24,21 @@ def check(
         ),
     ],
     candidates: Annotated[
-        int, typer.Option("-n", min=3, help="Random candidates to ask the oracle about.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            "-n",
+            min=3,
+            help="Candidates to ask the oracle about: 8 random ones, or all of --keys.",
+            show_default=False,
+        ),
+    ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Ask about the candidates of this file, one a line.", show_default=False),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=MONTH, help="Seconds that a candidate may take.")
+    ] = 60.0,
     seed: Seed = 0,
     options: Annotated[
         list[str] | None,
@@ -35,7 +49,15 @@ def check(
     """Hold a problem to the laws of environments and oracles; exit code 1 if one is broken."""
     from mfal.cli.check import check_in_terminal
 
-    passed = check_in_terminal(problem, options or (), n=candidates, seed=seed, as_json=as_json)
+    passed = check_in_terminal(
+        problem,
+        options or (),
+        n=candidates,
+        seed=seed,
+        file=keys,
+        timeout=timeout,
+        as_json=as_json,
+    )
     if not passed:
         raise typer.Exit(1)
 
@@ -53,6 +75,7 @@ def new_problem(
     typer.echo(
         f"wrote {code} and {campaign}. Change them to your own, then:\n"
         f"  mfal check ./{code}:problem\n"
+        f"  mfal ladder {campaign}\n"
         f"  mfal round {campaign}"
     )
 

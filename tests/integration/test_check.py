@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,46 @@ class Distance(EditSimilarity):
         return 1 - super().__call__(a, b)
 """
 
+# What does harm to whoever asks about some candidates, or about none.
+HARMFUL = """
+import os, sys, time
+from mfal import Fidelity, Objective, Outcome, Problem
+
+class Harmful:
+    fidelities = (Fidelity("low", 1, 0.5), Fidelity("high", 2, 1.0))
+    objectives = (Objective("value", "", "max"),)
+    backends = {"low": "x", "high": "y"}
+
+    def __init__(self, how, log):
+        self.how, self.log = how, log
+
+    def evaluate(self, keys, fidelity):
+        if self.log:
+            with open(self.log, "a") as file:
+                file.writelines(f"{key}\\n" for key in keys if set(key) <= set("ABC"))
+        if not keys and self.how == "ends for none":
+            os._exit(0)
+        return [self.answer(key) for key in keys]
+
+    def answer(self, key):
+        if len(key) == 8 and key.count("A") > 3:
+            if self.how == "exit":
+                sys.exit("license not found")
+            if self.how == "end":
+                os._exit(0)
+            if self.how == "hang":
+                time.sleep(1000)
+            if self.how == "fail":
+                return Outcome(None, "too many A", 0.0)
+        return Outcome((float(key.count("B")),), None, 0.0)
+
+def problem(how: str = "", log: str = "") -> Problem:
+    def environment():
+        from mfal.envs.sequence import SequenceEnvironment
+        return SequenceEnvironment(alphabet="ABC", length=8)
+    return Problem("harmful", Harmful(how, log), environment)
+"""
+
 OUTCOMES = "there_is_an_outcome_for_every_key"
 FLAWS: list[tuple[str, str, str]] = [
     ("no backend", "backends_name_every_fidelity", "backends of ['high']"),
@@ -178,6 +219,89 @@ def test_the_command_names_what_is_broken(flawed: str) -> None:
     assert re.fullmatch(r"broken: \d+ laws of the environment", lines[-1])
 
 
+@pytest.fixture(scope="module")
+def harmful(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("harmful") / "harmful.py"
+    path.write_text(HARMFUL)
+    return f"{path}:problem"
+
+
+def checked(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A check in a process of its own, which the oracle may not end."""
+    command = [sys.executable, "-m", "mfal", "check", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("end", "the oracle's process died (exit code 0)"),
+        ("hang", "no answer within 1 s"),
+    ],
+)
+def test_what_ends_or_blocks_a_process_is_reported(harmful: str, how: str, said: str) -> None:
+    done = checked(harmful, "-s", f"how={how}", "--timeout", "1", "--json")
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    (broken,) = [law for law in report["laws"] if law["broken"] is not None]
+    assert (broken["suite"], broken["name"]) == ("oracle", "asking does no harm")
+    assert re.match(r"low: '[ABC]{8}': ", broken["broken"]) and said in broken["broken"]
+    for rung in report["rungs"]:
+        assert rung["asked"] == 8 and 0 < rung["failed"] < 8
+        assert rung["reason"] == [said, rung["failed"]]
+
+
+def test_an_oracle_that_exits_is_reported(harmful: str) -> None:
+    done = checked(harmful, "-s", "how=exit")
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
+    broken = lines.index("BROKEN  oracle: there is an outcome for every key")
+    assert lines[broken + 1].strip() == "SystemExit: license not found"
+    assert re.fullmatch(r"broken: \d laws of the oracle", lines[-1])
+    assert re.search(r"high: (\d) of 8 candidates .*, \1 with: SystemExit: license", done.stdout)
+
+
+def test_an_oracle_that_ends_the_process_of_the_laws_breaks_one(harmful: str) -> None:
+    done = checked(harmful, "-s", "how=ends for none", "-n", "3")
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
+    (broken,) = [i for i, line in enumerate(lines) if line.startswith("BROKEN")]
+    assert lines[broken] == "BROKEN  oracle: no keys have no outcomes"
+    assert lines[broken + 1].strip() == "the oracle's process died (exit code 0)"
+
+
+def test_the_commonest_reason_of_failures_is_given(harmful: str) -> None:
+    done = CliRunner().invoke(app, ["check", harmful, "-s", "how=fail"])
+    assert done.exit_code == 0, done.output
+    assert re.search(
+        r"^high: (\d) of 8 candidates have failed, \1 with: too many A$", done.output, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize(("more", "n"), [((), 12), (("-n", "4"), 4)])
+def test_candidates_of_a_file_are_asked_about(
+    harmful: str, tmp_path: Path, more: tuple[str, ...], n: int
+) -> None:
+    listed = [f"{a}{b}{c}CCCCC" for a in "ABC" for b in "AB" for c in "BC"]
+    (tmp_path / "keys.txt").write_text("\n".join(listed))
+    log = tmp_path / "log.txt"
+    given = ["check", harmful, "-s", f"log={log}", "--keys", str(tmp_path / "keys.txt"), *more]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    asked = {key for key in log.read_text().split() if len(key) == 8}
+    assert asked <= {*listed} and len(asked) == n
+    assert done.output.count(f"0 of {n}") == 2  # fidelities
+
+
+def test_a_file_that_holds_no_candidates_is_an_error_of_its_own(
+    harmful: str, tmp_path: Path
+) -> None:
+    (tmp_path / "keys.txt").write_text("ABCABCAB\nABC\n")
+    done = CliRunner().invoke(app, ["check", harmful, "--keys", str(tmp_path / "keys.txt")])
+    assert isinstance(done.exception, ConfigError)
+    assert "keys.txt, line 2: " in done.exception.message
+
+
 def test_what_is_no_problem_is_an_error_of_its_own(tmp_path: Path) -> None:
     path = tmp_path / "none.py"
     path.write_text("def problem(): return 3\n")
@@ -198,6 +322,7 @@ def test_a_new_problem_passes_its_check_and_runs(
     done = CliRunner().invoke(app, ["new", "problem", "my_words"])
     assert done.exit_code == 0, done.output
     assert {p.name for p in tmp_path.iterdir()} == {"my_words.py", "my_words.yaml"}
+    assert re.findall(r"^  mfal (\w+)", done.output, re.MULTILINE) == ["check", "ladder", "round"]
     done = CliRunner().invoke(app, ["check", "./my_words.py:problem", "--json"])
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)

@@ -32,6 +32,7 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
         name="signs",
         problem={"name": f"{ROOT}/tests/problems/signs.py:problem"},
         initial={"queries": {"three": 6, "all": 3}},
+        batch={"cost": 20},
         features=[{"name": "kmers", "options": {"alphabet": "PM", "k": 2}}],
         sampler="random",
         **changes,
@@ -108,6 +109,21 @@ def test_a_look_at_a_ladder_leaves_no_campaign_behind(tmp_path: Path) -> None:
     assert again.keys == report.keys and again.values == report.values
     draw_ladder(report, tmp_path / "ladder.png")
     assert (tmp_path / "ladder.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_list_of_candidates_is_drawn_from(tmp_path: Path) -> None:
+    listed = [f"P{n:011b}".replace("0", "M").replace("1", "P") for n in range(40)]
+    (tmp_path / "keys.txt").write_text("\n".join(listed))
+    pool = {"name": "pool", "options": {"file": str(tmp_path / "keys.txt")}}
+    config = parse_config(settings(tmp_path) | {"sampler": pool})
+    report = examine_ladder(config, n=30)
+    assert report.random == len({*report.keys}) == 30 and {*report.keys} < {*listed}
+    assert report.keys == examine_ladder(config, n=30).keys != tuple(listed[:30])
+    with open_campaign(config) as campaign:
+        run_rounds(campaign, 1)
+    report = examine_ladder(config, n=100, n_best=2)
+    # All of the list, nothing twice.
+    assert report.best == 2 and report.random == 38 and {*report.keys} == {*listed}
 
 
 def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_asked(

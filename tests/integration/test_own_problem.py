@@ -1,6 +1,7 @@
 """What docs/own-problem.md shows, run."""
 
 import csv
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ def test_the_page_shows_a_file_for_each_kind() -> None:
         "bench.py",
         "bench.yaml",
         "begin.py",
+        "table.py",
+        "alloys.py",
+        "alloys.yaml",
     }
 
 
@@ -72,6 +76,25 @@ def test_a_program() -> None:
     assert answers[0].values == (1.0,)
     assert answers[1].error == "this one cannot be measured"
     assert oracle.evaluate(["AAAABBBBAAAA"], low)[0].values == (4.0,)
+
+
+def test_a_table() -> None:
+    (commands,) = re.findall(r"(^    python table\.py\n(?:    .*\n)+)", PAGE, re.MULTILINE)
+    make, *others = (line.split() for line in commands.splitlines())
+    exec(compile(BLOCKS[make[1]], make[1], "exec"), {})
+    listed = Path("keys.txt").read_text().split()
+    (n,) = re.findall(r"a table of (\d+) alloys", PAGE)
+    assert len(listed) == len({*listed}) == int(n)
+    (_, *check), (_, *ladder), (_, *round_) = others
+    said = run(*check)
+    assert said.count(f"0 of {n}") == 2  # fidelities
+    assert re.fullmatch(r"all \d+ laws hold", said.splitlines()[-1])
+    report = json.loads(run(*ladder, "--json"))
+    assert report["random"] == 100 and {*report["keys"]} <= {*listed}
+    assert [rung["failed"] for rung in report["rungs"]] == [0, 0]
+    said = run(*round_, "--no-prefect")
+    # 30 x 1 + 5 x 20 for the design, and the batch.
+    assert "spent 190 of 400" in said
 
 
 def test_people(folder: Path) -> None:

@@ -25,6 +25,7 @@ GIVEN = {
     "surrogate": {"n_fidelities", "levels", "linear_columns"},
     "acquisition": {"surrogate", "reference_features", "reference_candidate", "rank", "seed"},
     "sampler": {"environment", "fidelities"},
+    "similarity": {"problem"},
 }
 
 

@@ -5,6 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from mfal.errors import ConfigError
 from mfal.registry import build
 from mfal.sections import Component
 from mfal.similarity import (
@@ -133,11 +134,46 @@ def test_a_matrix_of_molecules_is_each_pair_alone() -> None:
 
 
 def test_a_problem_has_a_similarity_of_its_own() -> None:
-    problem: Problem = build("problem", Component(name="hartmann"))
+    problem: Problem = build("problem", Component(name="ehrlich"))
     assert isinstance(similarity_of(problem), EditSimilarity)
     own = replace(problem, similarity="identity")
     assert isinstance(similarity_of(own), AlignmentIdentity)
     assert isinstance(similarity_of(own, Component(name="edit")), EditSimilarity)
+
+
+@pytest.mark.parametrize(
+    ("name", "a", "b", "expected"),
+    [
+        ("branin", "39,45", "40,45", 1 - 1 / 99),
+        ("branin", "9,45", "10,44", 1 - 1 / 99),  # texts of different lengths
+        ("branin", "12,82", "54,15", 1 - 67 / 99),  # two of the three basins
+        ("branin", "0,7", "99,7", 0.0),
+        ("hartmann", "2,2,5,3,3,7", "2,2,5,3,3,7", 1.0),
+        ("hartmann", "2,2,5,3,3,7", "3,2,5,3,3,5", 1 - 2 / 9),
+        ("hartmann", "0,2,5,3,3,7", "9,2,5,3,3,7", 0.0),
+    ],
+)
+def test_points_of_a_grid_are_as_alike_as_they_are_close(
+    name: str, a: str, b: str, expected: float
+) -> None:
+    similarity = similarity_of(build("problem", Component(name=name)))
+    assert similarity(a, b) == similarity(b, a) == expected
+
+
+def test_a_matrix_of_points_is_each_pair_alone() -> None:
+    similarity = similarity_of(build("problem", Component(name="hartmann")))
+    keys, others = ["2,2,5,3,3,7", "0,0,0,0,0,0", "9,9,9,9,9,9"], ["3,2,5,3,3,5", "9,0,0,0,0,0"]
+    expected = [[similarity(key, other) for other in others] for key in keys]
+    assert expected == [[1 - 2 / 9, 1 - 7 / 9], [1 - 5 / 9, 0.0], [1 - 7 / 9, 0.0]]
+    assert similarity.matrix(keys, others) == pytest.approx(np.array(expected))
+    assert similarity.matrix([], others).shape == (0, 2)
+    assert similarity.matrix(keys, []).shape == (3, 0)
+
+
+def test_what_has_no_side_is_no_grid() -> None:
+    ehrlich: Problem = build("problem", Component(name="ehrlich"))
+    with pytest.raises(ConfigError, match="environment has the side None"):
+        similarity_of(ehrlich, Component(name="grid"))
 
 
 def test_different_keys_are_taken_from_the_best_on() -> None:
