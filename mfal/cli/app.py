@@ -180,7 +180,11 @@ def _run(which: str, rounds: int | None, overrides: list[str] | None, no_prefect
     runner = chosen_runner(no_prefect=no_prefect)  # before torch: a server starts meanwhile
     from mfal.cli.rounds import run_in_terminal
 
-    run_in_terminal(config, rounds, as_typed(which, changes), runner)
+    try:
+        run_in_terminal(config, rounds, as_typed(which, changes), runner)
+    except KeyboardInterrupt:
+        typer.echo("stopped: what was answered is recorded, and the same command goes on", err=True)
+        raise
 
 
 def main() -> None:

@@ -34,7 +34,7 @@ class Exercise:
 
 
 def tetris() -> Exercise:
-    """Six rows by two columns: 36 boards, the empty one worth nothing; five full have half of all."""
+    """Six rows by two columns: 36 boards, the empty one worth nothing, five full half."""
     return Exercise(
         "Tetris, 6 x 2, pieces J, L and O, stop anywhere; reward (filled fraction)^4",
         TetrisEnvironment(height=6, width=2, pieces="JLO", rotations=(0, 180)),

@@ -1,6 +1,7 @@
 """Rounds with failing oracles, with data that allow no surrogate, and rounds that are cut short."""
 
 import logging
+import signal
 import subprocess
 import sys
 import time
@@ -152,10 +153,25 @@ def test_a_hanging_worker_ends_with_its_campaign(tmp_path: Path) -> None:
     assert not alive
 
 
+def test_who_stops_a_round_is_told_what_remains(tmp_path: Path) -> None:
+    path = tmp_path / "slow.yaml"
+    path.write_text(yaml.safe_dump(motif_settings(tmp_path, problem__options__slow=0.2)))
+    process = _start_round(path, ["--no-prefect"])
+    _wait_for_calls(tmp_path / "calls.txt", 2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.decode().splitlines()[-1] == (
+        "stopped: what was answered is recorded, and the same command goes on"
+    )
+
+
 def _start_round(path: Path, how: Sequence[str]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mfal", "round", str(path), *how]
     # A group of its own, so that the worker process is killed with it.
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
 
 
 def _wait_for_calls(path: Path, n: int) -> None:
