@@ -10,6 +10,7 @@ from mfal.folder import Broken
 from mfal.ledger.lock import Holder
 from mfal.metrics import best, utility
 from mfal.types import Observation
+from mfal.waiting import waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,21 @@ class Writer:
 
 
 @dataclass(frozen=True, slots=True)
+class Measurements:
+    """What people have to measure before a campaign goes on.
+
+    Attributes:
+        count: How many queries.
+        files: Where they stand.
+        set_aside: Campaign units that are kept for them.
+    """
+
+    count: int
+    files: tuple[str, ...]
+    set_aside: float
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Where a campaign stands.
 
@@ -42,6 +58,7 @@ class Status:
         rounds: Finished batches, so without the initial design and imported data.
         open_round: Number of the round that was begun and is not finished.
         pending: Queries of that round without an answer.
+        waits_for: Measurements, where nothing else is left to do in that round.
         observations: Queries with an answer, and failed of them with an error.
         spent: Campaign units charged so far.
         left: Of the budget, after what is spent and what the open round has yet to ask.
@@ -53,6 +70,7 @@ class Status:
     rounds: int
     open_round: int | None
     pending: int
+    waits_for: Measurements | None
     observations: int
     failed: int
     budget: float
@@ -88,6 +106,7 @@ def status(campaign: Campaign) -> Status:
         rounds=sum(r.finished and r.kind == "batch" for r in rounds),
         open_round=open_round,
         pending=0 if open_round is None else len(campaign.store.pending(open_round)),
+        waits_for=_waits_for(campaign),
         observations=len(observations),
         failed=sum(o.outcome.values is None for o in observations),
         budget=campaign.config.budget.total,
@@ -102,7 +121,7 @@ def _look(config: CampaignConfig | Broken) -> Status | Unknown:
     if isinstance(config, Broken):
         return Unknown(config.name, config.error.message, config.error.hint)
     try:
-        with open_campaign(config, config.name, to_read=True) as campaign:
+        with open_campaign(config, to_read=True) as campaign:
             return status(campaign)
     except NoLedgerError:
         return _not_begun(config)
@@ -118,6 +137,7 @@ def _not_begun(config: CampaignConfig) -> Status:
         rounds=0,
         open_round=None,
         pending=0,
+        waits_for=None,
         observations=0,
         failed=0,
         budget=config.budget.total,
@@ -126,6 +146,14 @@ def _not_begun(config: CampaignConfig) -> Status:
         best=None,
         writer=None,
     )
+
+
+def _waits_for(campaign: Campaign) -> Measurements | None:
+    awaited = waiting(campaign)
+    if awaited is None or awaited.computed:
+        return None
+    files = tuple(map(str, awaited.files))
+    return Measurements(len(awaited.queries), files, campaign.store.promised())
 
 
 def _best(campaign: Campaign, observations: Sequence[Observation]) -> Best | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame as DataFrame
 
 _SHOWN = 20
+_OTHER_SEPARATORS = {";": "';'", "\t": "tabs"}
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 
 
@@ -109,6 +110,7 @@ def _read_csv(path: Path) -> Sheet:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             columns = next(reader, [])
+            _check_separator(path, columns)
             _check_header(str(path), columns)
             line = reader.line_num + 1
             for cells in reader:
@@ -117,10 +119,16 @@ def _read_csv(path: Path) -> Sheet:
                     rows.append((line, dict(zip(columns, filled, strict=True))))
                 elif cells:
                     what = f"has {len(cells)} cells"
-                    right = f"the header has {len(columns)}; quote a cell that holds a comma"
+                    right = (
+                        f"the header has {len(columns)}; quote a text that holds a comma, and "
+                        "write numbers with a point"
+                    )
                     wrong.append(Complaint(line, "", what, right))
                 line = reader.line_num + 1
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        said = f"{path}: cannot be read: it is not UTF-8"
+        raise DataError(said, "write it as CSV in UTF-8") from error
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}", "write it as CSV in UTF-8") from error
     refuse(str(path), wrong)
     return Sheet(str(path), tuple(columns), tuple(rows))
@@ -139,6 +147,17 @@ def _read_parquet(path: Path) -> Sheet:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {error}", "write it as parquet") from error
     return frame_sheet(frame, str(path))
+
+
+def _check_separator(path: Path, columns: Sequence[str]) -> None:
+    """Raise DataError for a header that a spreadsheet has written with another separator."""
+    header = columns[0] if len(columns) == 1 else ""
+    found = next((name for sign, name in _OTHER_SEPARATORS.items() if sign in header), None)
+    if found is not None:
+        raise DataError(
+            f"{path}: its columns are separated by {found}",
+            "separate them by commas, and write numbers with a point",
+        )
 
 
 def _check_header(source: str, columns: Sequence[str]) -> None:

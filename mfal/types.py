@@ -19,6 +19,9 @@ Goal = Literal["min", "max"]
 COLUMNS = frozenset({"round", "candidate", "fidelity", "cost", "seconds", "backend", "error"})
 """Of every table of observations, beside a column of each objective's name."""
 
+LONGEST_NAME = 64
+"""Letters that a ledger keeps of a fidelity's name."""
+
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -41,6 +44,11 @@ class Fidelity:
 
     def __post_init__(self) -> None:
         _check_name("fidelity", self.name)
+        if len(self.name) > LONGEST_NAME:
+            raise ConfigError(
+                f"fidelity {self.name!r}: its name has {len(self.name)} letters",
+                f"give it a name of at most {LONGEST_NAME} letters, which every ledger can keep",
+            )
         if not _is_number(self.cost) or not self.cost > 0 or self.cost == float("inf"):
             raise ConfigError(
                 f"fidelity {self.name!r}: cost is {self.cost!r}",

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,21 +22,23 @@ class Waiting:
         round: Its number.
         queries: Those that people have to measure and have not, in the order of the round.
         files: Where they stand.
+        computed: How many others have no answer either, as long as the round is at work.
     """
 
     round: int
     queries: tuple[Query, ...]
     files: tuple[Path, ...]
+    computed: int
 
 
 def waiting(campaign: Campaign) -> Waiting | None:
     """What the campaign waits for; None where it does not wait."""
     for info in campaign.store.outline():
-        by_hand = [] if info.finished else split_pending(campaign, info.number)[0]
+        by_hand, computed = ([], []) if info.finished else split_pending(campaign, info.number)
         if by_hand:
-            names = dict.fromkeys(q.fidelity for q in by_hand)
+            names = _by_fidelity(by_hand)
             files = tuple(batch_file(campaign, info.number, name) for name in names)
-            return Waiting(info.number, tuple(by_hand), files)
+            return Waiting(info.number, tuple(by_hand), files, len(computed))
     return None
 
 
@@ -46,13 +49,28 @@ def waiting_text(awaited: Waiting, source: str) -> str:
         source: The campaign, as it is named on the command line.
     """
     n = len(awaited.queries)
-    files = "\n".join(f"  {path}" for path in awaited.files)
+    batches = zip(awaited.files, _by_fidelity(awaited.queries).values(), strict=True)
+    files = "\n".join(f"  {path}{_lacking(path, queries)}" for path, queries in batches)
     return (
         f"Round {awaited.round} waits for {n} measurement{'' if n == 1 else 's'}:\n{files}\n"
         "Fill in the values, or under error why there is none; rows left empty stay open. Then:\n"
         f"  mfal import {source} {awaited.files[0]}\n"
         f"  mfal round {source}"
     )
+
+
+def _lacking(path: Path, queries: Sequence[Query]) -> str:
+    """What to do where somebody has taken rows out of a file that are still open."""
+    written = _written(path)
+    n = 0 if written is None else sum(q.key not in written for q in queries)
+    return f" (lacks {n} of them: move it away, and `mfal round` writes it anew)" if n else ""
+
+
+def _by_fidelity(queries: Sequence[Query]) -> dict[str, list[Query]]:
+    found: dict[str, list[Query]] = {}
+    for query in queries:
+        found.setdefault(query.fidelity, []).append(query)
+    return found
 
 
 def split_pending(campaign: Campaign, number: int) -> tuple[list[Query], list[Query]]:
@@ -86,30 +104,43 @@ def write_out(campaign: Campaign, number: int, by_hand: Sequence[Query]) -> list
         LedgerError: where it cannot be written, or one is there that is of another batch.
     """
     paths = []
-    for fidelity in dict.fromkeys(q.fidelity for q in by_hand):
+    of_round = {q.key for q in by_hand} | {
+        o.query.key for o in campaign.store.observations() if o.round == number
+    }
+    for fidelity, queries in _by_fidelity(by_hand).items():
         path = batch_file(campaign, number, fidelity)
-        queries = [q for q in by_hand if q.fidelity == fidelity]
         if path.exists():
-            _check_batch(path, queries)
+            _check_batch(path, queries, of_round)
         else:
             _write(path, _table(campaign, queries))
         paths.append(path)
     return paths
 
 
-def _check_batch(path: Path, queries: Sequence[Query]) -> None:
-    try:
-        sheet = read_sheet(path)
-    except DataError:
-        return  # somebody is at it; what is wrong with it is said when it is imported
-    written = {cells.get("candidate") for _, cells in sheet.rows}
+def _check_batch(path: Path, queries: Sequence[Query], of_round: AbstractSet[str]) -> None:
+    """Raise LedgerError for a file of another batch; rows may have been taken out of this one."""
+    written = _written(path) or set()
     missing = sum(q.key not in written for q in queries)
-    if missing:
+    if missing and written - of_round:
         raise LedgerError(
             f"{path}: holds other candidates: {missing} of the {len(queries)} that the round "
             "waits for are not in it",
             "move it away, and the same command writes it anew",
         )
+
+
+def _written(path: Path) -> set[str] | None:
+    """The candidates in a file; None where it is none that can be read.
+
+    Somebody is at it, and what is wrong with it is said when it is imported.
+    """
+    try:
+        sheet = read_sheet(path)
+    except DataError:
+        return None
+    if "candidate" not in sheet.columns:
+        return None
+    return {str(cells["candidate"]) for _, cells in sheet.rows if cells["candidate"] is not None}
 
 
 def _table(campaign: Campaign, queries: Sequence[Query]) -> str:

@@ -215,18 +215,25 @@ def _status_row(s: "Status | Unknown") -> dict[str, str]:
 
 
 def _under_way(s: "Status") -> str:
-    """What is unanswered, and who is at work."""
+    """What is unanswered, or waited for, and who is at work."""
     said = []
-    if s.open_round is not None:
+    if s.waits_for is not None:
+        n, files = s.waits_for.count, ", ".join(s.waits_for.files)
+        measured = f"waits for {n} measurement{'' if n == 1 else 's'}: {files}"
+        said.append(f"{measured} ({s.waits_for.set_aside:g} units set aside)")
+    elif s.open_round is not None:
         said.append(f"{s.pending} of round {s.open_round} unanswered")
     if s.writer is not None:
-        said.append(f"at work: {_at_work(s.writer)}")
+        said.append(_at_work(s.writer))
     return "; ".join(said)
 
 
 def _at_work(writer: "Writer") -> str:
-    state = {True: "", False: " (dead)", None: " (of another machine)"}[writer.alive]
-    return f"process {writer.pid} on {writer.host} since {writer.since}{state}"
+    process = f"process {writer.pid} on {writer.host}"
+    if writer.alive is False:
+        return f"left by {process} (begun {writer.since}), which is gone"
+    state = "" if writer.alive else " (of another machine)"
+    return f"at work: {process} since {writer.since}{state}"
 
 
 def _show_comparison(found: "Comparison") -> None:

@@ -12,6 +12,12 @@ from mfal.tabular import Complaint, Sheet, finite_number
 from mfal.types import LARGEST, Observation, Outcome, Query
 from mfal.user_code import user_code
 
+_LEDGER = "the ledger"
+_CORRECTION = (
+    "the ledger keeps its answers; to correct one: mfal export, edit the file, and import it "
+    "under another `name`"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class ImportRow:
@@ -108,7 +114,7 @@ def _outcome(
             what = "is empty" if cells[o.name] is None else f"{cells[o.name]!r} is no finite number"
             wanted = f"it in {o.unit}" if o.suffix else "a number"
             right = f"write {wanted}, or why the query failed in a column error"
-            wrong.append(Complaint(number, o.name, what, right))
+            wrong.append(Complaint(number, o.name, what, _pointed(cells[o.name]) or right))
         elif abs(value) > LARGEST:
             what = f"{cells[o.name]} is too large to be a value"
             right = f"write at most {LARGEST:g}, or why the query failed in a column error"
@@ -124,9 +130,19 @@ def _cost(number: int, cells: dict[str, object], wrong: list[Complaint]) -> floa
     cost = finite_number(cells["cost"])
     if cost is None or cost < 0:
         what = f"{cells['cost']!r} is no finite number from zero up"
-        wrong.append(Complaint(number, "cost", what, "write campaign units, or leave it empty"))
+        right = _pointed(cells["cost"]) or "write campaign units, or leave it empty"
+        wrong.append(Complaint(number, "cost", what, right))
         return 0.0
     return cost
+
+
+def _pointed(cell: object) -> str:
+    """How a number with a decimal comma is written instead; empty for any other cell."""
+    if not isinstance(cell, str) or "," not in cell:
+        return ""
+    pointed = cell.strip().replace(",", ".")
+    is_number = finite_number(pointed) is not None
+    return f"a number is written with a point: {pointed}" if is_number else ""
 
 
 def check_candidates(campaign: Campaign, rows: Sequence[ImportRow]) -> list[Complaint]:
@@ -207,7 +223,7 @@ def merge_rows(
     campaign: Campaign, rows: Sequence[ImportRow]
 ) -> tuple[list[Observation], list[Complaint]]:
     """Each query once, without what the ledger has; complaints where two answers differ."""
-    known = {o.query: (o.outcome, "the ledger") for o in campaign.store.observations()}
+    known = {o.query: (o.outcome, _LEDGER) for o in campaign.store.observations()}
     kept, wrong = [], []
     for row in rows:
         o = row.observation
@@ -217,7 +233,13 @@ def merge_rows(
             continue
         other, where = known[o.query]
         if (other.values, other.error) != (o.outcome.values, o.outcome.error):
-            said, before = (x.values or x.error for x in (o.outcome, other))
+            said, before = _said(o.outcome), _said(other)
             what = f"says {said} to {o.query.key!r} at {o.query.fidelity}, and {where} {before}"
-            wrong.append(Complaint(row.number, "", what, "keep one answer to a query"))
+            right = _CORRECTION if where == _LEDGER else "keep one answer to a query"
+            wrong.append(Complaint(row.number, "", what, right))
     return kept, wrong
+
+
+def _said(outcome: Outcome) -> str:
+    """An answer in words: its numbers, or the reason of a failure in quotes."""
+    return repr(outcome.error) if outcome.values is None else ", ".join(map(repr, outcome.values))

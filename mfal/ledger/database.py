@@ -27,11 +27,6 @@ _REMEDIES = (
         "compression: have the environment write shorter keys, or keep the ledger in SQLite, "
         "without `ledger`; nothing was asked",
     ),
-    (
-        "value too long",
-        "a name is too long for PostgreSQL: give the fidelity one of at most 64 letters; nothing "
-        "was asked",
-    ),
     ("full|no space|i/o error", f"make room on that disk, or set data_dir to another; {_SAFE}"),
     (
         "malformed|not a database|damaged",

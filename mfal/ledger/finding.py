@@ -10,22 +10,36 @@ from mfal.ledger.declared import Declared
 from mfal.ledger.tables import campaigns, declarations, rounds
 
 
-def find_campaign(c: Connection, name: str, identity: dict[str, Any], url: str) -> int | None:
-    """Number of a campaign, None if it is not there; refuses one begun with another identity."""
-    found = c.execute(select(campaigns).where(campaigns.c.name == name)).one_or_none()
-    if found is None:
-        if c.dialect.name == "sqlite":
-            _check_own_file(c, name, url)
-        return None
+def find_campaign(c: Connection, name: str, url: str) -> int | None:
+    """Number of a campaign, None if it is not there."""
+    found = c.execute(select(campaigns.c.id).where(campaigns.c.name == name)).scalar_one_or_none()
+    if found is None and c.dialect.name == "sqlite":
+        _check_own_file(c, name, url)
+    return found
+
+
+def has_identity(c: Connection, campaign_id: int, identity: dict[str, Any], url: str) -> bool:
+    """Whether a campaign is kept with this identity; refuses one that has begun with another.
+
+    It begins with its first round: until then a configuration may still be mended.
+    """
+    kept = select(campaigns.c.name, campaigns.c.identity).where(campaigns.c.id == campaign_id)
+    found = c.execute(kept).one()
     before = json.loads(found.identity)
-    if before != identity:
+    if before != identity and has_begun(c, campaign_id):
         changed = [k for k in sorted(before | identity) if before.get(k) != identity.get(k)]
         raise LedgerError(
-            f"{url}: campaign {name!r} was begun with another configuration: "
+            f"{url}: campaign {found.name!r} was begun with another configuration: "
             + "; ".join(f"{k} was {before.get(k)}, is now {identity.get(k)}" for k in changed),
             "its numbers would not mean the same; change `name` to begin a new campaign",
         )
-    return int(found.id)
+    return bool(before == identity)
+
+
+def has_begun(c: Connection, campaign_id: int) -> bool:
+    """Whether a campaign has a round, imported data included."""
+    first = select(rounds.c.id).where(rounds.c.campaign_id == campaign_id).limit(1)
+    return c.execute(first).one_or_none() is not None
 
 
 def _check_own_file(c: Connection, name: str, url: str) -> None:
@@ -48,9 +62,8 @@ def find_declared(c: Connection, campaign_id: int) -> Declared | None:
 
     It begins with its first round: until then a problem may still be mended.
     """
-    if not inspect(c).has_table(declarations.name):
+    if not inspect(c).has_table(declarations.name) or not has_begun(c, campaign_id):
         return None
-    begun = select(rounds.c.id).where(rounds.c.campaign_id == campaign_id).exists()
     statement = select(declarations.c.declared).where(declarations.c.campaign_id == campaign_id)
-    found = c.execute(statement.where(begun)).scalar_one_or_none()
+    found = c.execute(statement).scalar_one_or_none()
     return None if found is None else json.loads(found)

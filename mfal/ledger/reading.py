@@ -10,7 +10,7 @@ from mfal.budget import total_of_counted
 from mfal.errors import NoLedgerError
 from mfal.ledger.database import Database
 from mfal.ledger.declared import Declared, check_declared
-from mfal.ledger.finding import find_campaign, find_declared
+from mfal.ledger.finding import find_campaign, find_declared, has_identity
 from mfal.ledger.lock import Holder, holder
 from mfal.ledger.tables import outcomes, queries, rounds
 from mfal.types import Observation, Outcome, Query
@@ -290,7 +290,7 @@ def read_ledger(url: str, campaign: str, identity: dict[str, Any]) -> Ledger:
 
     Raises:
         LedgerError: if it cannot be read or was begun with another identity; NoLedgerError if
-            it has not begun.
+            it has not begun, and is kept with another identity or not at all.
     """
     first = f"run a round first: mfal round {campaign}, or mfal round with its YAML file"
     try:
@@ -299,11 +299,12 @@ def read_ledger(url: str, campaign: str, identity: dict[str, Any]) -> Ledger:
         raise NoLedgerError(error.message, first) from error
     try:
         with database.read() as c:
-            found = find_campaign(c, campaign, identity, database.name)
+            found = find_campaign(c, campaign, database.name)
+            is_this = found is not None and has_identity(c, found, identity, database.name)
     except BaseException:
         database.close()
         raise
-    if found is None:
+    if found is None or not is_this:
         database.close()
         raise NoLedgerError(f"{database.name}: there is no ledger of campaign {campaign!r}", first)
     return Ledger(database, campaign, found)

@@ -18,7 +18,7 @@ from mfal.errors import InvalidKeyError, LedgerError
 from mfal.ledger.database import Database
 from mfal.ledger.declared import Declared
 from mfal.ledger.encoding import encode, encode_part
-from mfal.ledger.finding import find_campaign, find_declared
+from mfal.ledger.finding import find_campaign, find_declared, has_identity
 from mfal.ledger.lock import Lock
 from mfal.ledger.reading import Ledger
 from mfal.ledger.tables import (
@@ -45,7 +45,8 @@ class Store(Ledger):
     Args:
         url: SQLAlchemy URL, e.g. ``sqlite:///data/dna/ledger.db``.
         campaign: Name of the campaign.
-        identity: What the ledger's numbers mean (problem, costs, seed, initial design).
+        identity: What the ledger's numbers mean (problem, costs, seed, initial design). Kept
+            from the first round on; until then the one that comes takes the place of the last.
         lock: What to do while another process writes to it.
 
     Raises:
@@ -65,6 +66,11 @@ class Store(Ledger):
             self._lock.acquire()
         except BaseException:
             database.close()
+            raise
+        try:
+            self._identify(identity)
+        except BaseException:
+            self.close()
             raise
 
     def close(self) -> None:
@@ -186,6 +192,13 @@ class Store(Ledger):
                 .values(finished_at=_now())
             )
 
+    def _identify(self, identity: dict[str, Any]) -> None:
+        """Take this identity on, unless another process has begun with its own meanwhile."""
+        with self._write() as c:
+            if not has_identity(c, self._campaign_id, identity, self.url):
+                mine = campaigns.c.id == self._campaign_id
+                c.execute(update(campaigns).where(mine).values(identity=encode(identity)))
+
     def _head(
         self,
         number: int,
@@ -263,9 +276,11 @@ def _enrolled(database: Database, name: str, identity: dict[str, Any]) -> int:
 
 
 def _enrol(c: Connection, name: str, identity: dict[str, Any], url: str) -> int:
-    """Number of the campaign, entered on first use."""
-    found = find_campaign(c, name, identity, url)
-    if found is None:
+    """Number of the campaign, entered on first use; refuses one begun with another identity."""
+    found = find_campaign(c, name, url)
+    if found is not None:
+        has_identity(c, found, identity, url)  # to refuse it before a lock is waited for
+    else:
         values = {
             "name": name,
             "identity": encode(identity),

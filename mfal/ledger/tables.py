@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from mfal.errors import LedgerError
+from mfal.types import LONGEST_NAME
 
 # 2: rounds.weights; 3: locks; 4: declarations
 SCHEMA_VERSION = 4
@@ -64,7 +65,7 @@ queries = Table(
     Column("round_id", ForeignKey("rounds.id"), nullable=False, index=True),
     Column("position", Integer, nullable=False),
     Column("key", Text, nullable=False),
-    Column("fidelity", String(64), nullable=False),
+    Column("fidelity", String(LONGEST_NAME), nullable=False),
     Column("cost", Float, nullable=False),
     # Nothing is ever bought twice, whoever asks.
     UniqueConstraint("campaign_id", "key", "fidelity"),

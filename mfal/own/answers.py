@@ -41,12 +41,18 @@ def outcome(value: object, n_objectives: int, seconds: float) -> Outcome:
     try:
         values = tuple(map(as_number, parts))
     except (TypeError, ValueError, OverflowError):
-        return failure(f"returned {value!r}, which is no number", seconds)
+        return failure(f"returned {_shown(value)}, which is no number", seconds)
     if len(values) != n_objectives:
         return failure(f"returned {len(values)} numbers for {n_objectives} objectives", seconds)
     if not all(map(math.isfinite, values)):
-        return failure(f"returned {value!r}, which is not finite", seconds)
+        return failure(f"returned {_shown(value)}, which is not finite", seconds)
     return Outcome(values, None, seconds)
+
+
+def _shown(value: object) -> str:
+    """A value in words; an array by type and shape, since failures are counted by their reason."""
+    shape = getattr(value, "shape", ())
+    return f"{type(value).__name__} of shape {tuple(shape)}" if shape else repr(value)
 
 
 def failure(reason: str, seconds: float) -> Outcome:

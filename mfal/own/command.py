@@ -148,11 +148,11 @@ class ExternalOracle:
             except ValueError as error:  # half a surrogate pair, say
                 raise CommandError(f"the candidate cannot be written as UTF-8: {error}") from error
             places = {"{input}": str(given), "{output}": str(wanted), "{fidelity}": fidelity}
-            run([_filled(argument, places) for argument in self._command], self._timeout)
             try:
-                sheet = read_sheet(wanted)
-            except MfalError as error:
-                raise CommandError(f"the program's output: {error.message}") from error
+                run([_filled(argument, places) for argument in self._command], self._timeout)
+                sheet = _output(wanted)
+            except CommandError as error:  # without the folder, or no reason would occur twice
+                raise CommandError(error.message.replace(f"{folder}{os.sep}", "")) from error
         missing = {"candidate", *(o.name for o in self.objectives)} - {*sheet.columns}
         if missing:
             raise CommandError(
@@ -174,6 +174,16 @@ class ExternalOracle:
                 return failure(f"{o.name}: {rows[0][o.name] or ''!r} is no finite number", seconds)
             values.append(value)
         return Outcome(tuple(values), None, seconds)
+
+
+def _output(path: Path) -> Sheet:
+    """The table that a program wrote."""
+    if not path.exists():
+        raise CommandError("the program wrote no output file")
+    try:
+        return read_sheet(path)
+    except MfalError as error:
+        raise CommandError(f"the program's output: {error.message}") from error
 
 
 def run(command: Sequence[str], timeout: float) -> None:

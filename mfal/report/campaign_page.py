@@ -52,7 +52,7 @@ def campaign_page(snapshot: Snapshot) -> Page:
 
 
 def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
-    """What was found, in a paragraph."""
+    """What was found, and what is waited for, in a paragraph."""
     n, failed = len(snapshot.observations), _n_failed(snapshot)
     rounds = sum(r.kind == "batch" for r in snapshot.rounds)
     objective, k = snapshot.objective, snapshot.top_k
@@ -77,7 +77,19 @@ def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
         )
     else:
         said.append(f"Nothing was measured at {snapshot.target.name} yet.")
-    return " ".join(said)
+    return " ".join([*said, *_awaited(snapshot)])
+
+
+def _awaited(snapshot: Snapshot) -> list[str]:
+    """What people have to measure, in a sentence; none while something else is still computed."""
+    awaited = snapshot.waiting
+    if awaited is None or awaited.computed:
+        return []
+    n, files = len(awaited.queries), ", ".join(map(str, awaited.files))
+    return [
+        f"Round {awaited.round} waits for {n} measurement{'' if n == 1 else 's'} ({files}), for "
+        f"which {snapshot.promised:g} units are set aside."
+    ]
 
 
 def _found(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Section | None:

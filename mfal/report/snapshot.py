@@ -7,6 +7,7 @@ from mfal.config import CampaignConfig
 from mfal.ledger.reading import RoundInfo
 from mfal.metrics import CurvePoint, best, curve, top_k_mean
 from mfal.types import Fidelity, Objective, Observation, Problem
+from mfal.waiting import Waiting, waiting
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class Snapshot:
     Attributes:
         ladder: The fidelities at the campaign's costs, by rising level.
         observations: Every answer, in the order of the ledger.
+        promised: Campaign units set aside for what has no answer.
+        waiting: What people have to measure; None where it does not wait.
     """
 
     config: CampaignConfig
@@ -24,6 +27,8 @@ class Snapshot:
     rounds: tuple[RoundInfo, ...]
     observations: tuple[Observation, ...]
     spent: float
+    promised: float
+    waiting: Waiting | None
 
     @property
     def name(self) -> str:
@@ -82,4 +87,6 @@ def take(campaign: Campaign) -> Snapshot:
         rounds=tuple(campaign.store.rounds()),
         observations=tuple(campaign.store.observations()),
         spent=campaign.store.spent(),
+        promised=campaign.store.promised(),
+        waiting=waiting(campaign),
     )

@@ -1,6 +1,7 @@
 """A laboratory in the loop: batches go out, measurements come back, nothing is lost between."""
 
 import csv
+import json
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,7 +16,7 @@ from mfal.cli.app import app
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import BudgetError, DataError, LedgerError
 from mfal.importing.observations import import_file
-from mfal.round import run_rounds
+from mfal.round import Steps, run_rounds
 from mfal.types import Query
 from mfal.waiting import waiting
 from tests.integration.test_cli import mfal, write
@@ -249,8 +250,9 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(
             "row 3, column binding: 'many' is no finite number",
             "row 4: round 0 does not wait for 'GGGGGGGT' at assay; leave the row out",
             "row 5, column candidate: ",
-            f"row 6: says ({right + 1},) to '{computed.query.key}' at model, and the ledger",
-            f"row 7: says (4.0,) to '{first}' at assay, and row 2 (3.0,)",
+            f"row 6: says {right + 1} to '{computed.query.key}' at model, and the ledger {right}; "
+            "the ledger keeps its answers; to correct one: mfal export, edit the file, and import",
+            f"row 7: says 4.0 to '{first}' at assay, and row 2 3.0; keep one answer to a query",
             "row 8, column cost: 0 is not the price of a query at assay; it is 7; leave it empty",
         ):
             assert expected in raised.value.message, raised.value.message
@@ -264,8 +266,112 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(
         with pytest.raises(DataError, match="holds no measurement"):
             import_file(campaign, path)
         path.write_text(f"candidate,fidelity,binding\n{first},assay,5\n")
-        with pytest.raises(DataError, match=r"says \(5.0,\) .* and the ledger \(3.0,\)"):
+        with pytest.raises(DataError, match=r"says 5.0 .* and the ledger 3.0;"):
             import_file(campaign, path)
+        path.write_text(f"candidate,fidelity,binding,error\n{first},assay,,spilled\n")
+        with pytest.raises(DataError, match=r"says 'spilled' .* and the ledger 3.0;"):
+            import_file(campaign, path)
+
+
+def test_a_mistake_is_corrected_in_a_campaign_of_another_name(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+        import_file(campaign, fill(batch(tmp_path, 0), range(6)))
+        run_rounds(campaign, 1)
+    path = write(tmp_path, settings)
+    table = tmp_path / "all.csv"
+    assert CliRunner().invoke(app, ["export", path, str(table)]).exit_code == 0
+    rows = read(table)
+    wrong = next(r for r in rows if r["fidelity"] == "assay")
+    wrong["binding"] = "30"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    with open_campaign(parse_config(settings)) as campaign:
+        spent = campaign.store.spent()
+    with open_campaign(parse_config(settings | {"name": "bench2"})) as campaign:
+        import_file(campaign, table)
+        assert campaign.store.spent() == spent
+        found = campaign.store.observations()
+        assert len(found) == len(rows)
+        (mended,) = (o for o in found if o.outcome.values == (30.0,))
+        assert mended.query == Query(wrong["candidate"], "assay")
+        run_rounds(campaign, 1)
+        assert [r.kind for r in campaign.store.outline()] == ["imported", "batch"]
+
+
+def test_a_batch_that_a_spreadsheet_has_saved_is_left_to_the_import(
+    config: CampaignConfig, tmp_path: Path
+) -> None:
+    path = batch(tmp_path, 0)
+    with open_campaign(config) as campaign:
+        run_rounds(campaign, 1)
+        for sign, name in ((";", "';'"), ("\t", "tabs")):
+            path.write_text(path.read_text().replace(",", sign))
+            assert run_rounds(campaign, 1) == []
+            with pytest.raises(DataError, match=f"its columns are separated by {name}"):
+                import_file(campaign, path)
+            path.write_text(path.read_text().replace(sign, ","))
+        key = read(path)[0]["candidate"]
+        path.write_text(f'candidate,fidelity,binding,error\n{key},assay,"7,5",\n')
+        with pytest.raises(DataError, match=r"binding: '7,5' is no .* a point: 7\.5"):
+            import_file(campaign, path)
+        path.write_text(f'candidate,fidelity,binding,cost\n{key},assay,"0,0","0,5"\n')
+        with pytest.raises(DataError, match=r"a point: 0\.0\n.*cost: .* a point: 0\.5"):
+            import_file(campaign, path)
+
+
+def test_rows_may_be_taken_out_of_a_batch(settings: dict[str, Any], tmp_path: Path) -> None:
+    path, config = batch(tmp_path, 0), write(tmp_path, settings)
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+        lines = fill(path, [0, 1]).read_text().splitlines(keepends=True)
+        path.write_text("".join(lines[:3]))
+        assert run_rounds(campaign, 1) == []
+        assert import_file(campaign, path).queries["assay"] == 2
+        assert run_rounds(campaign, 1) == []
+        assert read(path) == list(csv.DictReader(lines[:3]))
+    lacks = f"{path} (lacks 4 of them: move it away, and `mfal round` writes it anew)\n"
+    assert lacks in CliRunner().invoke(app, ["report", config]).output
+    with open_campaign(parse_config(settings)) as campaign:
+        path.rename(path.with_suffix(".old"))
+        run_rounds(campaign, 1)
+        assert [r["candidate"] for r in read(path)] == [
+            r["candidate"] for r in csv.DictReader([lines[0], *lines[3:]])
+        ]
+
+
+def test_status_and_the_page_say_what_is_waited_for(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    path, file = write(tmp_path, settings), batch(tmp_path, 0)
+
+    def shown(*command: str) -> str:
+        return CliRunner().invoke(app, [*command, path]).output
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with open_campaign(parse_config(settings)) as campaign, pytest.raises(KeyboardInterrupt):
+        run_rounds(campaign, 1, steps=Steps(append=stop))
+    assert "bench: 18 of round 0 unanswered\n" in shown("status")  # there is no file yet
+    (found,) = json.loads(shown("status", "--json"))
+    assert found["waits_for"] is None
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+    said = f"bench: waits for 6 measurements: {file} (42 units set aside)\n"
+    assert said in shown("status") and "unanswered" not in shown("status")
+    (found,) = json.loads(shown("status", "--json"))
+    assert found["waits_for"] == {"count": 6, "files": [str(file)], "set_aside": 42.0}
+    shown("report")
+    page = (tmp_path / "data" / "bench" / "report" / "index.html").read_text()
+    assert f"Round 0 waits for 6 measurements ({file}), for which 42 units are set aside." in page
+    with open_campaign(parse_config(settings)) as campaign:
+        import_file(campaign, fill(file, range(6)))
+    assert "waits" not in shown("status")
 
 
 def test_failures_are_free_where_the_configuration_says_so(

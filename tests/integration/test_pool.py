@@ -77,6 +77,10 @@ def test_a_design_beyond_the_pool_is_refused_by_the_pool(
         "ask for fewer by initial.queries or initial.share: the sampler's list of 60 candidates is "
         "small"
     )
+    # It has asked nothing, and so may be mended.
+    mended = pooled(initial__queries={"half": 60, "whole": 1}, budget__total=500)
+    run(mended, 1)
+    assert len(asked(mended)) > 60
 
 
 def test_imported_data_from_outside_the_pool_teach_and_are_not_bought(

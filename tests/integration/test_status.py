@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
+from mfal import process
 from mfal.campaign import open_campaign
 from mfal.errors import ConfigError, LedgerError, NoLedgerError
 from tests.integration.campaigns import Folder, play
+from tests.unit.ledgers import rows
 
 
 def test_status_says_where_a_campaign_stands(folder: Folder) -> None:
@@ -21,6 +24,7 @@ def test_status_says_where_a_campaign_stands(folder: Folder) -> None:
             "rounds": 1,
             "open_round": None,
             "pending": 0,
+            "waits_for": None,
             "observations": 7,
             "failed": 1,
             "budget": 100.0,
@@ -53,7 +57,29 @@ def test_status_names_what_is_unanswered_and_who_is_at_work(folder: Folder) -> N
         "pid": os.getpid(), "host": holder.host, "since": holder.since, "alive": True
     }  # fmt: skip
     assert code == 0 and "2 of round 1" in table
-    assert f"process {os.getpid()} on {holder.host} since {holder.since}" in table
+    assert f"at work: process {os.getpid()} on {holder.host} since {holder.since}\n" in table
+
+
+def test_a_process_that_is_gone_is_not_at_work(folder: Folder) -> None:
+    config = folder.add("motif")
+    play(config, unanswered=2)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    rows(
+        config.ledger_url,
+        f"UPDATE locks SET token = 'left', beat = 1, host = 'box', system = '{process.system()}', "
+        f"pid = {dead.pid}, started = '1', since = '2026-01-01T00:00:00+00:00'",
+    )
+    _, table = folder.call("status", "motif")
+    left = f"left by process {dead.pid} on box (begun 2026-01-01T00:00:00+00:00), which is gone\n"
+    assert f"motif: 2 of round 1 unanswered; {left}" in table and "at work" not in table
+
+
+def test_a_campaign_is_named_once_in_what_is_wrong_with_it(folder: Folder) -> None:
+    folder.add("motif", problem="./none.py:problem")
+    code, out = folder.call("status")
+    assert code == 2 and "motif: configuration: problem: there is no file" in out
+    assert "motif: motif" not in out
 
 
 def test_the_table_says_how_many_failed_where_any_did(folder: Folder) -> None:

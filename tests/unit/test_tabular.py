@@ -31,6 +31,9 @@ def test_a_csv_is_text_with_the_lines_it_stands_on(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("a,b\n1,2\n1,2,3\n4\n", "row 3: has 3 cells; the header has 2.*\n.*row 4: has 1 cells"),
+        ("a,b\n1,2,5\n", "write numbers with a point"),
+        ("a;b\n1;2,5\n", "its columns are separated by ';'\n.*commas, and write .* with a point"),
+        ("a\tb\n1\t2\n", "its columns are separated by tabs\n.*separate them by commas"),
         ("a,b,a\n", "the column 'a' stands twice"),
         ('a,b\n1,"2\n', "cannot be read: unexpected end of data"),
     ],

@@ -41,6 +41,13 @@ def test_names_are_texts(name: Any) -> None:
             make()
 
 
+def test_a_fidelity_has_a_name_that_every_ledger_can_keep() -> None:
+    assert Fidelity("é" * 64, 1.0, 1.0).name == "é" * 64
+    with pytest.raises(ConfigError, match="its name has 65 letters") as raised:
+        Fidelity("f" * 65, 1.0, 1.0)
+    assert "at most 64" in raised.value.hint
+
+
 @pytest.mark.parametrize("goal", ["minimize", "minimise", "MIN", "", None, ["min"]])
 def test_a_goal_is_min_or_max(goal: Any) -> None:
     with pytest.raises(ConfigError) as raised:

@@ -93,22 +93,12 @@ def test_a_url_that_cannot_be_read_is_named_and_not_repeated(url: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("query", "hint"),
-    [
-        (Query(LONG[:3000], "low"), "shorter keys"),
-        (Query(LONG, "low"), "shorter keys"),
-        (Query("A", "f" * 65), "at most 64 letters"),
-    ],
-    ids=["key", "longer key", "fidelity"],
-)
-def test_what_is_too_long_for_a_server_is_named(
-    postgres_server: Server, query: Query, hint: str
-) -> None:
+@pytest.mark.parametrize("key", [LONG[:3000], LONG], ids=["key", "longer key"])
+def test_a_key_that_is_too_long_for_a_server_is_named(postgres_server: Server, key: str) -> None:
     with Store(postgres_server.new_database(), "test", {}) as store:
         with pytest.raises(LedgerError, match="the ledger cannot be written") as raised:
-            begin(store, 0, query)
-        assert hint in raised.value.hint and store.outline() == []
+            begin(store, 0, Query(key, "low"))
+        assert "shorter keys" in raised.value.hint and store.outline() == []
 
 
 @pytest.mark.slow

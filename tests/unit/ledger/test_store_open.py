@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mfal.errors import LedgerError, NoLedgerError
 from mfal.ledger.reading import Ledger, RoundInfo, read_ledger
 from mfal.ledger.store import Store
 from mfal.ledger.tables import SCHEMA_VERSION
+from mfal.sections import LockConfig
 from tests.unit.ledgers import IDENTITY, A, B, C, answered, begin, rows
 
 
@@ -76,7 +78,8 @@ def test_another_identity_is_refused_and_what_changed_is_named(
     open_store: Callable[..., Store],
     ledger_url: str,
 ) -> None:
-    open_store().close()
+    with open_store() as store:
+        begin(store, 0, A)
     changed = IDENTITY | {"seed": 2, "costs": {"low": 2.0}, "initial": {"queries": 3}}
     with pytest.raises(LedgerError) as raised:
         open_store(identity=changed)
@@ -90,6 +93,44 @@ def test_another_identity_is_refused_and_what_changed_is_named(
     with pytest.raises(LedgerError, match="seed was 1, is now 2"):
         read_ledger(ledger_url, "test", changed)
     open_store()  # the refusal changed nothing
+
+
+def test_a_configuration_may_be_mended_until_the_first_round(
+    open_store: Callable[..., Store], ledger_url: str
+) -> None:
+    mended = IDENTITY | {"seed": 2}
+    open_store().close()
+    with pytest.raises(NoLedgerError, match="there is no ledger of campaign 'test'"):
+        read_ledger(ledger_url, "test", mended)
+    with open_store(identity=mended) as store:
+        read_ledger(ledger_url, "test", mended).close()
+        begin(store, 0, A)
+    open_store(identity=mended).close()
+    for look in (open_store, lambda *given: read_ledger(ledger_url, *given)):
+        with pytest.raises(LedgerError, match="seed was 2, is now 1"):
+            look("test", IDENTITY)
+
+
+def test_what_another_process_is_about_to_begin_is_left_as_it_is(
+    open_store: Callable[..., Store], ledger_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    mended = IDENTITY | {"seed": 2}
+    first = open_store()
+    with pytest.raises(LedgerError, match="is working on campaign 'test'"):
+        open_store(identity=mended)
+    read_ledger(ledger_url, "test", IDENTITY).close()
+    # Another one waits for the lock, and finds what was begun meanwhile.
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(Store, ledger_url, "test", mended, LockConfig(wait_seconds=60))
+        while "waiting: this process" not in caplog.text:
+            assert not second.done()
+            time.sleep(0.01)
+        begin(first, 0, A)
+        first.close()
+        with pytest.raises(LedgerError, match="seed was 1, is now 2"):
+            second.result()
+    with read_ledger(ledger_url, "test", IDENTITY) as ledger:
+        assert ledger.pending(0) == [A] and ledger.holder() is None
 
 
 def test_a_file_that_was_copied_for_another_campaign_is_refused(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_bad_row_fails_its_candidate_only(program: ExternalOracle, log: Path) 
     ("word", "reason"),
     [
         ("exit", "ended with exit code 1: about to end\nno licence"),
-        ("nothing", "there is no such file"),
+        ("nothing", "the program wrote no output file"),
         ("columns", "the program's output has no column length, level; it has candidate, value"),
         ("\ud800", "cannot be written as UTF-8"),
     ],
@@ -138,6 +138,32 @@ def test_a_program_that_gives_up_is_asked_one_by_one(
     found = program.evaluate(["before", word, "after"], LADDER[0])
     assert [o.values for o in found] == [(6.0, 0.0), None, (5.0, 0.0)]
     assert found[1].error is not None and reason in found[1].error
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("true", "the program wrote no output file"),
+        (
+            r"printf 'candidate,length\n\351,1\n' > $2",
+            "the program's output: output.csv: cannot be read: it is not UTF-8",
+        ),
+        (
+            r"printf 'candidate;length\n' > $2",
+            "the program's output: output.csv: its columns are separated by ';'",
+        ),
+        (
+            'echo "cannot open $1 and $2" >&2; exit 3',
+            "ended with exit code 3: cannot open input.csv and output.csv",
+        ),
+    ],
+)
+def test_a_reason_is_the_same_whatever_folder_the_files_lay_in(
+    tmp_path: Path, script: str, reason: str
+) -> None:
+    path = shell_script(tmp_path, script)
+    found = {o.error for o in asking(path).evaluate(["a", "bb", "ccc"], LADDER[0])}
+    assert found in ({reason}, {f"{path} {reason}"})
 
 
 def test_a_program_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_what_is_unannotated_has_to_be_said() -> None:
         (np.True_, 1, f"returned {np.True_!r}, which is no number"),
         (torch.tensor(True), 1, "returned tensor(True), which is no number"),
         (10**400, 1, f"returned {10**400}, which is no number"),
+        (np.full((1, 2), 1.3), 1, "returned ndarray of shape (1, 2), which is no number"),
+        (torch.ones(3), 1, "returned Tensor of shape (3,), which is no number"),
         (1.0, 2, "returned 1 numbers for 2 objectives"),
         ((1.0, 2.0), 1, "returned 2 numbers for 1 objectives"),
     ],
