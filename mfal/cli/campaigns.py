@@ -134,7 +134,8 @@ def resume(
             resume_in_terminal(config, source, no_prefect=no_prefect)
         except MfalError as error:
             failed = True
-            typer.echo(f"{config.name}: {error}", err=True)
+            named = "" if str(error).startswith(f"{config.name}: ") else f"{config.name}: "
+            typer.echo(f"{named}{error}", err=True)
     if failed:
         raise typer.Exit(2)
 

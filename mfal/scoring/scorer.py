@@ -54,6 +54,12 @@ class Chunk:
         """One chunk for each query."""
         return [replace(self, queries=(query,)) for query in self.queries]
 
+    def halves(self) -> "list[Chunk]":
+        """Two chunks of half the queries each; one for a single query."""
+        half = (len(self.queries) + 1) // 2
+        parts = (self.queries[:half], self.queries[half:])
+        return [replace(self, queries=part) for part in parts if part]
+
 
 class Scorer:
     """Asks queries through a runner, which is started by the first of them.
@@ -228,12 +234,16 @@ class Scorer:
         return passes or (late and self._config.retry_timeouts)
 
     def _ask_later(self, chunk: Chunk, trouble: Trouble) -> None:
-        """Put a chunk back for a while, one by one: whoever answers is not asked at each retry."""
+        """Put a chunk back for a while, in halves.
+
+        So those that have an answer are not asked at every retry, and a service that was away
+        for all is not asked about them one by one.
+        """
         seconds = self._config.backoff_seconds * 2**chunk.retries
         log.warning("%s: asking %d again in %g s", trouble.error, len(chunk.queries), seconds)
         again, due = replace(chunk, retries=chunk.retries + 1), time.monotonic() + seconds
         # Where nobody was there to answer, none has been asked in vain.
-        chunks = [again] if trouble.kind == "unavailable" else again.singly()
+        chunks = [again] if trouble.kind == "unavailable" else again.halves()
         self._later += [(due, one) for one in chunks]
         self._later.sort(key=lambda entry: entry[0])
 

@@ -390,16 +390,17 @@ def test_retries_wait_longer_each_time_and_hold_nobody_up(told: Callable[..., To
     assert arrived["good"] < 1.5 <= 4.5 <= arrived["transient-3"] < 8  # 1.5 + 3 s
 
 
-def test_a_chunk_with_a_transient_failure_is_asked_again_one_by_one(
+def test_a_chunk_with_a_transient_failure_is_asked_again_in_halves(
     told: Callable[..., Told],
 ) -> None:
     ask = told(retries=2)
     ask(*(f"good-{i}" for i in range(11)))  # calls have grown to ten
     before = len(ask.log())
-    outcomes = ask("good", "transient-3")
-    assert [o.values for o in outcomes] == [(1.0,), (3.0,)]
+    outcomes = ask("good", "good-x", "transient-3")
+    assert [o.values for o in outcomes] == [(1.0,), (1.0,), (3.0,)]
     # Whoever has an answer now is not asked for it at the second retry.
-    asked = [["good", "transient-3"], ["good"], ["transient-3"], ["transient-3"]]
+    all_three = ["good", "good-x", "transient-3"]
+    asked = [all_three, all_three[:2], ["transient-3"], ["transient-3"]]
     assert [line[1:] for line in ask.log()[before:]] == asked
 
 
