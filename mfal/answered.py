@@ -1,12 +1,13 @@
 """Whether the oracle answers at all: what has only ever failed is not paid for again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 
 from mfal.campaign import Campaign
 from mfal.errors import OracleError
 from mfal.reasons import commonest
-from mfal.types import Observation, Outcome
+from mfal.types import Observation, Outcome, Query
 
 log = logging.getLogger(__name__)
 
@@ -14,30 +15,42 @@ ENOUGH = 10
 """Failures at the target without an answer there from which on every round warns of them."""
 
 IN_A_ROW = 20
-"""Failures without an answer between them after which nothing more is asked."""
+"""Failures, of queries that were asked one after the other, after which nothing more is asked."""
 
 
 class Patience:
-    """Ends where one answer after another is a failure: an oracle that broke is not paid for.
+    """Ends where query after query fails: an oracle that broke is not paid for.
 
-    It counts what comes in while one process runs, over rounds. So whoever runs the command again
+    It counts what is asked while one process runs, over rounds. So whoever runs the command again
     goes on: with an oracle that was mended, or with candidates that fail for good reason.
     """
 
     def __init__(self) -> None:
-        self._in_a_row: list[Outcome] = []
+        self._asked: list[Query] = []
+        self._outcomes: dict[Query, Outcome] = {}
 
-    def look(self, outcomes: Sequence[Outcome], problem: str) -> None:
-        """Take note of answers, in their order; raise OracleError where patience ends."""
-        for outcome in outcomes:
-            self._in_a_row = [] if outcome.values is not None else [*self._in_a_row, outcome]
-        if len(self._in_a_row) >= IN_A_ROW:
+    def ask(self, queries: Sequence[Query]) -> None:
+        """Take note of queries; they are asked one fidelity after the other (`Scorer.ask`)."""
+        first = dict.fromkeys(query.fidelity for query in queries)
+        self._asked += [q for fidelity in first for q in queries if q.fidelity == fidelity]
+
+    def note(self, outcomes: Iterable[tuple[Query, Outcome]]) -> None:
+        """Take note of what came in."""
+        self._outcomes |= dict(outcomes)
+
+    def check(self, problem: str) -> None:
+        """Raise OracleError where the queries that were asked last have all failed.
+
+        Last asked and not last answered: failures come in late where they are asked again.
+        """
+        last = [self._outcomes[q] for q in reversed(self._asked) if q in self._outcomes]
+        failed = list(takewhile(lambda outcome: outcome.values is None, last))
+        if len(failed) >= IN_A_ROW:
             raise OracleError(
-                f"stopped: the last {len(self._in_a_row)} answers were all failures, "
-                f"{_why(self._in_a_row)}",
-                f"mend the oracle (mfal check {problem} tries it) and run the same command again: "
-                "it asks what is left of the round; run it again, too, where candidates fail "
-                "through no fault of the oracle",
+                f"stopped: the last {len(failed)} queries have all failed, {_why(failed)}",
+                f"mend the oracle (mfal check {problem} tries it) and run the same command again, "
+                "which goes on with what is not asked yet; run it again, too, where candidates "
+                "fail through no fault of the oracle",
             )
 
 

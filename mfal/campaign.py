@@ -184,7 +184,9 @@ def _check_known(where: str, named: Iterable[str], known: Sequence[str]) -> None
 def check_devices(config: CampaignConfig, source: str) -> None:
     """Raise ConfigError for a device that the surrogate or the sampler names and is not here."""
     for field, component in (("surrogate", config.surrogate), ("sampler", config.sampler)):
-        device = component.options.get("device") if component else None
+        # A user's own part may call what it likes a device.
+        own = component is None or component.name not in registry.BUILTIN[field]
+        device = None if component is None or own else component.options.get("device")
         if not isinstance(device, str):
             continue  # it has none, or what it has is refused as no text
         try:

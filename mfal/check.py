@@ -87,7 +87,8 @@ def check_problem(
     """Hold the problem that `component` names to the laws of `mfal.testing`.
 
     Its oracle is first asked by a worker process, as in a round. Candidates that end that, or
-    have no answer in time, break a law, and are asked nothing more.
+    have no answer in time, break a law, and are asked nothing more. A script calls this under
+    ``if __name__ == "__main__":``, for the laws of the oracle are held in a process of their own.
 
     Args:
         n: Candidates that the oracle is asked about, some ten times each; by default 8, or all

@@ -63,7 +63,7 @@ def find_campaign(
 
 def _meant(which: str, known: Iterable[str]) -> str:
     """What somebody may have meant by a name that no campaign of the folder has."""
-    here = Path(which).with_suffix(".yaml")
+    here = Path(f"{which}.yaml")
     if here.is_file():
         return f"write {here}, with its ending"
     return f"there are {', '.join(known) or 'none'}; or give the path of a YAML file, as in a.yaml"

@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -119,8 +119,8 @@ def examine_ladder(
             f"{source}: of {problem.name}'s fidelities, {names} can be asked",
             "the target and another one are needed, neither of them measured by hand",
         )
-    known = _best_known(config, source, n_best)
-    fresh = _random_keys(config, problem, ladder, source, n, without={*known})
+    fresh = _random_keys(config, problem, ladder, source, n)
+    known = [key for key in _best_known(config, source, n_best) if key not in {*fresh}]
     keys = [*fresh, *known]
     n_objectives = len(problem.oracle.objectives)
     one = config.scoring.model_copy(update={"workers": 1})  # seconds are those of one worker
@@ -177,9 +177,8 @@ def _random_keys(
     ladder: tuple[Fidelity, ...],
     source: str,
     n: int,
-    without: Collection[str],
 ) -> list[str]:
-    """At most n others at random, of the sampler's list where it has one."""
+    """At most n at random, of the sampler's list where it has one."""
     environment = build_environment(problem, source)
     with in_field(source, "sampler"):
         sampler: Sampler = build(
@@ -187,9 +186,8 @@ def _random_keys(
         )
     seed = derive_seed(config.seed, "ladder")
     if not isinstance(sampler, HasPool):
-        return random_candidates(environment, ladder, n, seed, without=without)
-    rest = [key for key in sampler.pool if key not in without]
-    return random.Random(seed).sample(rest, min(n, len(rest)))
+        return random_candidates(environment, ladder, n, seed)
+    return random.Random(seed).sample(sampler.pool, min(n, len(sampler.pool)))
 
 
 def _check_answered(target: Fidelity, outcomes: Sequence[Outcome]) -> None:

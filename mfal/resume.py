@@ -33,7 +33,7 @@ def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -
 
     Raises:
         BudgetError: if the budget was lowered meanwhile and does not pay for the rest of it.
-        OracleError: if one answer after another is a failure.
+        OracleError: if query after query fails.
     """
     store = campaign.store
     found = next((r for r in store.outline() if not r.finished), None)

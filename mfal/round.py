@@ -84,6 +84,8 @@ def run_rounds(
         while n is None or len(ended) < n:
             known = campaign.store.outline()
             open_round = next((r for r in known if not r.finished), None)
+            if open_round is None:
+                patience.check(config.problem.name)
             number = open_round.number if open_round else len(known)
             kind = open_round.kind if open_round else next_kind(campaign)
             if open_round is None and not may_begin(campaign, kind):
@@ -174,7 +176,7 @@ def finish_round(
 
     Raises:
         BudgetError: if the budget was lowered meanwhile and does not pay for the rest of it.
-        OracleError: if one answer after another is a failure; what is left stays to be asked.
+        OracleError: if query after query fails; what is left stays to be asked.
     """
     check_promised(campaign, number)
     by_hand, pending = split_pending(campaign, number)
@@ -183,13 +185,20 @@ def finish_round(
     watch.stage("score")
     watch.scored(done, total)
     asker.ask(pending)
+    patience.ask(pending)
     while asker.waiting:
         answers = steps.score(campaign, asker)
-        steps.append(campaign, answers)
+        try:
+            steps.append(campaign, answers)
+        except KeyboardInterrupt:
+            append(campaign, answers)  # again: they are paid for, and each goes in once
+            raise
         done += len(answers)
         watch.scored(done, total)
         watch.spent(campaign.store.spent(), campaign.config.budget.total)
-        patience.look([outcome for _, outcome, _ in answers], campaign.config.problem.name)
+        patience.note((query, outcome) for query, outcome, _ in answers)
+        if asker.waiting:
+            patience.check(campaign.config.problem.name)
     if by_hand:
         paths = ", ".join(map(str, write_out(campaign, number, by_hand)))
         log.info("round %d waits for %d measurements: %s", number, len(by_hand), paths)

@@ -20,7 +20,16 @@ Share = Annotated[float, Field(ge=0, le=1)]
 MONTH = 2_592_000.0
 """Most seconds of any wait, those of 30 days: systems refuse to wait for some longer times."""
 Wait = Annotated[float, Field(gt=0, le=MONTH)]
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path.parts[0]} is nobody's home here") from error
+
+
+Folder = Annotated[Path, AfterValidator(_at_home)]
 
 
 class Frozen(BaseModel):
@@ -51,8 +60,8 @@ class Component(Frozen):
         for name, value in options.items():
             try:
                 json.dumps(value, allow_nan=False, default=str)
-            except ValueError as error:
-                raise ValueError(f"{name} is or holds a number that is not finite") from error
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{name} holds what no YAML file can: {error}") from error
         return options
 
 

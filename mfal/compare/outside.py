@@ -64,6 +64,8 @@ def score_outside(comparison: Comparison) -> None:
         ConfigError: where people would have to be asked.
     """
     runs = _begun(comparison)
+    if not runs:
+        return
     first = runs[0].config
     with (
         open_campaign(first, first.name, to_read=True) as campaign,

@@ -68,7 +68,10 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
     reference = next(iter(comparison.methods))
     by_standing: dict[str, list[str]] = {}
     for name, by in LEADS.items():
-        if name in here.columns and here[name].notna().any():
+        if name not in here.columns or here[name].isna().all():
+            continue
+        # Some methods have true values before everything is scored: they lead nobody until then.
+        if here[name].notna().all() or not name.startswith("published"):
             stands = standing(here[name].dropna(), reference, objective)
             by_standing.setdefault(stands, []).append(by.format(k=k))
     said += [f"By {', and by '.join(by)}, {stands}." for stands, by in by_standing.items()]

@@ -56,7 +56,8 @@ def diversity_figure(snapshot: Snapshot, diversity: Sequence[Diversity]) -> "Fig
     """The means of the K best, and of the K best different candidates, against cost."""
     figure, axes = panel()
     cost = [d.cost for d in diversity]
-    axes.plot(cost, [d.top_k for d in diversity], color=GREY, marker="o", ms=3, label="best")
+    # Broad, so that it is seen where the two are one.
+    axes.plot(cost, [d.top_k for d in diversity], color=GREY, lw=6, alpha=0.5, label="best")
     axes.plot(
         cost, [d.diverse for d in diversity], color=COLOURS[0], marker="o", ms=4, label="different"
     )

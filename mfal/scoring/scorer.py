@@ -113,9 +113,12 @@ class Scorer:
                 first, and the next call raises it.
         """
         if self._error is not None:
+            found = self._come_in()
+            if found:
+                return found
             raise self._error
         until = time.monotonic() + COMMIT
-        found: list[tuple[Query, Outcome]] = []
+        found = []
         try:
             while self.waiting and not (found and time.monotonic() > until):
                 self._submit()
@@ -194,13 +197,17 @@ class Scorer:
             time.sleep(min(TICK, max(0.0, self._later[0][0] - time.monotonic())))
             return
         done, _ = wait(self._calls, timeout=TICK, return_when=FIRST_COMPLETED)
-        # Answers first: none is to be lost by what another call raises.
-        for future in sorted(done, key=lambda ended: not _has_answers(ended)):
+        for future in sorted(done, key=_by_what_it_brings):
             chunk, _ = self._calls.pop(future)
             found += self._taken(chunk, future.result())
         for chunk, since in self._calls.values():
             if (elapsed := time.monotonic() - since) > PATIENCE:
                 self._pace.waits(chunk.fidelity, len(chunk.queries), elapsed)
+
+    def _come_in(self) -> list[tuple[Query, Outcome]]:
+        """The answers of calls that have ended since somebody looked."""
+        ended = [future for future in self._calls if future.done() and _has_answers(future)]
+        return [a for f in ended for a in self._taken(self._calls.pop(f)[0], f.result())]
 
     def _taken(self, chunk: Chunk, reply: Reply) -> list[tuple[Query, Outcome]]:
         """The outcomes that a reply brings; what has none is put back to be asked again."""
@@ -242,10 +249,18 @@ class Scorer:
         seconds = self._config.backoff_seconds * 2**chunk.retries
         log.warning("%s: asking %d again in %g s", trouble.error, len(chunk.queries), seconds)
         again, due = replace(chunk, retries=chunk.retries + 1), time.monotonic() + seconds
-        # Where nobody was there to answer, none has been asked in vain.
-        chunks = [again] if trouble.kind == "unavailable" else again.halves()
-        self._later += [(due, one) for one in chunks]
+        self._later += [(due, half) for half in again.halves()]
         self._later.sort(key=lambda entry: entry[0])
+
+
+def _by_what_it_brings(ended: "Future[Reply]") -> int:
+    """Answers and failures first: none is to be lost by what another call raises."""
+    if ended.exception() is not None:
+        return 3
+    reply = ended.result()
+    if isinstance(reply, Answered):
+        return 0
+    return 2 if reply.kind == "unavailable" else 1
 
 
 def _has_answers(ended: "Future[Reply]") -> bool:

@@ -2,18 +2,20 @@
 
 import logging
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mfal.answered import IN_A_ROW, Patience
-from mfal.campaign import open_campaign
+from mfal.campaign import Campaign, open_campaign
 from mfal.config import parse_config
 from mfal.errors import OracleError
 from mfal.ladder import examine_ladder
-from mfal.round import Steps, score
-from mfal.types import Outcome
+from mfal.round import Answer, Steps, run_rounds, score
+from mfal.types import Outcome, Query
 from tests.integration.rounds import MakeConfig, run
 from tests.integration.test_cli import mfal, write
 from tests.support import motif_settings
@@ -88,7 +90,7 @@ def test_an_oracle_that_breaks_is_not_asked_until_the_money_is_gone(tmp_path: Pa
     config = write(tmp_path, settings)
     done = mfal("campaign", config, "--no-prefect", cwd=tmp_path)
     assert done.returncode == 2
-    assert re.search(r"the last (\d+) answers were all failures, \1 with: Connect", done.stderr)
+    assert re.search(r"the last (\d+) queries have all failed, \1 with: Connection", done.stderr)
     with open_campaign(parse_config(settings), to_read=True) as campaign:
         failed = sum(o.outcome.values is None for o in campaign.store.observations())
         left = campaign.store.pending(1)
@@ -101,15 +103,96 @@ def test_an_oracle_that_breaks_is_not_asked_until_the_money_is_gone(tmp_path: Pa
         assert set(left) <= answered
 
 
+ANSWER, FAILURE = Outcome((1.0,), None, 0.0), Outcome(None, "odd", 0.0)
+
+
+def impatient(patience: Patience) -> bool:
+    try:
+        patience.check("motif")
+    except OracleError as error:
+        assert "queries have all failed" in error.message and "mfal check motif" in error.hint
+        return True
+    return False
+
+
 def test_failures_between_answers_are_no_outage() -> None:
-    answer, failure = Outcome((1.0,), None, 0.0), Outcome(None, "odd", 0.0)
     patience = Patience()
-    for _ in range(5):
-        patience.look([failure] * (IN_A_ROW - 1), "motif")
-        patience.look([failure] * 3 + [answer], "motif")
-    patience.look([failure] * (IN_A_ROW - 1), "motif")
-    with pytest.raises(OracleError, match="the last 20 answers were all failures, 20 with: odd"):
-        patience.look([failure], "motif")
+    queries = [Query(f"K{i}", "half") for i in range(100)]
+    patience.ask(queries)
+    failing = {q for i, q in enumerate(queries) if i % 3}
+    # Those that fail are asked again, and so come in last, all together.
+    patience.note((q, ANSWER) for q in queries if q not in failing)
+    patience.note((q, FAILURE) for q in failing)
+    assert len(failing) > IN_A_ROW and not impatient(patience)
+
+
+def test_failures_one_after_the_other_are_an_outage_over_rounds_and_fidelities() -> None:
+    patience = Patience()
+    mixed = [Query(f"K{i}", "half" if i % 2 else "whole") for i in range(20)]
+    patience.ask(mixed)
+    # The target is asked first here, and breaks nothing; then the other fidelity fails.
+    patience.note((q, ANSWER if q.fidelity == "whole" else FAILURE) for q in mixed)
+    assert not impatient(patience)
+    following = [Query(f"L{i}", "half") for i in range(IN_A_ROW - 10)]
+    patience.ask(following)
+    patience.note((q, FAILURE) for q in following[:-1])
+    assert not impatient(patience)
+    patience.note([(following[-1], FAILURE)])
+    assert impatient(patience)
+
+
+def test_a_ctrl_c_in_a_commit_loses_no_answer(tmp_path: Path) -> None:
+    settings = motif_settings(tmp_path, sampler="random", surrogate=None)
+    steps, interrupted = Steps(), []
+
+    def interrupted_once(campaign: Campaign, answers: Sequence[Answer]) -> None:
+        interrupted.append(len(answers))
+        raise KeyboardInterrupt
+
+    with open_campaign(parse_config(settings)) as campaign:
+        with pytest.raises(KeyboardInterrupt):
+            run_rounds(campaign, 1, steps=replace(steps, append=interrupted_once))
+        assert len(campaign.store.observations()) == interrupted[0] > 0
+
+
+BUSY = """
+from mfal import Fidelity, Objective, Problem, oracle
+from mfal.errors import TransientError
+
+
+@oracle(
+    fidelities=[Fidelity("half", 1, 0.5), Fidelity("whole", 3, 1.0)],
+    objectives=[Objective("agreement", "places", "max")],
+)
+def score(key: str) -> float:
+    if key[0] in "AC":
+        raise TransientError("busy")
+    return float(key.count("A"))
+
+
+def problem():
+    from mfal.envs.sequence import SequenceEnvironment
+
+    return Problem("busy", score, lambda: SequenceEnvironment(alphabet="ACGT", length=8))
+"""
+
+
+def test_a_round_whose_failures_come_in_last_is_finished(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(BUSY)
+    settings = motif_settings(
+        tmp_path,
+        problem={"name": f"{tmp_path / 'busy.py'}:problem"},
+        initial={"queries": {"half": 90, "whole": 6}},
+        batch={"queries": 60},
+        budget__total=300,
+        sampler="random",
+        surrogate=None,
+        scoring={"chunk_size": 1, "workers": 1, "retries": 1, "backoff_seconds": 2},
+    )
+    with open_campaign(parse_config(settings)) as campaign:
+        assert run_rounds(campaign, 1) == [1]
+        seen = campaign.store.observations()
+    assert sum(o.outcome.values is None for o in seen) > 2 * IN_A_ROW
 
 
 def fails_at_target(*arguments: Any) -> Any:

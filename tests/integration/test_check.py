@@ -236,11 +236,11 @@ def checked(*arguments: str) -> subprocess.CompletedProcess[str]:
     ("how", "said"),
     [
         ("end", "the oracle's process died (exit code 0)"),
-        ("hang", "no answer within 1 s"),
+        ("hang", "no answer within 3 s"),
     ],
 )
 def test_what_ends_or_blocks_a_process_is_reported(harmful: str, how: str, said: str) -> None:
-    done = checked(harmful, "-s", f"how={how}", "--timeout", "1", "--json")
+    done = checked(harmful, "-s", f"how={how}", "--timeout", "3", "--json")
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     (broken,) = [law for law in report["laws"] if law["broken"] is not None]

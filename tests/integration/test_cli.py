@@ -159,6 +159,19 @@ def test_the_help_of_a_report_names_comparisons() -> None:
     assert "A campaign by its YAML file or its name, or a comparison by its YAML file." in said
 
 
+def test_a_part_of_ones_own_may_call_anything_a_device(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from mfal.gfn.baselines import RandomSampler\n"
+        "class Robot(RandomSampler):\n"
+        "    def __init__(self, environment, fidelities, device: str = ''):\n"
+        "        super().__init__(environment, fidelities)\n"
+    )
+    part = {"name": "./mine.py:Robot", "options": {"device": "robot-1"}}
+    path = write(tmp_path, motif_settings(tmp_path, sampler=part, budget__total=42))
+    done = mfal("round", path, "--no-prefect", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_names_and_units_in_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "square.py").write_text(
         "from mfal.envs.sequence import SequenceEnvironment\n"

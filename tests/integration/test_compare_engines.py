@@ -90,6 +90,7 @@ def test_what_was_answered_is_shown_and_scored_by_one_engine_alone(
 
 def test_who_looks_asks_nobody(compared: MakeComparison, calls: Callable[[], list[str]]) -> None:
     comparison = compared()
+    score_outside(comparison)  # of nothing
     play(comparison)
     asked = calls()
     before = curves(comparison)

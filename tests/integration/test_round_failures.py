@@ -156,7 +156,7 @@ def test_a_hanging_worker_ends_with_its_campaign(tmp_path: Path) -> None:
 def test_who_stops_a_round_is_told_what_remains(tmp_path: Path) -> None:
     path = tmp_path / "slow.yaml"
     path.write_text(yaml.safe_dump(motif_settings(tmp_path, problem__options__slow=0.2)))
-    process = _start_round(path, ["--no-prefect"])
+    process = _start_round(path, ["--no-prefect"], stderr=subprocess.PIPE)
     _wait_for_calls(tmp_path / "calls.txt", 2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -166,11 +166,13 @@ def test_who_stops_a_round_is_told_what_remains(tmp_path: Path) -> None:
     )
 
 
-def _start_round(path: Path, how: Sequence[str]) -> "subprocess.Popen[bytes]":
+def _start_round(
+    path: Path, how: Sequence[str], stderr: int | None = None
+) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mfal", "round", str(path), *how]
     # A group of its own, so that the worker process is killed with it.
     return subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=stderr
     )
 
 

@@ -149,6 +149,9 @@ def test_a_name_without_its_ending_is_told_apart(
     with pytest.raises(ConfigError) as raised:
         folder.call("best", "here")
     assert raised.value.hint == "write here.yaml, with its ending"
+    for name in (".", "", "/"):
+        with pytest.raises(ConfigError, match="there is no campaign"):
+            folder.call("best", name)
 
 
 def test_an_empty_folder_is_said_to_be_empty(folder: Folder) -> None:

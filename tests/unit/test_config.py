@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from mfal.compare import load_comparison, runs_of
 from mfal.config import config_schema, load_config, parse_config
 from mfal.errors import ConfigError
+from mfal.sections import Component
 from tests.support import ROOT, motif_settings
 
 
@@ -78,7 +80,7 @@ def test_options_without_a_name_are_of_the_default_part(tmp_path: Path) -> None:
         ({"batch__target_share": 1.2}, "batch.target_share", "Floor"),
         (
             {"problem__options": {"limits": [0, float("-inf")]}},
-            "problem.options: limits is or holds a number that is not finite",
+            "problem.options: limits holds what no YAML file can: Out of range float",
             "",
         ),
         ({"threads": 10**11}, "threads: Input should be less than or equal to 1024", "Threads"),
@@ -137,6 +139,13 @@ def test_a_folder_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(tmp_path))
     config = parse_config(motif_settings(tmp_path) | {"data_dir": "~/runs"})
     assert config.data_dir == tmp_path / "runs"
+    with pytest.raises(ConfigError, match="data_dir: ~nosuchuser is nobody's home here"):
+        parse_config(motif_settings(tmp_path) | {"data_dir": "~nosuchuser/runs"})
+
+
+def test_options_of_a_program_are_what_json_takes() -> None:
+    with pytest.raises(ValidationError, match="x holds what no YAML file can: keys must be"):
+        Component(name="p", options={"x": {(1, 2): 3}})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

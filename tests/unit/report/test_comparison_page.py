@@ -68,6 +68,15 @@ def test_nobody_leads_what_is_as_good() -> None:
     assert standing(figures, "gflownet", ENERGY).startswith("gflownet leads with 1.000")
 
 
+def test_who_has_no_true_values_yet_is_not_left_behind_by_them() -> None:
+    rows = table(
+        figures("gflownet", 0, 20, top_k=-9.0),
+        figures("random", 0, 20, top_k=-2.0, published_top_k=-2.0),
+    )
+    said = verdict(COMPARISON, rows, ENERGY, 5)
+    assert "gflownet leads with -9.000" in said and "random leads" not in said
+
+
 def means(**by_method: list[float]) -> "pd.Series[float]":
     index = [(method, seed) for method, seeds in by_method.items() for seed in range(len(seeds))]
     values = [value for seeds in by_method.values() for value in seeds]

@@ -409,13 +409,15 @@ def test_where_nobody_can_be_asked_nothing_has_failed(told: Callable[..., Told])
     ask(*(f"good-{i}" for i in range(11)))
     before = len(ask.log())
     assert [o.values for o in ask("good", "gone-3")] == [(1.0,), (4.0,)]
-    # Asked again as it was: none had an answer.
-    assert [line[1:] for line in ask.log()[before:]] == [["good", "gone-3"]] * 3
+    asked = [["good", "gone-3"], ["good"], ["gone-3"], ["gone-3"]]
+    assert [line[1:] for line in ask.log()[before:]] == asked
 
     ask.scorer.ask([Query(key, "only") for key in ("gone-9", "good")])
+    found: list[tuple[Query, Outcome]] = []
     with pytest.raises(MfalError, match=r"^the program is gone\n") as raised:
         while ask.scorer.waiting:
-            assert ask.scorer.answers() == []
+            found += ask.scorer.answers()
+    assert [query.key for query, _ in found] == ["good"]
     assert "nothing was charged" in raised.value.hint
     assert ask.calls("gone-9") == 3
 
@@ -446,7 +448,7 @@ def test_no_thread_holds_a_process_up_that_has_closed_its_scorer(tmp_path: Path)
     subprocess.run(
         [sys.executable, "-c", code, ask.component.model_dump_json()],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        timeout=60,
+        timeout=200,
         check=True,
     )
 

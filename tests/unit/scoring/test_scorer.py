@@ -195,6 +195,39 @@ def test_an_error_loses_no_answer_that_came_with_it(
     assert not made.waiting
 
 
+def test_what_has_come_in_is_handed_out_before_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In whatever order a set has them: six times over, one order would have to be lucky.
+    for _ in range(6):
+        answer, late = Answered([Outcome((1.0,), None, 0.0)], 10.0), Future[Reply]()
+        broken, failed, answered = Future[Reply](), Future[Reply](), Future[Reply]()
+        broken.set_exception(RuntimeError("nobody is there"))
+        failed.set_result(Trouble("late", "no answer within 9 s", 9.0))
+        answered.set_result(answer)
+        replies = iter([broken, failed, answered, late])
+
+        class Mixed:
+            slots = 4
+
+            def submit(self, call: Call, replies: "Iterator[Future[Reply]]" = replies) -> Any:
+                return next(replies)
+
+            def close(self) -> None:
+                pass
+
+        monkeypatch.setattr("mfal.scoring.scorer.start", lambda asked, config, kind=Mixed: kind())
+        made = Scorer(Component(name=MOTIF), LADDER, 1, ScoringConfig())
+        made._pace.learn("whole", 1, 10.0)  # slow: all are asked at once
+        asked = [Query(key, "whole") for key in ("ACGTAAAA", "ACGTCCCC", "ACGTGGGG", "ACGTTTTT")]
+        made.ask(asked)
+        first = dict(made.answers())
+        assert set(first) == {asked[1], asked[2]} and first[asked[1]].values is None
+        late.set_result(answer)  # while the caller put those away
+        assert [query for query, _ in made.answers()] == [asked[3]]
+        with pytest.raises(RuntimeError, match="nobody is there"):
+            made.answers()
+        made.close()
+
+
 def test_a_chunk_is_asked_at_its_fidelity(shared: tuple[Scorer, Path]) -> None:
     made, folder = shared
     whole = score(made, [Query("ACGTCCCC", "whole")])
