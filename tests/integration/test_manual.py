@@ -353,9 +353,9 @@ def test_status_and_the_page_say_what_is_waited_for(
         return CliRunner().invoke(app, [*command, path]).output
 
     def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
+        raise RuntimeError("the power fails")
 
-    with open_campaign(parse_config(settings)) as campaign, pytest.raises(KeyboardInterrupt):
+    with open_campaign(parse_config(settings)) as campaign, pytest.raises(RuntimeError):
         run_rounds(campaign, 1, steps=Steps(append=stop))
     assert "bench: 18 of round 0 unanswered\n" in shown("status")  # there is no file yet
     (found,) = json.loads(shown("status", "--json"))

@@ -111,7 +111,7 @@ def test_people(folder: Path) -> None:
         table.writeheader()
         table.writerows(rows)
     commands = re.findall(r"^    mfal (import bench.*|round bench.*)$", PAGE, re.MULTILINE)
-    assert len(commands) == 2
+    assert commands[1::2] == ["round bench.yaml"] * 2
     assert "imported into round 0: 6 assay (0 failed), cost 60" in run(*commands[0].split())
     said = run(*commands[1].split(), "--no-prefect", "-s", "sampler=random")
     assert "Round 1 waits for" in said and "spent" in said
@@ -119,6 +119,12 @@ def test_people(folder: Path) -> None:
     assert again.exit_code != 0
     (quoted,) = re.findall(r'ends with an error \("(.*?)"\)', PAGE)
     assert quoted in str(again.exception)
+    (export,) = re.findall(r"^    mfal (export bench.*)$", PAGE, re.MULTILINE)
+    run(*export.split())
+    config = Path("bench.yaml")
+    config.write_text(config.read_text().replace("name: bench", "name: mended"))
+    assert "22 model, 6 assay (0 failed), cost 82" in run(*commands[2].split())
+    assert "Round 1 waits for" in run(*commands[3].split(), "--no-prefect", "-s", "sampler=random")
 
 
 def test_a_frame_to_begin_with(capsys: pytest.CaptureFixture[str]) -> None:
