@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import psutil
@@ -21,6 +22,7 @@ from tests.support import ROOT
 TRAINING_LINE = re.compile(
     r"step 10 of 10: loss \S+, validation \S+, log Z \S+, ESS \d+ %, \d+ modes?$"
 )
+BUSY = 503  # the server's database is locked by another request
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -51,8 +53,14 @@ def call(url: str, body: Any = None, method: str | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     headers = {"Content-Type": "application/json"}
     request = Request(url, data=data, headers=headers, method=method)
-    with urlopen(request, timeout=30) as response:
-        return json.loads(response.read() or b"null")
+    while True:
+        try:
+            with urlopen(request, timeout=30) as response:
+                return json.loads(response.read() or b"null")
+        except HTTPError as error:
+            if error.code != BUSY:
+                raise
+            time.sleep(1)  # as Prefect's own client does; the test's time limit ends it
 
 
 def wait_for(what: str, found: Any, seconds: float = 120) -> Any:
