@@ -43,7 +43,7 @@ class Patience:
 
         Last asked and not last answered: failures come in late where they are asked again.
         """
-        last = [self._outcomes[q] for q in reversed(self._asked) if q in self._outcomes]
+        last = (self._outcomes[q] for q in reversed(self._asked) if q in self._outcomes)
         failed = list(takewhile(lambda outcome: outcome.values is None, last))
         if len(failed) >= IN_A_ROW:
             raise OracleError(

@@ -55,13 +55,13 @@ class Component(Frozen):
 
     @field_validator("options")
     @classmethod
-    def _finite(cls, options: dict[str, Any]) -> dict[str, Any]:
-        # The ledger keeps them as JSON, which has no other numbers.
+    def _kept(cls, options: dict[str, Any]) -> dict[str, Any]:
+        # It keeps them as JSON, which has finite numbers alone, and texts as keys.
         for name, value in options.items():
             try:
                 json.dumps(value, allow_nan=False, default=str)
             except (TypeError, ValueError) as error:
-                raise ValueError(f"{name} holds what no YAML file can: {error}") from error
+                raise ValueError(f"{name} holds what no ledger can keep: {error}") from error
         return options
 
 

@@ -80,7 +80,7 @@ def test_options_without_a_name_are_of_the_default_part(tmp_path: Path) -> None:
         ({"batch__target_share": 1.2}, "batch.target_share", "Floor"),
         (
             {"problem__options": {"limits": [0, float("-inf")]}},
-            "problem.options: limits holds what no YAML file can: Out of range float",
+            "problem.options: limits holds what no ledger can keep: Out of range float",
             "",
         ),
         ({"threads": 10**11}, "threads: Input should be less than or equal to 1024", "Threads"),
@@ -144,7 +144,7 @@ def test_a_folder_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_options_of_a_program_are_what_json_takes() -> None:
-    with pytest.raises(ValidationError, match="x holds what no YAML file can: keys must be"):
+    with pytest.raises(ValidationError, match="x holds what no ledger can keep: keys must be"):
         Component(name="p", options={"x": {(1, 2): 3}})
 
 
