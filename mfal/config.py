@@ -1,14 +1,13 @@
 """The configuration of a campaign: one YAML file, checked before anything is spent."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
-from mfal.config_errors import config_error
+from mfal.config_errors import checked
 from mfal.errors import ConfigError
 from mfal.sections import (
     BatchConfig,
@@ -186,19 +185,7 @@ def parse_config(
         source: Names them in errors.
         origins: Path of a field that was set elsewhere -> names that place.
     """
-    try:
-        text = json.dumps(_options_of_the_default(data), default=str)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{source}: holds what no YAML file can: {error}",
-            "use texts, numbers, truth values, lists, and mappings with texts as keys",
-        ) from error
-    try:
-        # Strict JSON mode takes a list for a tuple and a text for a path, but never a text or
-        # a truth value for a number.
-        return CampaignConfig.model_validate_json(text, strict=True)
-    except ValidationError as error:
-        raise config_error(error, source, config_schema(), origins) from error
+    return checked(CampaignConfig, _options_of_the_default(data), source, origins)
 
 
 def _options_of_the_default(data: dict[str, Any]) -> dict[str, Any]:

@@ -1,21 +1,54 @@
 """What is wrong with a configuration, in the words of its fields."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from mfal.errors import ConfigError, MissingDependencyError, UnknownNameError
 
 Location = tuple[int | str, ...]
 """Names of the sections and the field, from the outside in."""
 
+Model = TypeVar("Model", bound=BaseModel)
+
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
-def config_error(
+def checked(
+    model: type[Model],
+    data: Mapping[str, Any],
+    source: str,
+    origins: Mapping[str, str] | None = None,
+) -> Model:
+    """Plain values, as YAML has them, as a `model`.
+
+    Args:
+        source: Names them in errors.
+        origins: Path of a field that was set elsewhere -> names that place.
+
+    Raises:
+        ConfigError: naming the source, the field, what was wrong and what would be right.
+    """
+    try:
+        text = json.dumps(data, default=str)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{source}: holds what no YAML file can: {error}",
+            "use texts, numbers, truth values, lists, and mappings with texts as keys",
+        ) from error
+    try:
+        # Strict JSON mode takes a list for a tuple and a text for a path, but never a text or
+        # a truth value for a number.
+        return model.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise _config_error(error, source, model.model_json_schema(), origins) from error
+
+
+def _config_error(
     error: ValidationError,
     file: str,
     schema: dict[str, Any],

@@ -53,12 +53,17 @@ def find_campaign(
     Raises:
         ConfigError: if there is none, or two of this name.
     """
-    if Path(which).suffix in (".yaml", ".yml"):
+    if is_file_of(which):
         return load_config(Path(which), overrides)
     known = _files(folder)
     if which not in known:
         raise ConfigError(f"there is no campaign {which!r} in {folder}/", _meant(which, known))
     return load_config(_only(known[which], which), overrides)
+
+
+def is_file_of(which: str) -> bool:
+    """Whether this is the path of a YAML file, and no name."""
+    return Path(which).suffix in (".yaml", ".yml")
 
 
 def _meant(which: str, known: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 """YAML files of plain values, and changes to them from the command line."""
 
-import shlex
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,12 +72,6 @@ def apply_overrides(data: dict[str, Any], overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         _apply_override(data, override)
-
-
-def as_typed(which: Path | str, overrides: Sequence[str]) -> str:
-    """A configuration and what was changed in it, as they stand on the command line."""
-    changes = (f"{COMMAND_LINE} {shlex.quote(override)}" for override in overrides)
-    return " ".join([str(which), *changes])
 
 
 def overridden(overrides: Sequence[str]) -> list[str]:

@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 
 from mfal.cli import problems
-from mfal.cli.campaigns import NoPrefect, Overrides, Which, register
+from mfal.cli.campaigns import NoPrefect, register
 from mfal.cli.runner import chosen_runner
+from mfal.cli.which import Folder, Overrides, Which, chosen
 from mfal.config import config_schema
 from mfal.errors import MfalError
-from mfal.folder import find_campaign
-from mfal.yaml_file import as_typed
+from mfal.folder import CONFIGS
 
 app = typer.Typer(
     help="Multi-fidelity active learning: the best and most diverse candidates for a budget.",
@@ -27,24 +27,30 @@ app = typer.Typer(
 
 @app.command("round")
 def round_(
-    config: Which,
+    which: Which,
     rounds: Annotated[int, typer.Option(min=1, help="How many rounds to run.")] = 1,
+    configs: Folder = CONFIGS,
     overrides: Overrides = None,
     no_prefect: NoPrefect = False,
 ) -> None:
     """Run rounds: the initial design first where there is none, unfinished ones before new ones."""
-    _run(config, rounds, overrides, no_prefect)
+    _run(which, rounds, configs, overrides, no_prefect)
 
 
 @app.command()
-def campaign(config: Which, overrides: Overrides = None, no_prefect: NoPrefect = False) -> None:
+def campaign(
+    which: Which,
+    configs: Folder = CONFIGS,
+    overrides: Overrides = None,
+    no_prefect: NoPrefect = False,
+) -> None:
     """Run rounds until the budget is spent."""
-    _run(config, None, overrides, no_prefect)
+    _run(which, None, configs, overrides, no_prefect)
 
 
 @app.command()
 def report(
-    config: Annotated[
+    which: Annotated[
         str,
         typer.Argument(
             metavar="CONFIG|NAME",
@@ -63,12 +69,13 @@ def report(
             "method, cost, value and source."
         ),
     ] = None,
+    configs: Folder = CONFIGS,
     overrides: Overrides = None,
 ) -> None:
     """Write what a campaign or a comparison has found as one HTML file; runs nothing."""
     from mfal.cli.report import report_in_terminal
 
-    report_in_terminal(config, overrides or (), out, published)
+    report_in_terminal(which, configs, overrides or (), out, published)
 
 
 @app.command()
@@ -92,7 +99,7 @@ def compare(
 
 @app.command("import")
 def import_(
-    config: Which,
+    which: Which,
     file: Annotated[
         Path,
         typer.Argument(
@@ -101,6 +108,7 @@ def import_(
             show_default=False,
         ),
     ],
+    configs: Folder = CONFIGS,
     overrides: Overrides = None,
 ) -> None:
     """Begin with observations of your own, or bring the measurements a round waits for.
@@ -109,8 +117,8 @@ def import_(
     """
     from mfal.cli.rounds import import_in_terminal
 
-    changes = overrides or ()
-    import_in_terminal(find_campaign(config, overrides=changes), file, as_typed(config, changes))
+    config, source = chosen(which, configs, overrides)
+    import_in_terminal(config, file, source)
 
 
 @app.command()
@@ -174,14 +182,15 @@ def version() -> None:
     typer.echo(installed("mfal"))
 
 
-def _run(which: str, rounds: int | None, overrides: list[str] | None, no_prefect: bool) -> None:
-    changes = overrides or ()
-    config = find_campaign(which, overrides=changes)
+def _run(
+    which: str, rounds: int | None, configs: Path, overrides: list[str] | None, no_prefect: bool
+) -> None:
+    config, source = chosen(which, configs, overrides)
     runner = chosen_runner(no_prefect=no_prefect)  # before torch: a server starts meanwhile
     from mfal.cli.rounds import run_in_terminal
 
     try:
-        run_in_terminal(config, rounds, as_typed(which, changes), runner)
+        run_in_terminal(config, rounds, source, runner)
     except KeyboardInterrupt:
         typer.echo("stopped: what was answered is recorded, and the same command goes on", err=True)
         raise

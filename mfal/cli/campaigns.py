@@ -12,33 +12,19 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from mfal.cli.which import Folder, Overrides, Several, Which, as_typed, chosen
 from mfal.digits import number
 from mfal.errors import ConfigError
 from mfal.folder import CONFIGS, Broken, campaigns_in, find_campaign
 from mfal.types import unit_suffix
-from mfal.yaml_file import COMMAND_LINE, as_typed
+from mfal.yaml_file import COMMAND_LINE
 
 if TYPE_CHECKING:
     from mfal.config import CampaignConfig
     from mfal.differences import Comparison
     from mfal.status import Status, Unknown, Writer
 
-Which = Annotated[
-    str, typer.Argument(metavar="CONFIG|NAME", help="A campaign by its YAML file or its name.")
-]
-Several = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="CONFIG|NAME",
-        help="Campaigns by YAML file or name; all of the folder if none.",
-    ),
-]
-Folder = Annotated[Path, typer.Option("--configs", help="The folder that names are looked up in.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", help="Change a field: a.b=c. May be given again."),
-]
 NoPrefect = Annotated[
     bool, typer.Option("--no-prefect", help="Run through the library alone, in this process.")
 ]
@@ -61,7 +47,7 @@ def status(
     """Show where campaigns stand: rounds, cost, the best, what is unanswered, who is at work."""
     from mfal.status import Unknown, look
 
-    found = look(_chosen(which, configs, overrides))
+    found = look(_configured(which, configs, overrides))
     if as_json:
         typer.echo(json.dumps([asdict(s) for s in found], indent=2))
     else:
@@ -94,8 +80,8 @@ def best(
     from mfal.cli.terminal import best_table
     from mfal.view import leaders
 
-    config = find_campaign(which, configs, overrides or ())
-    with open_campaign(config, as_typed(which, overrides or ()), to_read=True) as campaign:
+    config, source = chosen(which, configs, overrides)
+    with open_campaign(config, source, to_read=True) as campaign:
         _console().print(best_table(campaign, leaders(campaign, n, diverse)))
 
 
@@ -109,8 +95,8 @@ def export(
     from mfal.campaign import open_campaign
     from mfal.view import export as write
 
-    config = find_campaign(which, configs, overrides or ())
-    with open_campaign(config, as_typed(which, overrides or ()), to_read=True) as campaign:
+    config, source = chosen(which, configs, overrides)
+    with open_campaign(config, source, to_read=True) as campaign:
         typer.echo(f"{file}: {write(campaign, file)} observations of {campaign.config.name}")
 
 
@@ -125,12 +111,13 @@ def resume(
     from mfal.errors import MfalError
 
     failed = False
-    chosen = _chosen(which, configs, overrides)
-    sources = [as_typed(name, overrides or ()) for name in which or [c.name for c in chosen]]
-    for config, source in zip(chosen, sources, strict=True):
+    configured = _configured(which, configs, overrides)
+    names = which or [c.name for c in configured]
+    for config, name in zip(configured, names, strict=True):
         try:
             if isinstance(config, Broken):
                 raise config.error
+            source = as_typed(name, configs, overrides)
             resume_in_terminal(config, source, no_prefect=no_prefect)
         except MfalError as error:
             failed = True
@@ -153,7 +140,7 @@ def diff(first: Which, second: Which, configs: Folder = CONFIGS, as_json: AsJson
         raise typer.Exit(1)
 
 
-def _chosen(
+def _configured(
     which: Sequence[str] | None, folder: Path, overrides: Sequence[str] | None
 ) -> "list[CampaignConfig | Broken]":
     """The campaigns that are named, as they were changed; without a name, all in the folder."""

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from mfal.cli.campaigns import AsJson, Overrides, Which
-from mfal.folder import find_campaign
+from mfal.cli.campaigns import AsJson
+from mfal.cli.which import Folder, Overrides, Which, chosen
+from mfal.folder import CONFIGS
 from mfal.sections import MONTH
-from mfal.yaml_file import as_typed
 
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Of everything that is drawn.")]
 
@@ -81,13 +81,14 @@ def new_problem(
 
 
 def ladder(
-    config: Which,
+    which: Which,
     candidates: Annotated[
         int, typer.Option("-n", min=10, help="Random candidates to ask about.")
     ] = 100,
     best: Annotated[
         int, typer.Option(min=0, help="Of the campaign's ledger, the best to ask about as well.")
     ] = 20,
+    configs: Folder = CONFIGS,
     overrides: Overrides = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the ladder into this file.")] = None,
     as_json: AsJson = False,
@@ -95,12 +96,5 @@ def ladder(
     """Ask every fidelity about the same candidates: is each worth its cost? Spends no budget."""
     from mfal.cli.ladder import ladder_in_terminal
 
-    changes = overrides or ()
-    ladder_in_terminal(
-        find_campaign(config, overrides=changes),
-        as_typed(config, changes),
-        n=candidates,
-        best=best,
-        plot=plot,
-        as_json=as_json,
-    )
+    config, source = chosen(which, configs, overrides)
+    ladder_in_terminal(config, source, n=candidates, best=best, plot=plot, as_json=as_json)

@@ -8,42 +8,47 @@ from rich.console import Console
 from mfal.campaign import open_campaign
 from mfal.cli.rounds import show_waiting
 from mfal.cli.terminal import show_state
+from mfal.cli.which import chosen
 from mfal.compare import curves, load_comparison, runs_of
 from mfal.errors import ConfigError, LedgerError
-from mfal.folder import find_campaign
+from mfal.folder import is_file_of
 from mfal.report.campaign_page import campaign_page
 from mfal.report.comparison_page import comparison_page
 from mfal.report.html import write
 from mfal.report.published import read_published
 from mfal.report.snapshot import take
 from mfal.report.tables import campaign_tables
-from mfal.yaml_file import as_typed, read_yaml
+from mfal.yaml_file import read_yaml
 
 
 def report_in_terminal(
-    which: str, overrides: Sequence[str], out: Path | None, published: Path | None
+    which: str,
+    configs: Path,
+    overrides: Sequence[str],
+    out: Path | None,
+    published: Path | None,
 ) -> None:
     """Write the report of a campaign or a comparison, and say where it is.
 
     Args:
         which: Path of its file, or name of a campaign.
+        configs: The folder that names are looked up in.
         out: Folder to write into; by default ``report`` beside the ledger.
         published: CSV file of curves to lay over a comparison.
     """
-    if Path(which).suffix in (".yaml", ".yml") and "methods" in read_yaml(Path(which)):
+    if is_file_of(which) and "methods" in read_yaml(Path(which)):
         index = _report_comparison(Path(which), overrides, out, published)
     elif published is not None:
         raise ConfigError(
             f"{which}: --published is for comparisons", "leave it out, or name a comparison"
         )
     else:
-        index = _report_campaign(which, overrides, out)
+        index = _report_campaign(which, configs, overrides, out)
     Console(markup=False).print(f"report: {index}", soft_wrap=True)
 
 
-def _report_campaign(which: str, overrides: Sequence[str], out: Path | None) -> Path:
-    config = find_campaign(which, overrides=overrides)
-    source = as_typed(which, overrides)
+def _report_campaign(which: str, configs: Path, overrides: Sequence[str], out: Path | None) -> Path:
+    config, source = chosen(which, configs, overrides)
     with open_campaign(config, source, to_read=True) as campaign:
         show_state(Console(markup=False), campaign)
         show_waiting(Console(markup=False), campaign, source)

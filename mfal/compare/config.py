@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt, PrivateAttr, ValidationError, field_validator
+from pydantic import Field, PositiveInt, PrivateAttr, field_validator
 
 from mfal.config import NAME_PATTERN, CampaignConfig, parse_config
-from mfal.config_errors import config_error
+from mfal.config_errors import checked
 from mfal.errors import ConfigError
 from mfal.sections import Component, Folder, Frozen
 from mfal.yaml_file import COMMAND_LINE, apply_overrides, overridden, read_yaml, set_field
@@ -142,12 +142,7 @@ def load_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:
         raise ConfigError(f"{path}: is a campaign, not a comparison", f"run it: mfal round {path}")
     apply_overrides(data, overrides)
     changed = overridden(overrides)
-    try:
-        # Python mode with plain values: YAML knows no tuples and no paths.
-        comparison = Comparison.model_validate(data)
-    except ValidationError as error:
-        origins = dict.fromkeys(changed, COMMAND_LINE)
-        raise config_error(error, str(path), Comparison.model_json_schema(), origins) from error
+    comparison = checked(Comparison, data, str(path), dict.fromkeys(changed, COMMAND_LINE))
     comparison._file, comparison._overridden = str(path), tuple(changed)
     for seed in comparison.seeds:
         _check_alike(comparison, {m: comparison.config(m, seed) for m in comparison.methods})

@@ -132,7 +132,9 @@ def test_status_without_a_name_is_that_of_the_folder(folder: Folder) -> None:
 
 def test_a_name_that_is_not_there_is_answered_with_those_that_are(folder: Folder) -> None:
     folder.add("motif")
-    for command in (["status", "motiv"], ["best", "motiv"], ["diff", "motif", "motiv"]):
+    single = ("round", "campaign", "status", "best", "report", "resume", "ladder")
+    files = (["import", "motiv", "a.csv"], ["export", "motiv", "a.csv"], ["diff", "motif", "motiv"])
+    for command in (*([name, "motiv"] for name in single), *files):
         with pytest.raises(ConfigError, match="there is no campaign 'motiv'") as raised:
             folder.call(*command)
         assert "there are motif" in raised.value.hint
