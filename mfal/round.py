@@ -35,8 +35,7 @@ REMEMBERED = 500  # proposed candidates that a round's record keeps for the next
 
 def score(campaign: Campaign, asker: Scorer) -> list[Answer]:
     """The next answers that come in, each with the engine that gave it."""
-    backends = campaign.problem.oracle.backends
-    return [(query, outcome, backends[query.fidelity]) for query, outcome in asker.answers()]
+    return _with_engines(campaign, asker.answers())
 
 
 def append(campaign: Campaign, answers: Sequence[Answer]) -> None:
@@ -187,11 +186,11 @@ def finish_round(
     asker.ask(pending)
     patience.ask(pending)
     while asker.waiting:
-        answers = steps.score(campaign, asker)
         try:
+            answers = steps.score(campaign, asker)
             steps.append(campaign, answers)
-        except KeyboardInterrupt:
-            append(campaign, answers)  # again: they are paid for, and each goes in once
+        except BaseException:  # a Ctrl-C too: what is answered is paid for, and goes in once
+            append(campaign, _with_engines(campaign, asker.unsettled()))
             raise
         done += len(answers)
         watch.scored(done, total)
@@ -206,6 +205,11 @@ def finish_round(
     watch.stage("append")
     campaign.writer.finish_round(number)
     return True
+
+
+def _with_engines(campaign: Campaign, outcomes: Sequence[tuple[Query, Outcome]]) -> list[Answer]:
+    backends = campaign.problem.oracle.backends
+    return [(query, outcome, backends[query.fidelity]) for query, outcome in outcomes]
 
 
 def _choose(

@@ -14,7 +14,7 @@ from mfal.ledger.reading import read_ledger
 from mfal.ledger.store import Store
 from mfal.scoring.scorer import scorer
 from mfal.sections import LockConfig
-from mfal.types import Query
+from mfal.types import Outcome, Query
 
 FOLDER = "outside"
 
@@ -125,11 +125,18 @@ def _begin(store: Store, campaign: Campaign, keys: Sequence[str]) -> None:
 def _finish(store: Store, campaign: Campaign) -> None:
     """Ask what was begun here or by a process that was killed."""
     config, backends = campaign.config, campaign.problem.oracle.backends
-    n_objectives = len(campaign.problem.oracle.objectives)
+    n_objectives, backend = len(campaign.problem.oracle.objectives), backends[campaign.target.name]
+
+    def record(outcomes: Sequence[tuple[Query, Outcome]]) -> None:
+        store.record([(query, outcome, backend) for query, outcome in outcomes])
+
     with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
         for info in store.outline():
             asker.ask(store.pending(info.number))
             while asker.waiting:
-                backend = backends[campaign.target.name]
-                store.record([(query, outcome, backend) for query, outcome in asker.answers()])
+                try:
+                    record(asker.answers())
+                except BaseException:  # a Ctrl-C too
+                    record(asker.unsettled())
+                    raise
             store.finish_round(info.number)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from mfal.errors import MfalError
 from mfal.reasons import kept
@@ -90,7 +91,7 @@ class Scorer:
         self._next: deque[Chunk] = deque()
         self._later: list[tuple[float, Chunk]] = []
         self._calls: dict[Future[Reply], tuple[Chunk, float]] = {}
-        self._error: BaseException | None = None
+        self._found: list[tuple[Query, Outcome]] = []
 
     def ask(self, queries: Sequence[Query]) -> None:
         """Put queries into the queue, to be asked one fidelity after the other."""
@@ -100,35 +101,31 @@ class Scorer:
     @property
     def waiting(self) -> bool:
         """Whether there are queries without an answer."""
-        queued = any(self._new.values()) or self._next or self._later
-        return bool(queued or self._calls or self._error)
+        return bool(any(self._new.values()) or self._next or self._later or self._calls)
 
     def answers(self) -> list[tuple[Query, Outcome]]:
         """The next outcomes to come in; none only if nothing was asked.
 
+        To ask for more is to say that those before are put away.
+
         Raises:
             MfalError: if the problem cannot be built where it is asked, or nobody is there
-                to ask. Nothing is lost by that: the queries have no outcome yet.
-            KeyboardInterrupt: where that came while answers were gathered, they are handed out
-                first, and the next call raises it.
+                to ask. Nothing is lost by that, nor by a Ctrl-C: see `unsettled`.
         """
-        if self._error is not None:
-            found = self._come_in()
-            if found:
-                return found
-            raise self._error
         until = time.monotonic() + COMMIT
-        found = []
-        try:
-            while self.waiting and not (found and time.monotonic() > until):
-                self._submit()
-                self._collect(found)
-            self._submit()  # work goes on while the caller puts the answers away
-        except BaseException as error:  # whatever it is, a Ctrl-C too
-            if not found:
-                raise
-            self._error = error  # for the next call: these answers are paid for
-        return found
+        self._found = []
+        while self.waiting and not (self._found and time.monotonic() > until):
+            self._submit()
+            self._collect()
+        self._submit()  # work goes on while the caller puts the answers away
+        return list(self._found)
+
+    def unsettled(self) -> list[tuple[Query, Outcome]]:
+        """What is answered and may not be put away yet, for whoever has to stop: it is paid for."""
+        ended = [(chunk, f.result()) for f, (chunk, _) in self._calls.items() if _has_come(f)]
+        answered = [(chunk, reply) for chunk, reply in ended if isinstance(reply, Answered)]
+        come_in = (zip(chunk.queries, reply.outcomes, strict=True) for chunk, reply in answered)
+        return [*self._found, *chain.from_iterable(come_in)]
 
     def outcomes(self, queries: Sequence[Query]) -> list[Outcome]:
         """Ask distinct queries and wait for all of them: an outcome each, in their order."""
@@ -142,7 +139,7 @@ class Scorer:
         """End all workers, and forget what was asked."""
         runner, self._runner, self._started = self._runner, None, 0
         self._new, self._next, self._later, self._calls = {}, deque(), [], {}
-        self._error = None
+        self._found = []
         if runner is not None:
             runner.close()
 
@@ -191,23 +188,18 @@ class Scorer:
             left[chunk.fidelity] = left.get(chunk.fidelity, 0) + len(chunk.queries)
         return left
 
-    def _collect(self, found: list[tuple[Query, Outcome]]) -> None:
-        """Add the outcomes of calls that have ended, after a moment's wait for one to end."""
+    def _collect(self) -> None:
+        """Take the outcomes of calls that have ended, after a moment's wait for one to end."""
         if not self._calls:
             time.sleep(min(TICK, max(0.0, self._later[0][0] - time.monotonic())))
             return
         done, _ = wait(self._calls, timeout=TICK, return_when=FIRST_COMPLETED)
         for future in sorted(done, key=_by_what_it_brings):
-            chunk, _ = self._calls.pop(future)
-            found += self._taken(chunk, future.result())
+            self._found += self._taken(self._calls[future][0], future.result())
+            del self._calls[future]
         for chunk, since in self._calls.values():
             if (elapsed := time.monotonic() - since) > PATIENCE:
                 self._pace.waits(chunk.fidelity, len(chunk.queries), elapsed)
-
-    def _come_in(self) -> list[tuple[Query, Outcome]]:
-        """The answers of calls that have ended since somebody looked."""
-        ended = [future for future in self._calls if future.done() and _has_answers(future)]
-        return [a for f in ended for a in self._taken(self._calls.pop(f)[0], f.result())]
 
     def _taken(self, chunk: Chunk, reply: Reply) -> list[tuple[Query, Outcome]]:
         """The outcomes that a reply brings; what has none is put back to be asked again."""
@@ -263,8 +255,8 @@ def _by_what_it_brings(ended: "Future[Reply]") -> int:
     return 2 if reply.kind == "unavailable" else 1
 
 
-def _has_answers(ended: "Future[Reply]") -> bool:
-    return ended.exception() is None and isinstance(ended.result(), Answered)
+def _has_come(call: "Future[Reply]") -> bool:
+    return call.done() and call.exception() is None
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from mfal.config import parse_config
 from mfal.errors import OracleError
 from mfal.ladder import examine_ladder
 from mfal.round import Answer, Steps, run_rounds, score
+from mfal.scoring.scorer import Scorer
 from mfal.types import Outcome, Query
 from tests.integration.rounds import MakeConfig, run
 from tests.integration.test_cli import mfal, write
@@ -141,18 +142,25 @@ def test_failures_one_after_the_other_are_an_outage_over_rounds_and_fidelities()
     assert impatient(patience)
 
 
-def test_a_ctrl_c_in_a_commit_loses_no_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["score", "append"])
+def test_a_ctrl_c_between_an_answer_and_its_commit_loses_none(step: str, tmp_path: Path) -> None:
     settings = motif_settings(tmp_path, sampler="random", surrogate=None)
-    steps, interrupted = Steps(), []
+    answered: list[Answer] = []
 
-    def interrupted_once(campaign: Campaign, answers: Sequence[Answer]) -> None:
-        interrupted.append(len(answers))
+    def interrupted_after_it(campaign: Campaign, asker: Scorer) -> list[Answer]:
+        answered.extend(score(campaign, asker))
         raise KeyboardInterrupt
 
+    def interrupted_before_it(campaign: Campaign, answers: Sequence[Answer]) -> None:
+        answered.extend(answers)
+        raise KeyboardInterrupt
+
+    interrupted = {"score": interrupted_after_it, "append": interrupted_before_it}[step]
     with open_campaign(parse_config(settings)) as campaign:
         with pytest.raises(KeyboardInterrupt):
-            run_rounds(campaign, 1, steps=replace(steps, append=interrupted_once))
-        assert len(campaign.store.observations()) == interrupted[0] > 0
+            run_rounds(campaign, 1, steps=replace(Steps(), **{step: interrupted}))
+        recorded = {o.query: o.outcome.values for o in campaign.store.observations()}
+        assert answered and recorded == {query: outcome.values for query, outcome, _ in answered}
 
 
 BUSY = """

@@ -137,6 +137,7 @@ def test_answers_outlive_the_python_that_workers_run_on(
     with pytest.raises(MfalError, match=r"no worker process can be started: .*gone") as raised:
         while True:
             found += [query.key for query, _ in ask.scorer.answers()]
+    found += [query.key for query, _ in ask.scorer.unsettled()]
     assert found == ["good-1", "good-2", "orphan"]
     assert "the same command goes on" in raised.value.hint
 

@@ -149,7 +149,7 @@ def test_a_query_that_is_asked_again_later_is_work_that_is_left(
     slow, quick = GOOD[0], Query(GOOD[1].key, "half")
     made.ask([slow])
     made._submit()
-    made._collect([])
+    made._collect()
     made.ask([quick])
     made._submit()
     assert runner.asked == [("whole", slow.key), ("half", quick.key)]
@@ -187,15 +187,14 @@ def test_an_error_loses_no_answer_that_came_with_it(
     made = Scorer(Component(name=MOTIF), LADDER, 1, ScoringConfig())
     made._pace.learn("whole", 1, 10.0)  # slow: both are asked at once
     made.ask(GOOD[:2])
-    assert made.answers() == [(GOOD[1], Outcome((1.0,), None, 0.0))]
-    assert made.waiting
     with pytest.raises(kind, match="nobody is there"):
         made.answers()
+    assert made.unsettled() == [(GOOD[1], Outcome((1.0,), None, 0.0))]
     made.close()
-    assert not made.waiting
+    assert not made.waiting and not made.unsettled()
 
 
-def test_what_has_come_in_is_handed_out_before_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_come_in_is_there_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     # In whatever order a set has them: six times over, one order would have to be lucky.
     for _ in range(6):
         answer, late = Answered([Outcome((1.0,), None, 0.0)], 10.0), Future[Reply]()
@@ -219,13 +218,24 @@ def test_what_has_come_in_is_handed_out_before_an_error(monkeypatch: pytest.Monk
         made._pace.learn("whole", 1, 10.0)  # slow: all are asked at once
         asked = [Query(key, "whole") for key in ("ACGTAAAA", "ACGTCCCC", "ACGTGGGG", "ACGTTTTT")]
         made.ask(asked)
-        first = dict(made.answers())
-        assert set(first) == {asked[1], asked[2]} and first[asked[1]].values is None
-        late.set_result(answer)  # while the caller put those away
-        assert [query for query, _ in made.answers()] == [asked[3]]
         with pytest.raises(RuntimeError, match="nobody is there"):
             made.answers()
+        came = dict(made.unsettled())
+        assert set(came) == {asked[1], asked[2]} and came[asked[1]].values is None
+        late.set_result(answer)
+        assert [query for query, _ in made.unsettled()][2:] == [asked[3]]
         made.close()
+
+
+def test_answers_are_unsettled_until_more_are_asked_for(tmp_path: Path) -> None:
+    made = motif(tmp_path, runner="threads")
+    made.ask(GOOD[:2])
+    first = made.answers()
+    assert made.unsettled() == first
+    made.ask(GOOD[2:])
+    second = made.answers()
+    assert made.unsettled() == second and not {*dict(first)} & {*dict(second)}
+    made.close()
 
 
 def test_a_chunk_is_asked_at_its_fidelity(shared: tuple[Scorer, Path]) -> None:
