@@ -49,10 +49,10 @@ class CampaignConfig(Frozen):
         "null for all. The target alone makes a single-fidelity campaign.",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random draw.")
-    budget: BudgetConfig = Field(description="What may be spent in all: {total: 500}.")
+    budget: BudgetConfig = Field(description="What may be spent in all: `{total: 500}`.")
     initial: InitialConfig = Field(
-        description="The random design that comes first: {queries: {cheap: 30, target: 10}} or "
-        "{share: 0.2}."
+        description="The random design that comes first: `{queries: {cheap: 30, target: 10}}` "
+        "or `{share: 0.2}`."
     )
     batch: BatchConfig = Field(description="What a round buys: cost, queries or both.")
     diversity: DiversityConfig | None = Field(
@@ -76,8 +76,9 @@ class CampaignConfig(Frozen):
     )
     temperature: PositiveFloat = Field(
         default=15.0,
-        description="Concentration of the sampler's reward: how much log reward is lost from "
-        "the best of a round's reference set to its median.",
+        description="How sharp the sampler's reward is: the log reward that is lost from the "
+        "best of a round's reference set to its median. More seeks the very best, less is more "
+        "varied.",
     )
     proposals: PositiveInt = Field(
         default=1000, description="Queries drawn from the trained sampler in each round."
@@ -103,13 +104,14 @@ class CampaignConfig(Frozen):
     )
     data_dir: Folder = Field(
         default=Path("data"),
-        description="The ledger lies in <data_dir>/<name>/ledger.db. It begins, as all paths do, "
-        "at the folder in which the command runs.",
+        description="The ledger lies in `<data_dir>/<name>/ledger.db`. It begins, as all paths "
+        "do, at the folder in which the command runs.",
     )
     ledger: str | None = Field(
         default=None,
         description="URL of a PostgreSQL database that holds the ledger instead, as in "
-        "postgresql+psycopg://user:${PASSWORD}@host/database; ${NAME} comes from the environment.",
+        "`postgresql+psycopg://user:${PASSWORD}@host/database`; `${NAME}` comes from the "
+        "environment.",
     )
     lock: LockConfig = Field(
         default=LockConfig(), description="What happens while another works on it."

@@ -194,7 +194,7 @@ class Problem:
         draw: A picture of a candidate as the text of an SVG file, for tables and reports;
             None where there is none.
         similarity: How alike two candidates are, where a campaign names no other measure: a
-            name of the registry, or ``package.module:attribute``.
+            name of the registry, ``package.module:attribute`` or ``./file.py:attribute``.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A draw of the target's posterior, discounted by what a fidelity says about it."""
+"""An approximate draw of the target's posterior, discounted by what a fidelity says about it."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from mfal.surrogate.base import JointMoments, Surrogate
 
 
 class Thompson:
-    """Thompson sampling at the target: follow one function that the posterior holds possible.
+    """Thompson sampling at the target, approximately: follow one random function.
 
     Thompson, Biometrika 25, 285 (1933); for Gaussian processes Russo & Van Roy, Mathematics of
     Operations Research 39, 1221 (2014). A joint draw over all candidates that a

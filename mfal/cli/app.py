@@ -139,7 +139,8 @@ def verify(
         float, typer.Option(min=0, max=1, help="Share of random actions in training.")
     ] = 0.05,
     random_actions: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of random actions in a figure of its own.")
+        float,
+        typer.Option(min=0, max=1, help="Tell the modes' share for this share of random actions."),
     ] = 0.1,
     overrides: Annotated[
         list[str] | None,

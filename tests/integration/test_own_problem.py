@@ -2,11 +2,14 @@
 
 import csv
 import json
+import math
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from mfal.cli.app import app
@@ -46,6 +49,8 @@ def test_the_page_shows_a_file_for_each_kind() -> None:
         "table.py",
         "alloys.py",
         "alloys.yaml",
+        "drugs.py",
+        "drugs.yaml",
     }
 
 
@@ -95,6 +100,36 @@ def test_a_table() -> None:
     said = run(*round_, "--no-prefect")
     # 30 x 1 + 5 x 20 for the design, and the batch.
     assert "spent 190 of 400" in said
+
+
+def test_molecules() -> None:
+    said = run("check", "./drugs.py:problem")
+    assert re.fullmatch(r"all \d+ laws hold", said.splitlines()[-1])
+    oracle = build("problem", Component(name="./drugs.py:problem")).oracle
+    benzene = "[C][=C][C][=C][C][=C][Ring1][=Branch1]"
+    weight, qed = (oracle.evaluate([benzene], f)[0].values for f in oracle.fidelities)
+    assert weight is not None and qed is not None
+    assert weight[0] == pytest.approx(math.exp(-(((78.114 - 300) / 150) ** 2)), abs=1e-4)
+    assert qed[0] == pytest.approx(0.4426, abs=1e-4)  # RDKit's for benzene
+    # Training that long takes a minute, and is not what is shown.
+    said = run("round", "drugs.yaml", "--no-prefect", "-s", "sampler.options.train.steps=20")
+    assert "spent 340 of 900" in said
+
+
+def test_a_list_of_smiles() -> None:
+    (fields,) = re.findall(
+        r"^    (features: .*notation: smiles.*\n(?:    .*\n)+)", PAGE, re.MULTILINE
+    )
+    smiles = ["C", "CC", "C[NH3+]", "c1ccccc1", "CC(=O)O", "CCN", "CCO", "CCCl", "O=CC=O", "CNC"]
+    table = "".join(f"{key},{len(key)},{len(key) + key.count('C')}\n" for key in smiles)
+    Path("alloys.csv").write_text(f"alloy,calphad,dft\n{table}")
+    Path("keys.txt").write_text("\n".join(smiles))
+    campaign = yaml.safe_load(BLOCKS["alloys.yaml"])
+    campaign |= {"initial": {"queries": {"calphad": 4, "dft": 3}}, "budget": {"total": 130}}
+    campaign |= yaml.safe_load(textwrap.dedent(f"    {fields}"))
+    Path("smiles.yaml").write_text(yaml.safe_dump(campaign))
+    assert "all" in run("check", "./alloys.py:problem", "--keys", "keys.txt").splitlines()[-1]
+    assert "spent" in run("round", "smiles.yaml", "--no-prefect")
 
 
 def test_people(folder: Path) -> None:

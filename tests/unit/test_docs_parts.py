@@ -5,16 +5,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-import annotated_types as limits
 import pytest
 import yaml
 
 from mfal.config import parse_config
 from mfal.registry import BUILTIN, check, resolve
 from tests.support import ROOT
+from tests.unit.annotations import takes
 
 PAGE = (ROOT / "docs" / "parts.md").read_text()
 HEADER = "| name | option | default | takes | |\n|---|---|---|---|---|\n"
@@ -61,39 +59,6 @@ def options(kind: str, name: str) -> dict[str, Option]:
 def plain(value: object) -> object:
     """A default as YAML reads it."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def takes(hint: Any) -> str:
-    """What an option with this annotation takes, in the words of the page."""
-    origin, inside = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return f"{takes(inside[0])}{bounds(inside[0], inside[1].metadata)}"
-    if origin is Literal:
-        return ", ".join(f"`{value}`" for value in inside)
-    if origin in (Union, UnionType):
-        (other,) = (kind for kind in inside if kind is not NoneType)
-        return f"{takes(other)}, or null"
-    if origin is tuple:
-        return f"list: {takes(inside[0])}"
-    return {int: "whole number", float: "number", bool: "true or false", str: "text"}[hint]
-
-
-def bounds(kind: type, metadata: list[Any]) -> str:
-    """The limits of a number."""
-    low, high = "", ""
-    for limit in metadata:
-        match limit:
-            case limits.Gt(gt=bound):
-                low = f"{bound + 1} or more" if kind is int else f"above {bound:g}"
-            case limits.Ge(ge=bound):
-                low = f"{bound:g} or more"
-            case limits.Le(le=bound):
-                high = f" to {bound:g}"
-            case limits.Lt(lt=bound):
-                high = f" to below {bound:g}"
-            case _:
-                raise AssertionError(f"the page has no words for {limit}")
-    return f", {low.removesuffix(' or more')}{high}" if high else f", {low}"
 
 
 def shown(kind: str) -> Iterator[tuple[str, str, list[str]]]:
