@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 
 from mfal.scoring.scorer import Scorer
-from mfal.types import Outcome, Problem, Query
+from mfal.types import Objective, Outcome, Problem, Query
 
 ROOT = Path(__file__).resolve().parent.parent
 MOTIF = f"{ROOT}/tests/problems/motif.py:problem"
@@ -41,9 +41,13 @@ def motif_settings(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def in_unit(problem: Problem, unit: str) -> Problem:
     """The problem with its first objective in another unit."""
-    first, *others = problem.oracle.objectives
+    return with_objective(problem, replace(problem.oracle.objectives[0], unit=unit))
+
+
+def with_objective(problem: Problem, objective: Objective) -> Problem:
+    """The problem with another first objective."""
     oracle: Any = copy(problem.oracle)
-    oracle.objectives = (replace(first, unit=unit), *others)
+    oracle.objectives = (objective, *problem.oracle.objectives[1:])
     return replace(problem, oracle=oracle)
 
 

@@ -1,8 +1,8 @@
 """How much of an amount a set of prices can spend, so that a batch leaves as little as it must."""
 
 from collections.abc import Collection, Iterable
-from decimal import Decimal
-from math import gcd
+from fractions import Fraction
+from math import gcd, lcm
 
 from mfal.budget import exact
 
@@ -23,9 +23,8 @@ class Filling:
     """
 
     def __init__(self, prices: Iterable[float], limit: float) -> None:
-        decimals = {exact(price) for price in prices}
-        self._unit = _common_unit(decimals)
-        self._limit = int(exact(limit) // self._unit)
+        self._unit = _common_unit({_fraction(price) for price in prices})
+        self._limit = _fraction(limit) // self._unit
         self.is_exact = self._limit <= MOST_UNITS
         self._sums: dict[frozenset[int], int] = {}
 
@@ -33,13 +32,13 @@ class Filling:
         """The least that is left of `amount` after any number of payments of these prices."""
         if not self.is_exact:
             return 0.0
-        units = min(int(exact(amount) // self._unit), self._limit)
+        units = min(_fraction(amount) // self._unit, self._limit)
         below = self._reachable(prices) & ((1 << (units + 1)) - 1)
-        return float(exact(amount) - (below.bit_length() - 1) * self._unit)
+        return float(_fraction(amount) - (below.bit_length() - 1) * self._unit)
 
     def _reachable(self, prices: Collection[float]) -> int:
         """Bit n is set where n units can be spent exactly."""
-        steps = frozenset(int(exact(price) / self._unit) for price in prices)
+        steps = frozenset(int(_fraction(price) / self._unit) for price in prices)
         if steps not in self._sums:
             sums, mask = 1, (1 << (self._limit + 1)) - 1
             for step in steps:
@@ -50,7 +49,10 @@ class Filling:
         return self._sums[steps]
 
 
-def _common_unit(prices: Collection[Decimal]) -> Decimal:
-    digits = max(-int(price.as_tuple().exponent) for price in prices)
-    scale = Decimal(10) ** digits
-    return Decimal(gcd(*(int(price * scale) for price in prices))) / scale
+def _fraction(amount: float) -> Fraction:
+    return Fraction(exact(amount))
+
+
+def _common_unit(prices: Collection[Fraction]) -> Fraction:
+    whole = lcm(*(price.denominator for price in prices))
+    return Fraction(gcd(*(int(price * whole) for price in prices)), whole)

@@ -45,5 +45,5 @@ def breaks_floor(
     if not target_cost:
         return torch.zeros_like(price, dtype=torch.bool)
     if config.queries is not None:
-        return target_spent < share * (spent + price)
+        return target_spent < share * (spent + price) - 1e-9
     return spent + price + owed > limit + 1e-9

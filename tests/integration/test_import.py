@@ -228,6 +228,12 @@ def test_data_that_leave_no_money_for_the_design_are_refused(
         # 29 of the design are left to pay, and the budget is 100.
         with pytest.raises(MfalError, match=r"costs 71.5 and leaves 29 .* 100 of the budget"):
             import_file(campaign, data(tmp_path, text.format(71.5)))
+        # What failed is no part of the design: the 3 of that query are still to be paid.
+        failed = (
+            "candidate,fidelity,agreement,error,cost\nCCCCCCCC,half,1,,71\nGGGGGGGG,whole,,no,{}\n"
+        )
+        with pytest.raises(MfalError, match=r"costs 71.5 and leaves 29"):
+            import_file(campaign, data(tmp_path, failed.format(0.5)))
         import_file(campaign, data(tmp_path, text.format(71)))
         assert run_rounds(campaign, 1) == []
         assert campaign.store.spent() == 100

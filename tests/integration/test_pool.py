@@ -210,3 +210,18 @@ def test_a_ledger_keeps_to_its_fidelities(motif: Callable[..., CampaignConfig]) 
         run(motif(initial=initial, fidelities=["whole"]), 1)
     # Ledgers from before there was a choice go on as they are.
     assert "fidelities" not in motif().identity()
+
+
+def test_a_query_has_the_noise_of_its_fidelity(pooled: Callable[..., CampaignConfig]) -> None:
+    config = pooled()
+    run(config, 0)
+    with open_campaign(config) as campaign:
+        run_rounds(campaign, 1)
+        fitted = fit(campaign, 0)
+        surrogate = fitted.surrogate
+        assert surrogate is not None and fitted.reward is not None
+        queries = [Query(key, rung) for key in POOL[:2] for rung in ("half", "whole")]
+        pool = make_pool(campaign, fitted, surrogate, fitted.reward, queries)
+        known = surrogate.joint(campaign.features(POOL[:1]), fitted.candidate(POOL[:1])).noise
+    assert known[0] != known[1]
+    assert pool.noise.tolist() == [*known.tolist()] * 2

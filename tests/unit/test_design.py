@@ -177,3 +177,8 @@ def test_a_design_larger_than_the_space_is_refused() -> None:
     with pytest.raises(ConfigError, match="5 more candidates at high, and 2 different") as raised:
         nested_design({"high": 5}, ladder(1), [], ["a", "b"])
     assert "initial.queries" in raised.value.hint
+
+
+def test_what_was_asked_above_comes_before_what_is_older() -> None:
+    asked = [Query("a", "low"), Query("b", "high")]
+    assert nested_design({"middle": 1}, ladder(1, 3, 7), asked, ["c"]) == [Query("b", "middle")]

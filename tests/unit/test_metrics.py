@@ -5,8 +5,8 @@ from typing import Any, Literal
 import pytest
 
 from mfal.budget import total_cost
-from mfal.metrics import CurvePoint, best, curve, top_k_mean, utility
-from mfal.types import Objective, Observation, Outcome, Query
+from mfal.metrics import CurvePoint, best, cost_shares, curve, top_k_mean, utility
+from mfal.types import Fidelity, Objective, Observation, Outcome, Query
 
 LOWEST = Objective("energy", "kcal/mol", "min")
 HIGHEST = Objective("agreement", "places", "max")
@@ -155,3 +155,9 @@ def test_a_curve_looks_no_oftener_at_an_answer_for_more_rounds() -> None:
         curve(rows, "target", LOWEST, 10)
         looks.append(rows.n)
     assert looks[0] == looks[1]
+
+
+def test_shares_are_of_what_was_spent_however_little() -> None:
+    rungs = (Fidelity("low", 1, 0.3), Fidelity("middle", 3, 0.6), Fidelity("high", 7, 1.0))
+    seen = [observed("a", 1.0, at="low", cost=0.01), observed("a", 1.0, at="high", cost=0.03)]
+    assert cost_shares(seen, rungs) == {"low": 0.25, "middle": 0.0, "high": 0.75}

@@ -1,10 +1,12 @@
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError
+from mfal.importing.observations import import_frame
 from mfal.metrics import top_k_mean
 from mfal.registry import resolve
 from mfal.round import run_rounds
@@ -68,3 +70,18 @@ def test_a_schedule_has_one_rhythm(motif: Callable[..., CampaignConfig]) -> None
         with pytest.raises(ConfigError, match=r"schedule\.cron or schedule\.interval_minutes"):
             parse_config(settings | {"schedule": schedule})
     assert parse_config(settings | {"schedule": {"interval_minutes": 90}}).schedule
+
+
+def test_fewer_than_top_k_are_no_end_however_good(motif: Callable[..., CampaignConfig]) -> None:
+    with open_campaign(motif(stop__value=0.0, top_k=50)) as campaign:
+        run_rounds(campaign, 1)
+        assert stop_reason(campaign) is None
+
+
+def test_what_was_imported_is_no_round(motif: Callable[..., CampaignConfig]) -> None:
+    row = {"candidate": ["CCCCCCCC"], "fidelity": ["half"], "agreement": [1.0]}
+    with open_campaign(motif(stop__rounds=1)) as campaign:
+        import_frame(campaign, pd.DataFrame(row))
+        assert stop_reason(campaign) is None
+        assert len(run_rounds(campaign, 5)) == 1
+        assert stop_reason(campaign) == "1 rounds are done, and stop.rounds is 1"

@@ -89,3 +89,9 @@ def test_agreement_of_too_little() -> None:
     assert (found.n, found.pearson, found.spearman, found.rmse) == (2, None, None, 1.0)
     flat = agreement(torch.ones(5, dtype=torch.float64), torch.arange(5.0, dtype=torch.float64))
     assert flat.pearson is None and flat.spearman is None and flat.rmse is not None
+
+
+def test_a_rung_that_ranks_the_other_way_round_is_worth_as_much() -> None:
+    cost = [8.0, 2.0, 0.1]
+    found = variance_ratio(cost, [-0.95, 0.8])
+    assert found is not None and found == variance_ratio(cost, [0.95, 0.8])

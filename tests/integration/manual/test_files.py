@@ -67,12 +67,13 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(
             f"{computed.query.key},model,{right + 1},,\n"
             f"{first},assay,4,,\n"
             f"{second},assay,4,,0\n"
+            f"{second},assay,4,,6.9\n"
         )
         before = state(campaign)
         with pytest.raises(DataError) as raised:
             import_file(campaign, path)
         for expected in (
-            "6 rows cannot be imported, so nothing was",
+            "7 rows cannot be imported, so nothing was",
             "row 3, column binding: 'many' is no finite number",
             "row 4: round 0 does not wait for 'GGGGGGGT' at assay; leave the row out",
             "row 5, column candidate: ",
@@ -80,6 +81,7 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(
             "the ledger keeps its answers; to correct one: mfal export, edit the file, and import",
             f"row 7: says 4.0 to '{first}' at assay, and row 2 3.0; keep one answer to a query",
             "row 8, column cost: 0 is not the price of a query at assay; it is 7; leave it empty",
+            "row 9, column cost: 6.9 is not the price of a query at assay",
         ):
             assert expected in raised.value.message, raised.value.message
         assert state(campaign) == before
@@ -96,6 +98,11 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(
             import_file(campaign, path)
         path.write_text(f"candidate,fidelity,binding,error\n{first},assay,,spilled\n")
         with pytest.raises(DataError, match=r"says 'spilled' .* and the ledger 3.0;"):
+            import_file(campaign, path)
+        path.write_text(f"candidate,fidelity,binding,error\n{second},assay,,spilled\n")
+        assert import_file(campaign, path).failed == 1
+        path.write_text(f"candidate,fidelity,binding,error\n{second},assay,,dried up\n")
+        with pytest.raises(DataError, match=r"says 'dried up' .* and the ledger 'spilled';"):
             import_file(campaign, path)
 
 

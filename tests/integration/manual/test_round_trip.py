@@ -93,12 +93,16 @@ def test_a_round_that_waits_goes_no_further_under_a_lower_budget(
         import_file(campaign, fill(batch(tmp_path, 0), range(6)))
         run_rounds(campaign, 1)
         needed = minus(100, campaign.left)  # the two measurements that it waits for included
+        spent, filled = campaign.store.spent(), fill(batch(tmp_path, 1), [0])
         batch(tmp_path, 1).unlink()
     settings["budget"] = {"total": minus(needed, 0.1)}
     with open_campaign(parse_config(settings)) as campaign:
         with pytest.raises(BudgetError, match=r"what it has still to ask costs 14, which makes"):
             run_rounds(campaign, 1)
         assert not batch(tmp_path, 1).exists()
+        with pytest.raises(BudgetError, match=r"what it has still to ask costs 14"):
+            import_file(campaign, filled)
+        assert campaign.store.spent() == spent
     settings["budget"] = {"total": needed}
     with open_campaign(parse_config(settings)) as campaign:
         assert run_rounds(campaign, 1) == [] and len(read(batch(tmp_path, 1))) == 2
@@ -156,7 +160,7 @@ def test_status_and_the_page_say_what_is_waited_for(
         raise RuntimeError("the power fails")
 
     with open_campaign(parse_config(settings)) as campaign, pytest.raises(RuntimeError):
-        run_rounds(campaign, 1, steps=Steps(append=stop))
+        run_rounds(campaign, 1, steps=Steps(score=stop))
     assert "bench: 18 of round 0 unanswered\n" in shown("status")  # there is no file yet
     (found,) = json.loads(shown("status", "--json"))
     assert found["waits_for"] is None

@@ -50,6 +50,8 @@ def test_the_best_of_the_reference_is_zero_and_its_median_minus_the_temperature(
     assert log_reward(["-3"]).max().item() == pytest.approx(0)
     assert log_reward(["-6"]).max().item() == pytest.approx(-15)
     assert log_reward(["-4.5"]).max().item() == pytest.approx(-7.5)
+    lopsided = reward([-9.0, -4.0, -3.0])
+    assert lopsided(["-4"]).max().item() == pytest.approx(-15)
     assert reward([-9.0, -6.0, -3.0], temperature=4.0)(["-6"]).max().item() == pytest.approx(-4)
 
 

@@ -43,9 +43,17 @@ def test_a_better_one_is_passed_over_while_there_are_places_that_nobody_has() ->
         bought = {"AAAA": 3.0, "CCCC": 0.0}
         return Crowd(equal_letters, 0.5, bought, MERIT, measured=set(bought), places=places)
 
-    assert not crowd(3).admits("AAAG", [])  # one is free, for any that is like none
     assert not crowd(2).admits("AAAG", [])  # gains 1 on AAAA; 4 on CCCC, were it like none
     assert crowd(1).admits("AAAG", [])  # the only place
+
+
+def test_a_free_place_is_for_one_that_is_like_none() -> None:
+    def crowd(places: int) -> Crowd:
+        bought = {"AAAA": 3.0, "CCCC": 2.5}
+        return Crowd(equal_letters, 0.5, bought, MERIT, measured=set(bought), places=places)
+
+    assert crowd(2).admits("AAAG", [])  # gains 1, of 1.5
+    assert not crowd(3).admits("AAAG", [])
 
 
 def test_an_improvement_is_bought_for_half_of_what_an_addition_gains() -> None:
@@ -71,3 +79,8 @@ def test_what_has_no_place_stands_in_no_way() -> None:
 def test_one_that_is_placed_may_itself_be_asked_again_at_another_fidelity() -> None:
     crowd = Crowd(equal_letters, 0.5, {"AAAA": 3.0}, MERIT, measured={"AAAA"}, places=2)
     assert crowd.admits("AAAA", [])
+
+
+def test_what_is_just_as_alike_as_is_allowed_still_differs() -> None:
+    assert Crowd(equal_letters, 0.75, {"AAAA": 3.0}, MERIT).admits("AAAC", [])
+    assert Crowd(equal_letters, 0.75, {}, MERIT).admits("AAAC", ["AAAA"])

@@ -49,3 +49,8 @@ def test_prices_without_a_common_unit_are_said_to_be_so() -> None:
     odd = Filling([1 / 3, 1 / 7], 100.0)
     assert not odd.is_exact and odd.leftover(0.2, [1 / 3, 1 / 7]) == 0
     assert Filling([0.2, 20.0], MOST_UNITS / 5).is_exact
+
+
+def test_prices_of_many_digits_are_counted_exactly() -> None:
+    filling = Filling([3.3333333333333334e-08, 1.0], 1e7)
+    assert not filling.is_exact and filling.leftover(5.5, [1.0]) == 0

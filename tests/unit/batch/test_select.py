@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mfal.batch.floor import breaks_floor, owed_to_target
 from mfal.batch.select import SHORTLIST, Pool, select_batch
 from mfal.budget import exact, fits, minus, total_cost
+from mfal.sections import BatchConfig
 from mfal.types import Query
 from tests.unit.pools import HIGH, LOW, learning_pool, limits, pool, random_pool
 
@@ -239,3 +241,32 @@ def test_a_choice_among_very_many_finds_the_best_of_each_kind() -> None:
     assert [q.key for q in batch if q.fidelity == HIGH] == [f"high {n - 1}"]
     assert [q.key for q in batch if q.fidelity == LOW] == [f"low {n - 1 - i}" for i in range(7)]
     assert asked == [2 * SHORTLIST[0]]
+
+
+def test_a_choice_among_very_many_is_by_value_per_cost() -> None:
+    n = SHORTLIST[0] + 200
+    rows = [(f"low {i}", LOW, float(i), 1.0) for i in range(n)]
+    rows += [(f"high {i}", HIGH, 5.0 * i, 7.0) for i in range(n)]  # ahead, but not per cost
+    batch = select_batch(pool(rows), limits(cost=14.0, target_share=0.5), 1000.0)
+    assert [q.key for q in batch if q.fidelity == HIGH] == [f"high {n - 1}"]
+    assert [q.key for q in batch if q.fidelity == LOW] == [f"low {n - 1 - i}" for i in range(7)]
+
+
+def test_the_only_one_that_a_crowd_admits_is_found_among_very_many() -> None:
+    class Only:
+        def admits(self, key: str, chosen: Sequence[str]) -> bool:
+            return key == "x"
+
+    n = SHORTLIST[0] + 100
+    rows = [(f"a{i}", HIGH, 9.0, 1.0) for i in range(n)] + [("x", HIGH, 0.1, 1.0)]
+    assert select_batch(pool(rows), limits(cost=1.0), 100.0, Only()) == [Query("x", HIGH)]  # type: ignore[arg-type]
+
+
+def test_a_share_that_is_just_kept_is_kept() -> None:
+    # As floats .55 of 100 are a little more than 55, which eleven queries for 5 make up.
+    assert 0.55 * 100 > 55
+    assert owed_to_target(100.0, 0.0, 5.0, 0.55, BatchConfig(cost=100)) == 55.0
+    one = torch.ones(1, dtype=torch.float64)
+    number = BatchConfig(queries=50)
+    assert not breaks_floor(one, 1000.0, 99.0, 55.0, 5.0, 0.0, 0.55, number).any()
+    assert breaks_floor(one, 1000.0, 99.1, 55.0, 5.0, 0.0, 0.55, number).all()

@@ -38,6 +38,10 @@ def test_the_weight_without_a_setting_is_one_over_the_size_of_the_batch() -> Non
         # The same size, from the cost of a query.
         batch = select_batch(source, limits(cost=2.0, repulsion=None), 100.0)
         assert [query.key for query in batch] == ["a", second]
+        # And where the acquisition is no information: nats count in its own spread.
+        scaled = replace(source, value=1000 * source.value, nat=1000.0)
+        batch = select_batch(scaled, limits(cost=None, queries=2, repulsion=None), 100.0)
+        assert [query.key for query in batch] == ["a", second]
 
 
 @pytest.mark.parametrize("unit", [1e-9, 1e-6, 1e6])

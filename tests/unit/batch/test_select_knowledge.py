@@ -80,3 +80,16 @@ def test_the_target_has_half_of_a_round_by_default_or_three_tenths_beside_knowle
     for source, at_target in ((pool(rows), 5), (pool(rows, among, sought=sought), 3)):
         batch = select_batch(source, limits(cost=70.0, target_share=None), 1000.0)
         assert [q.fidelity for q in batch].count(HIGH) == at_target
+
+
+def test_a_place_in_a_round_has_its_price_too() -> None:
+    rows = [("b", LOW, 0.1, 1.0), ("c", LOW, 0.1, 3.0), ("d", HIGH, 0.1, 7.0)]
+    among = torch.eye(6, dtype=torch.float64)
+    for row, told in ((0, 0.5), (1, 0.9)):
+        among[row, 3] = among[3, row] = told
+    mean = torch.tensor([0.0, 0.1, -9.0], dtype=torch.float64)
+    sure = torch.ones(3, dtype=torch.float64)
+    source = pool(rows, among, sought=Sought(mean, 1, torch.arange(3), sure))
+    # b tells more per cost; with 5 for one query, it would leave 4 of them unspent.
+    assert select_batch(source, limits(cost=None, queries=1), 100.0) == [Query("b", LOW)]
+    assert select_batch(source, limits(cost=5.0, queries=1), 100.0) == [Query("c", LOW)]

@@ -53,3 +53,10 @@ def test_a_reward_that_is_no_number_names_the_candidate(bad: float) -> None:
 def test_a_reward_of_another_shape_is_refused() -> None:
     with pytest.raises(RewardError, match=r"2 candidates at 2 fidelities has the shape \(2,\)"):
         Rewards(ENVIRONMENT, lambda keys: torch.zeros(len(keys))).ladder(["AC", "GT"])
+
+
+def test_those_that_differ_are_found_behind_many_that_are_alike() -> None:
+    rewards = Rewards(ENVIRONMENT, Counting())
+    # TT is the best; TG, TC and TA share its first letter, and so do not differ in all places.
+    rewards.ladder(["TT", "TG", "TC", "TA", "GG", "AA"])
+    assert rewards.best_apart(2, 0.75) == [("TT", 1), ("GG", 1)]

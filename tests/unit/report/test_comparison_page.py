@@ -239,3 +239,29 @@ def test_curves_that_cannot_be_written_say_so(tmp_path: Path) -> None:
     (tmp_path / "curves.csv").symlink_to("/dev/full")
     with pytest.raises(DataError, match=r"the curves cannot be written: .*No space"):
         write_curves(TWO_METHODS, tmp_path)
+
+
+THREE_SEEDS = table(
+    *(
+        figures(method, seed, 40, top_k=value, share_low=share)
+        for method, values in {"gflownet": (-9.0, -8.0, -1.0), "random": (-8.0, -8.0, -8.0)}.items()
+        for seed, (value, share) in enumerate(zip(values, (0.1, 0.2, 0.9), strict=True))
+    )
+)
+
+
+def test_medians_are_no_means() -> None:
+    (axes,) = against_cost(THREE_SEEDS, "top_k", ENERGY).axes
+    assert [list(line.get_ydata()) for line in axes.get_lines()] == [[-8.0], [-8.0]]
+    page = comparison_page(COMPARISON, THREE_SEEDS, ENERGY, 3)
+    rows = {s.title: s.grids[0].rows for s in page.sections if s.grids}
+    ends = [row[3] for row in rows["Every seed at its end"] if row[1] == "median"]
+    assert ends == ["-8.000", "-8.000"]
+    assert [row[1] for row in rows["Where the cost went"]] == ["20%", "20%"]
+    said = standing(final(THREE_SEEDS)["top_k"], "gflownet", ENERGY)
+    assert said.startswith("gflownet leads with -8.000") and "random is level with gflownet" in said
+
+
+def test_a_median_as_good_as_the_best_seed_is_level() -> None:
+    assert "b is level with a" in standing(means(a=[-3.0, -1.0], b=[-3.0]), "a", ENERGY)
+    assert "b is level with a" in standing(means(a=[-3.0, -1.0], b=[-1.0]), "a", ENERGY)

@@ -19,8 +19,8 @@ from mfal.report.published import read_published
 from mfal.report.snapshot import Snapshot
 from mfal.report.tables import campaign_tables
 from mfal.similarity import EditSimilarity
-from mfal.types import Outcome
-from tests.support import in_unit
+from mfal.types import Objective, Outcome
+from tests.support import in_unit, with_objective
 
 
 class Links(HTMLParser):
@@ -150,6 +150,31 @@ def test_an_undrawn_problem_has_a_gallery_without_pictures(snapshot: Snapshot) -
     assert [card.note for card in gallery.cards] == [card.key.lower() for card in gallery.cards]
 
 
+def test_parity_is_shown_as_measured_where_less_is_better(snapshot: Snapshot) -> None:
+    energy = Objective("energy", "kcal/mol", "min")
+    lowest = replace(snapshot, problem=with_objective(snapshot.problem, energy))
+    parity = snapshot.rounds[-1].record["parity"]
+    for name, figure in parity_figures(lowest).items():
+        _, points, *_ = figure.axes[0].lines
+        assert list(points.get_xdata()) == [-observed for observed, _, _ in parity[name]]
+        assert list(points.get_ydata()) == [-mean for _, mean, _ in parity[name]]
+
+
+def test_shares_of_the_fidelities_are_of_what_was_spent(snapshot: Snapshot) -> None:
+    page = campaign_page(snapshot)
+    (grid,) = next(s for s in page.sections if s.title == "The fidelities").grids
+    assert snapshot.spent < snapshot.budget
+    assert [row[4] for row in grid.rows] == [
+        f"{float(row[3]) / snapshot.spent:.0%}" for row in grid.rows
+    ]
+
+
+def test_failures_that_were_free_are_said_to_be(snapshot: Snapshot) -> None:
+    budget = snapshot.config.budget.model_copy(update={"charge_failures": False})
+    free = replace(snapshot, config=snapshot.config.model_copy(update={"budget": budget}))
+    assert "queries failed; they are not charged." in render(campaign_page(free))
+
+
 def test_the_gallery_holds_the_best_that_differ(snapshot: Snapshot) -> None:
     keys = gallery_keys(snapshot, 12)
     alike = EditSimilarity()
@@ -168,6 +193,11 @@ def test_parity_and_diversity_figures_show_their_numbers(snapshot: Snapshot) -> 
         _, points, *_ = figure.axes[0].lines
         assert list(points.get_xdata()) == [observed for observed, _, _ in parity[name]]
         assert list(points.get_ydata()) == [mean for _, mean, _ in parity[name]]
+
+    for name, figure in drawn.items():
+        (bars,) = figure.axes[0].containers
+        halves = [(upper - lower) / 2 for (_, lower), (_, upper) in bars[2][0].get_segments()]
+        assert halves == pytest.approx([1.6449 * sd for _, _, sd in parity[name]], rel=1e-4)
 
     diversity = diversity_curve(snapshot)
     best, different = diversity_figure(snapshot, diversity).axes[0].lines

@@ -38,6 +38,7 @@ ANSWERS = {
     "no tuple": lambda: [Outcome(1.0, None, 0.5)],
     "huge": lambda: [Outcome((10**400,), None, 0.5)],
     "no time": lambda: [Outcome((1.0,), None, float("nan"))],
+    "negative": lambda: [Outcome((1.0,), None, -1.0)],
 }
 
 
@@ -100,6 +101,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., list
         ("no tuple", "not numbers: values 1.0, seconds 0.5"),
         ("huge", f"not numbers: values ({10**400},), seconds 0.5"),
         ("no time", "not a time: nan seconds"),
+        ("negative", "not a time: -1.0 seconds"),
     ],
 )
 def test_what_is_no_answer_is_a_failure_that_says_so(

@@ -27,6 +27,22 @@ def test_a_rung_is_lined_up_with_the_target_by_the_candidates_they_share() -> No
     assert values[:80].mean() < -1
 
 
+def test_a_rung_is_scaled_by_the_pairs_and_the_whole_target_together() -> None:
+    # Only the lower half of the targets has a partner: 2 t + 3 there, as for all others.
+    data = synthetic(60, 2, seed=4)
+    target = data.utility[data.fidelity == 1]
+    n = len(target)
+    low = target.topk(10, largest=False).indices
+    data = replace(
+        data,
+        candidate=torch.cat([low, torch.arange(n)]),
+        fidelity=torch.cat([torch.zeros(10), torch.ones(n)]).long(),
+        utility=torch.cat([2 * target[low] + 3, target]),
+    )
+    scale = UtilityScale.learn(data).scale
+    assert float(scale[0]) == pytest.approx(2 * float(scale[1]))
+
+
 def test_a_rung_that_shares_nothing_is_scaled_by_its_own_values() -> None:
     data = synthetic(60, 2, seed=1)
     apart = data.subset(torch.cat([torch.arange(30, 60), torch.arange(60, 90)]))
