@@ -69,3 +69,18 @@ def test_values_are_told_apart_in_any_unit() -> None:
     path = ROOT / "configs" / "compare" / "smoke.yaml"
     assert "3.142e-06" in "\n".join(shown(path, 3.1416e-6, 120))
     assert "-10.01" in "\n".join(shown(path, -10.01))
+
+
+def test_the_line_below_the_seeds_is_their_median() -> None:
+    path = ROOT / "configs" / "compare" / "smoke.yaml"
+    comparison = load_comparison(path, ["seeds=[0, 1, 2]"])
+    method = next(iter(comparison.methods))
+    values = {0: -9.0, 1: -8.0, 2: -1.0}
+    table = pd.DataFrame(
+        [(method, seed, 1, 9.0, 5.0, "top_k", value) for seed, value in values.items()],
+        columns=list(COLUMNS),
+    )
+    console = Console(record=True, width=80, file=io.StringIO())
+    console.print(final_table(comparison, runs_of(comparison), table, ENERGY))
+    (median,) = [line for line in console.export_text().splitlines() if "median" in line]
+    assert "-8.000" in median

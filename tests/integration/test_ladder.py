@@ -19,8 +19,9 @@ from mfal.cli.app import app
 from mfal.cli.ladder import draw_ladder, show_ladder
 from mfal.config import parse_config
 from mfal.errors import ConfigError
-from mfal.ladder import examine_ladder
+from mfal.ladder import _top, examine_ladder
 from mfal.round import run_rounds
+from mfal.types import Objective
 from mfal.worth import best_rungs
 from tests.integration.test_cli import write
 from tests.support import ROOT, motif_settings
@@ -181,3 +182,10 @@ def test_a_ladder_whose_target_is_measured_by_hand_is_refused(tmp_path: Path) ->
     changed = settings(tmp_path) | {"problem": f"{path}:problem", "initial": {"share": 0.5}}
     with pytest.raises(ConfigError, match="hand's fidelities, a can be asked"):
         examine_ladder(parse_config(changed))
+
+
+def test_the_best_tenth_is_of_those_that_answered() -> None:
+    values = torch.arange(100.0, dtype=torch.float64)
+    values[50:] = math.nan
+    assert _top(values, Objective("x", "u", "max")).tolist() == [49, 48, 47, 46, 45]
+    assert _top(values, Objective("x", "u", "min")).tolist() == [0, 1, 2, 3, 4]

@@ -1,5 +1,6 @@
 """Rounds whose cheap queries go to what is above the best that were asked."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -138,3 +139,25 @@ def test_random_fidelities_and_single_ones_go_by_the_acquisition(motif: MakeConf
             assert rest_by(campaign) == "acquisition"
     with open_campaign(motif(batch=batch)) as campaign:
         assert rest_by(campaign) == "improvement"
+
+
+def test_what_may_fail_counts_by_how_probably_it_has_a_value(
+    branin: CampaignConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_campaign(branin) as campaign:
+        run_rounds(campaign, 1)
+        fitted = fit(campaign, 0)
+        surrogate, reward = fitted.surrogate, fitted.reward
+        assert surrogate is not None and reward is not None
+        queries = [Query(key, "low") for key in (NEW, "80,20")]
+
+        def added() -> torch.Tensor:
+            found = improvement(campaign, fitted, surrogate, reward, queries)
+            assert found is not None
+            return found
+
+        before = added()
+        doubtful = torch.tensor([[1.0, 1.0, 0.25], [1.0, 1.0, 1.0]], dtype=torch.float64)
+        monkeypatch.setattr(reward, "probability", lambda keys: doubtful)
+        change = added() - before
+    assert change.tolist() == pytest.approx([-math.log(4), 0.0])

@@ -170,3 +170,15 @@ def test_a_noisier_rung_is_worth_less(kind: type[ExpectedImprovement] | type[Upp
     moments = moments_of(0.0, 1.0, 1.0, 0.8, noise=0.1)
     worth = kind(Given(moments), features, PLACES[:3])(features)
     torch.testing.assert_close(worth[:, 0] / worth[:, 1], torch.full((3,), 0.64).double())
+
+
+def test_a_draw_does_not_depend_on_the_units_of_features() -> None:
+    surrogate = Given(moments_of(0.0, 1.0, 1.0, 1.0))  # its mean is the first feature
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(40, 3, generator=generator, dtype=torch.float64)
+    unit = torch.tensor([1.0, 1024.0, 1.0], dtype=torch.float64)
+    places = torch.full((40,), -1)
+    one, other = (
+        Thompson(surrogate, x, places, seed=3).draw(x) for x in (features, features * unit)
+    )
+    torch.testing.assert_close(one, other)

@@ -1,5 +1,6 @@
 """What was acknowledged is on the disk, whoever is killed, reads, or locks the file meanwhile."""
 
+import os
 import signal
 import sqlite3
 import subprocess
@@ -120,3 +121,18 @@ def test_every_chunk_that_was_acknowledged_outlives_kill_9(ledger_url: str, afte
         assert found == list(range(len(found)))
         assert len(found) in (acknowledged, acknowledged + 100)
         assert len(store.pending(0)) == 20_000 - len(found)
+
+
+def test_the_name_of_a_new_ledger_survives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def noted(file: int) -> None:
+        synced.append(os.fstat(file).st_ino)
+        fsync(file)
+
+    monkeypatch.setattr("os.fsync", noted)
+    with Store(url_of(tmp_path / "new"), "test", {}):
+        assert (tmp_path / "new").stat().st_ino in synced

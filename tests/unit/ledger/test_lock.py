@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import update
 from mfal import process
 from mfal.errors import LedgerError
 from mfal.ledger.database import Database
-from mfal.ledger.lock import Holder
+from mfal.ledger.lock import Holder, Lock
 from mfal.ledger.reading import read_ledger
 from mfal.ledger.store import Store
 from mfal.ledger.tables import locks
@@ -297,3 +298,14 @@ def test_of_twenty_that_start_at_once_one_runs_and_the_rest_say_why(ledger_url: 
     with read_ledger(ledger_url, "test", {}) as ledger:
         assert [(r.number, r.finished) for r in ledger.rounds()] == [(0, True)]
         assert len(ledger.observations()) == 40 and ledger.holder() is None
+
+
+def test_a_heart_that_beats_while_its_lock_is_taken_keeps_it(ledger_url: str) -> None:
+    left_behind(ledger_url, system="another machine", beat=3)
+    found, database = holder(ledger_url), Database(ledger_url)
+    lock = Lock(database, 1, "test", QUICK)
+    pretend(ledger_url, beat=4)  # after it was found silent
+    assert not lock._take(found)
+    assert holder(ledger_url) == replace(found, beat=4) if found else False
+    assert lock._take(holder(ledger_url))
+    database.close()

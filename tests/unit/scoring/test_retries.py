@@ -100,3 +100,11 @@ def test_time_limits_are_transient_only_where_the_configuration_says_so(
     (outcome,) = ask("hang")
     assert outcome.error is not None and outcome.error.startswith("no answer within 0.5 s")
     assert ask.calls("hang") == calls
+
+
+def test_several_that_are_late_together_are_asked_one_by_one(told: Callable[..., Told]) -> None:
+    ask = told(retries=1, retry_timeouts=True, timeout_seconds=0.5, chunk_size=2)
+    ask(*(f"good-{i}" for i in range(11)))
+    late, good = ask("hang", "good")
+    assert late.values is None and good.values == (1.0,)
+    assert ask.calls("hang") == 3  # with the other, alone, and once more

@@ -194,12 +194,18 @@ def test_an_error_loses_no_answer_that_came_with_it(
     assert not made.waiting and not made.unsettled()
 
 
-def test_what_has_come_in_is_there_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["raised", "unavailable"])
+def test_what_has_come_in_is_there_after_an_error(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
     # In whatever order a set has them: six times over, one order would have to be lucky.
     for _ in range(6):
         answer, late = Answered([Outcome((1.0,), None, 0.0)], 10.0), Future[Reply]()
         broken, failed, answered = Future[Reply](), Future[Reply](), Future[Reply]()
-        broken.set_exception(RuntimeError("nobody is there"))
+        if how == "raised":
+            broken.set_exception(MfalError("nobody is there"))
+        else:
+            broken.set_result(Trouble("unavailable", "nobody is there", 0.0))
         failed.set_result(Trouble("late", "no answer within 9 s", 9.0))
         answered.set_result(answer)
         replies = iter([broken, failed, answered, late])
@@ -214,11 +220,11 @@ def test_what_has_come_in_is_there_after_an_error(monkeypatch: pytest.MonkeyPatc
                 pass
 
         monkeypatch.setattr("mfal.scoring.scorer.start", lambda asked, config, kind=Mixed: kind())
-        made = Scorer(Component(name=MOTIF), LADDER, 1, ScoringConfig())
+        made = Scorer(Component(name=MOTIF), LADDER, 1, ScoringConfig(retries=0))
         made._pace.learn("whole", 1, 10.0)  # slow: all are asked at once
         asked = [Query(key, "whole") for key in ("ACGTAAAA", "ACGTCCCC", "ACGTGGGG", "ACGTTTTT")]
         made.ask(asked)
-        with pytest.raises(RuntimeError, match="nobody is there"):
+        with pytest.raises(MfalError, match="nobody is there"):
             made.answers()
         came = dict(made.unsettled())
         assert set(came) == {asked[1], asked[2]} and came[asked[1]].values is None
