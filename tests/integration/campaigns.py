@@ -1,7 +1,6 @@
 """A folder of campaigns, answered by hand, for the tests of commands."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from typer.testing import CliRunner
 from mfal.campaign import Campaign, open_campaign
 from mfal.cli.app import app
 from mfal.config import CampaignConfig, parse_config
-from mfal.round import Answer, Steps, append, run_rounds
+from mfal.round import Answer, Steps, append, run_rounds, score
+from mfal.scoring.scorer import Scorer
 from mfal.types import Outcome, Query
 from tests.support import motif_settings
 
@@ -84,11 +84,13 @@ def play(config: CampaignConfig, unanswered: int = 0) -> None:
 def break_off(config: CampaignConfig) -> None:
     """Run a round that is broken off in its batch, when one answer is recorded."""
 
-    def breaks(campaign: Campaign, answers: Sequence[Answer]) -> None:
-        in_batch = any(r.kind == "batch" for r in campaign.store.rounds())
-        append(campaign, answers[:1] if in_batch else answers)
-        if in_batch:
+    def breaks(campaign: Campaign, asker: Scorer) -> list[Answer]:
+        answers = score(campaign, asker)
+        if any(r.kind == "batch" for r in campaign.store.rounds()):
+            append(campaign, answers[:1])
+            asker.close()  # and so nobody knows of the others
             raise RuntimeError("the power fails")
+        return answers
 
     with pytest.raises(RuntimeError, match="the power fails"), open_campaign(config) as campaign:
-        run_rounds(campaign, 1, steps=Steps(append=breaks))
+        run_rounds(campaign, 1, steps=Steps(score=breaks))
