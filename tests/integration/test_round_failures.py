@@ -170,9 +170,14 @@ def _start_round(
     path: Path, how: Sequence[str], stderr: int | None = None
 ) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "mfal", "round", str(path), *how]
-    # A group of its own, so that the worker process is killed with it.
+    # A group of its own, so that the worker process is killed with it; and Ctrl-C is heeded, which
+    # who is started in the background of a shell ignores.
     return subprocess.Popen(
-        command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=stderr
+        command,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
