@@ -1,7 +1,7 @@
 """A problem with a computed model and an assay that people measure, and files of its batches."""
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mfal.campaign import Campaign
@@ -38,6 +38,13 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def save(path: Path, rows: Sequence[dict[str, str]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def fill(path: Path, rows: Iterable[int], measure: Callable[[str], str] | None = None) -> Path:
     """A copy of a batch with these rows filled in: values, or why there is none."""
     table = read(path)
@@ -45,10 +52,7 @@ def fill(path: Path, rows: Iterable[int], measure: Callable[[str], str] | None =
         said = (measure or assay)(table[i]["candidate"])
         table[i]["binding" if said[0].isdigit() else "error"] = said
     filled = path.with_name(f"filled-{path.name}")
-    with filled.open("w", newline="") as file:
-        writer = csv.DictWriter(file, table[0])
-        writer.writeheader()
-        writer.writerows(table)
+    save(filled, table)
     return filled
 
 

@@ -1,6 +1,5 @@
 """A laboratory in the loop: batches go out, measurements come back, nothing is lost between."""
 
-import csv
 import json
 import sqlite3
 from pathlib import Path
@@ -18,7 +17,7 @@ from mfal.importing.observations import import_file
 from mfal.round import Steps, run_rounds
 from mfal.types import Query
 from mfal.waiting import waiting
-from tests.integration.manual.bench import assay, batch, fill, read, state
+from tests.integration.manual.bench import assay, batch, fill, read, save, state
 from tests.integration.test_cli import mfal, write
 from tests.postgres import Server
 
@@ -131,10 +130,7 @@ def test_a_mistake_is_corrected_in_a_campaign_of_another_name(
     rows = read(table)
     wrong = next(r for r in rows if r["fidelity"] == "assay")
     wrong["binding"] = "30"
-    with table.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    save(table, rows)
     with open_campaign(parse_config(settings)) as campaign:
         spent = campaign.store.spent()
     with open_campaign(parse_config(settings | {"name": "bench2"})) as campaign:
