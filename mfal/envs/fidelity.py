@@ -130,6 +130,12 @@ class FidelityEnvironment:
             assemble=assemble,
         )
 
+    def uniform(self, n: int, generator: Generator) -> Tensor:
+        """N candidates, all equally likely, each at a fidelity drawn uniformly."""
+        device = generator.device
+        rungs = torch.randint(self.n_fidelities, (n,), generator=generator, device=device)
+        return self.join(self._hook("uniform")(n, generator), rungs)
+
     def mutate(self, states: Tensor, generator: Generator) -> Tensor:
         """Mutants of the candidates; a quarter of the rows draw their fidelity anew."""
         candidates = self._hook("mutate")(self.candidates(states), generator)

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Generator
 
-from mfal.envs.base import Environment, hook
+from mfal.envs.base import Environment
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
-from mfal.gfn.guided import random_agent
-from mfal.gfn.sampler import as_queries, draw
+from mfal.gfn.guided import random_states
+from mfal.gfn.sampler import as_queries
 from mfal.types import Fidelity
 
 
@@ -41,11 +40,5 @@ class RandomSampler:
     ) -> Proposals:
         """At most n distinct queries; n where the space is large."""
         generator = Generator().manual_seed(seed)
-        uniform = hook(self.environment.environment, "uniform")
-        if uniform is None:
-            drawn = draw(random_agent(self.environment), n, generator)
-        else:
-            rungs = torch.randint(len(self.fidelities), (n,), generator=generator)
-            states = self.environment.join(uniform(n, generator), rungs)
-            drawn = self.environment.queries(states)
-        return Proposals(as_queries(drawn, self.fidelities))
+        states = random_states(self.environment, n, generator)
+        return Proposals(as_queries(self.environment.queries(states), self.fidelities))

@@ -3,16 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar
 
-import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Generator
 
 from mfal.envs.base import Environment
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
-from mfal.gfn.guided import offspring, random_agent
+from mfal.gfn.guided import offspring, random_states
 from mfal.gfn.rewards import Rewards
-from mfal.gfn.rollout import rollout
 from mfal.gfn.sampler import as_queries
 from mfal.types import Fidelity
 
@@ -75,7 +73,7 @@ class EvolutionSampler:
         return Proposals(as_queries(rewards.best(n + self.keep), self.fidelities))
 
     def _random_keys(self, generator: Generator) -> list[str]:
-        return self.environment.keys(_random_states(self.environment, self.brood, generator))
+        return self.environment.keys(random_states(self.environment, self.brood, generator))
 
 
 class BreedingSampler:
@@ -124,12 +122,6 @@ class BreedingSampler:
             parents = self.environment.states(list(start[: self.parents]))
             states = offspring(self.environment, parents, n, generator)
         else:
-            states = _random_states(self.environment, n, generator)
+            states = random_states(self.environment, n, generator)
         bred = [(key, 0) for key in self.environment.keys(states)]
         return Proposals(as_queries(bred, [self.target]))
-
-
-@torch.no_grad()
-def _random_states(environment: Environment, n: int, generator: Generator) -> Tensor:
-    agent = random_agent(environment)
-    return rollout(agent, agent.start(n), generator).final

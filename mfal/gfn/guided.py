@@ -16,7 +16,7 @@ from mfal.envs.base import Buildable, hook
 from mfal.gfn.agent import Agent
 from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import UniformPolicy
-from mfal.gfn.rollout import rollout, ways_back
+from mfal.gfn.rollout import finished, rollout, ways_back
 
 GuideName = Literal["genetic", "local"]
 
@@ -52,6 +52,18 @@ def rebuild(
     kept = replace(ways, known=ways.known & (time < lengths - undone))
     start = agent.start(len(states))
     return rollout(agent, start, generator, given=kept, context=context).final
+
+
+def random_states(environment: Buildable, n: int, generator: Generator) -> Tensor:
+    """N finished states, ``n x d``: uniform where the environment can draw them so.
+
+    Elsewhere each step of their building is uniform over the allowed actions.
+    """
+    uniform = hook(environment, "uniform")
+    if uniform is None:
+        return finished(random_agent(environment, str(generator.device)), n, generator)
+    states: Tensor = uniform(n, generator)
+    return states
 
 
 def random_agent(environment: Buildable, device: str = "cpu") -> Agent:

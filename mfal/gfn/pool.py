@@ -11,8 +11,7 @@ from mfal.envs.base import Environment
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.errors import ConfigError, InvalidKeyError
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
-from mfal.gfn.guided import random_agent
-from mfal.gfn.sampler import draw
+from mfal.gfn.guided import random_states
 from mfal.types import Fidelity, Query
 
 _TRIES = 20  # how often n candidates are drawn before the space is taken for too small
@@ -29,8 +28,7 @@ class PoolSampler:
         environment: Says which keys are candidates, and builds random ones.
         fidelities: The ladder.
         file: A text file with one key per line.
-        n: Instead of a file, how many different candidates to draw, each step of their
-            building uniformly at random.
+        n: Instead of a file, how many different candidates to draw, as `RandomSampler` does.
         seed: Seed of that draw; the campaign's own seed leaves the list as it is.
 
     Raises:
@@ -104,16 +102,16 @@ def read_keys(path: Path, environment: Environment) -> list[str]:
 
 
 def draw_keys(environment: Environment, n: int, *, seed: int) -> list[str]:
-    """N different candidates, each step of their building drawn uniformly.
+    """N different candidates; see `mfal.gfn.guided.random_states`.
 
     Raises:
         ConfigError: if there are not that many.
     """
-    agent = random_agent(FidelityEnvironment(environment, 1))
+    candidates = FidelityEnvironment(environment, 1)
     generator = Generator().manual_seed(seed)
     found: dict[str, None] = {}
     for _ in range(_TRIES):
-        found |= dict.fromkeys(key for key, _ in draw(agent, n, generator))
+        found |= dict.fromkeys(candidates.keys(random_states(candidates, n, generator)))
         if len(found) >= n:
             return list(found)[:n]
     raise ConfigError(

@@ -12,6 +12,8 @@ from mfal.gfn.moves import Moves, draw_noise, gumbel, make_moves, masked_argmax,
 from mfal.gfn.trajectories import Trajectories
 from mfal.gfn.walk import start_walk
 
+_CHUNK = 1024  # finished states drawn at once
+
 
 @dataclass(frozen=True)
 class Given:
@@ -69,6 +71,13 @@ def rollout(
         environment, agent.heads, len(start), generator, epsilon=epsilon, temperature=temperature
     )
     return _step_by_step(agent, moves, start, given, context)
+
+
+@torch.no_grad()
+def finished(agent: Agent, n: int, generator: Generator) -> Tensor:
+    """N finished states that the policy draws, ``n x d``."""
+    sizes = [min(_CHUNK, n - first) for first in range(0, max(n, 1), _CHUNK)]
+    return torch.cat([rollout(agent, agent.start(size), generator).final for size in sizes])
 
 
 def _by_schedule(

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
@@ -17,13 +16,12 @@ from mfal.gfn.heads import Heads
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.products import has_bfloat16
 from mfal.gfn.rewards import Rewards
-from mfal.gfn.rollout import rollout
+from mfal.gfn.rollout import finished
 from mfal.gfn.train import Trainer, TrainSettings
 from mfal.types import Fidelity, Query
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 1024  # Queries sampled at once from a trained policy.
 _LEFT = "what the last round left for a warm start"
 _REMEDY = (
     "restore the last round's sampler and policy (its options policy, train.loss and "
@@ -138,16 +136,12 @@ class GFlowNetSampler:
         return self.environment.states(distinct, chosen)
 
 
-@torch.no_grad()
 def draw(agent: Agent, n: int, generator: Generator) -> list[tuple[str, int]]:
     """N queries drawn from the policy, with repetitions: key and index of the fidelity."""
     environment = agent.environment
     if not isinstance(environment, FidelityEnvironment):
         raise TypeError(f"{type(environment).__name__} has no fidelities")
-    queries: list[tuple[str, int]] = []
-    for size in [_CHUNK] * (n // _CHUNK) + [n % _CHUNK] * (n % _CHUNK > 0):
-        queries += environment.queries(rollout(agent, agent.start(size), generator).final)
-    return queries
+    return environment.queries(finished(agent, n, generator))
 
 
 def as_queries(

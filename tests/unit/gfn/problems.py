@@ -1,5 +1,6 @@
 """Problems small enough to enumerate, and policies for them."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -24,6 +25,12 @@ def seeded(seed: int) -> Generator:
 
 def dna(length: int) -> SequenceEnvironment:
     return SequenceEnvironment(alphabet="ACGT", length=length)
+
+
+def spread(points: Sequence[str]) -> list[int]:
+    """How many points of a grid of two dimensions and side 100 lie in each quarter of it."""
+    quarters = Counter(tuple(int(place) // 50 for place in point.split(",")) for point in points)
+    return [quarters[x, y] for x in (0, 1) for y in (0, 1)]
 
 
 def ladder(side: int, n_fidelities: int = 2) -> FidelityEnvironment:

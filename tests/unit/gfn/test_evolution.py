@@ -5,12 +5,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from mfal.envs.hypergrid import HypergridEnvironment
 from mfal.gfn.base import Sampler, needs_reward
 from mfal.gfn.evolution import BreedingSampler, EvolutionSampler
 from mfal.gfn.sampler import GFlowNetSampler
 from mfal.gfn.train import TrainSettings
 from mfal.types import Query
-from tests.unit.gfn.problems import LADDER, dna
+from tests.unit.gfn.problems import LADDER, dna, spread
 
 MOTIF = "ACGTACGTACGT"
 
@@ -63,6 +64,20 @@ def test_breeding_begins_at_random() -> None:
     letters = Counter("".join(q.key for q in proposals.queries))
     assert min(letters.values()) > 0.2 * letters.total()
     assert all(isinstance(q, Query) for q in proposals.queries)
+
+
+def test_evolution_begins_anywhere_on_a_grid() -> None:
+    grid = HypergridEnvironment(dimensions=2, side=100)
+    asked: list[str] = []
+
+    def flat(keys: Sequence[str]) -> Tensor:
+        asked.extend(keys)
+        return torch.zeros(len(keys), len(LADDER))
+
+    EvolutionSampler(grid, LADDER, generations=1, brood=1000).sample(flat, 1, seed=0)
+    assert spread(asked[:900]) == pytest.approx([225] * 4, abs=50)
+    bred = BreedingSampler(grid, LADDER).sample(no_reward, 1000, seed=0).queries
+    assert spread([q.key for q in bred]) == pytest.approx([250] * 4, abs=55)
 
 
 @pytest.mark.parametrize("apart", [0.0, 0.5])

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from mfal.envs.hypergrid import HypergridEnvironment
 from mfal.errors import ConfigError
 from mfal.gfn.base import HasPool, Sampler
 from mfal.gfn.baselines import RandomSampler
@@ -13,7 +14,7 @@ from mfal.registry import build
 from mfal.sections import Component
 from mfal.types import Query
 from tests.unit.envs.grid import GridEnvironment
-from tests.unit.gfn.problems import LADDER, dna
+from tests.unit.gfn.problems import LADDER, dna, spread
 
 
 def no_reward(keys: Sequence[str]) -> Tensor:
@@ -50,6 +51,12 @@ def test_a_drawn_pool_depends_on_its_own_seed_alone() -> None:
     assert len(set(pools[0])) == 500
     letters = "".join(pools[0])
     assert all(0.22 < letters.count(letter) / len(letters) < 0.28 for letter in "ACGT")
+
+
+def test_a_drawn_pool_is_of_the_whole_grid() -> None:
+    # By random steps a hundred different points are not even found of ten thousand.
+    pool = PoolSampler(HypergridEnvironment(dimensions=2, side=100), LADDER, n=1000).pool
+    assert spread(pool) == pytest.approx([250] * 4, abs=50)
 
 
 def test_a_whole_space_may_be_the_pool() -> None:
