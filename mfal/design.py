@@ -1,6 +1,6 @@
 """The nested initial design: how many candidates each fidelity is asked about, and which."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from mfal.budget import exact, fits, minus, times, total_cost, total_of_counted
 from mfal.config import CampaignConfig
@@ -100,6 +100,7 @@ def nested_design(
     ladder: Sequence[Fidelity],
     asked: Sequence[Query],
     fresh: Sequence[str],
+    failed: Collection[str] = frozenset(),
     among: str = "the problem's search space",
 ) -> list[Query]:
     """Queries that make up what is missing, by rising level.
@@ -109,14 +110,17 @@ def nested_design(
     counts that do not rise with the level, all that are asked at a fidelity are asked below it.
 
     Args:
-        asked: All queries in the ledger, by age; none of them is asked again.
+        asked: All queries in the ledger; none of them is asked again, and their candidates
+            are taken in this order.
         fresh: Candidates that the ledger does not know.
+        failed: Candidates that are asked nothing more.
         among: What they were drawn from, in errors.
 
     Raises:
         ConfigError: if there are too few candidates.
     """
-    taken, known = set(asked), dict.fromkeys(q.key for q in asked)
+    good = [q for q in asked if q.key not in failed]
+    taken, known = set(asked), dict.fromkeys(q.key for q in good)
     above: dict[str, None] = {}
     chosen: dict[str, list[str]] = {}
     for fidelity in reversed(ladder):
@@ -130,5 +134,5 @@ def nested_design(
             )
         chosen[name] = free[:n]
         above |= dict.fromkeys(chosen[name])
-        above |= dict.fromkeys(q.key for q in asked if q.fidelity == name)
+        above |= dict.fromkeys(q.key for q in good if q.fidelity == name)
     return [Query(key, f.name) for f in ladder for key in chosen[f.name]]

@@ -18,6 +18,7 @@ from mfal.campaign import Campaign, derive_seed
 from mfal.dataset import Dataset
 from mfal.design import missing_counts, nested_design
 from mfal.envs.base import Environment
+from mfal.failures import failed_candidates
 from mfal.gfn.base import Proposals, no_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.learn import Fitted
@@ -35,8 +36,9 @@ def initial_design(campaign: Campaign, seed: int) -> list[Query]:
     """Random candidates, nested: those asked at a fidelity are also asked at those below it.
 
     What a surrogate learns of how fidelities differ, it learns from candidates that were
-    asked at several. Where data were imported, only what they leave missing is asked; those of
-    candidates outside the sampler's list teach, and none of these is bought.
+    asked at several. Where data were imported, only what they leave missing is asked, of
+    imported candidates first, drawn at random. Of what has failed nothing more is asked; those
+    of candidates outside the sampler's list teach, and none of these is bought.
 
     Raises:
         ConfigError: if the problem has fewer candidates than the design asks for.
@@ -48,10 +50,12 @@ def initial_design(campaign: Campaign, seed: int) -> list[Query]:
     )
     known = {q.key for q in asked}
     fresh = random_keys(campaign, max(missing.values()), seed, without=known)
-    if campaign.pool is None:
-        return nested_design(missing, campaign.ladder, asked, fresh)
-    among = f"the sampler's list of {len(campaign.pool)} candidates"
-    return nested_design(missing, campaign.ladder, asked, fresh, among)
+    random.Random(seed).shuffle(asked)  # a table of one's own is often sorted by value
+    failed = failed_candidates(observations, campaign.ladder)
+    among = "the problem's search space"
+    if campaign.pool is not None:
+        among = f"the sampler's list of {len(campaign.pool)} candidates"
+    return nested_design(missing, campaign.ladder, asked, fresh, failed, among)
 
 
 def random_keys(

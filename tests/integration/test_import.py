@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError, DataError, LedgerError, MfalError
 from mfal.importing.observations import import_file, import_frame
+from mfal.propose import initial_design
 from mfal.round import run_rounds
 from mfal.types import Outcome, Query
 from tests.integration.test_cli import mfal, write
@@ -273,6 +275,22 @@ def test_a_design_that_was_imported_in_full_leads_straight_to_a_batch(
     with open_campaign(config) as campaign:
         assert run_rounds(campaign, 1) == [2]
         assert "initial" not in campaign.store.rounds()[2].record
+
+
+def test_a_sorted_table_lends_the_design_random_candidates_and_none_that_failed(
+    motif: MakeConfig,
+) -> None:
+    words = ["".join(word) for word in product("ACGT", repeat=3)]
+    rows = [{"candidate": word + "AAAAA", "fidelity": "half", "agreement": 1.0} for word in words]
+    rows[::4] = [row | {"agreement": None, "error": "falls apart"} for row in rows[::4]]
+    with open_campaign(motif(initial={"queries": {"whole": 12}})) as campaign:
+        import_frame(campaign, pd.DataFrame(rows))
+        asked = [q.key[:3] for q in initial_design(campaign, seed=0)]
+    places = [words.index(word) for word in asked]
+    assert len(places) == 12 and not any(place % 4 == 0 for place in places)
+    # The mean of 12 of 64 at random is 31.5, give or take 5; of the first 12 it is 8.
+    assert 16 < sum(places) / 12 < 47
+    assert places != sorted(places)
 
 
 def test_rows_of_a_frame_are_named_too(motif: MakeConfig) -> None:

@@ -167,6 +167,18 @@ def test_what_is_missing_goes_first_to_candidates_that_are_known() -> None:
     }
 
 
+def test_nothing_more_is_asked_of_what_has_failed() -> None:
+    asked = [Query("x", "low"), Query("y", "low"), Query("z", "high")]
+    missing = {"low": 2, "middle": 0, "high": 2}
+    found = nested_design(missing, ladder(1, 3, 7), asked, list("abc"), failed={"x", "z"})
+    assert found == [
+        Query("a", "low"),
+        Query("b", "low"),
+        Query("y", "high"),
+        Query("a", "high"),
+    ]
+
+
 def test_too_many_answers_leave_nothing_to_ask() -> None:
     asked = [Query(key, "high") for key in "abc"]
     assert missing_counts({"high": 2}, asked) == {"high": 0}
