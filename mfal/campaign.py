@@ -25,10 +25,13 @@ from mfal.ledger.store import IMPORTED, Store
 from mfal.portraits import shown
 from mfal.problem import build_environment, build_problem, check_engines
 from mfal.readable import check_readable, sample_keys
+from mfal.sections import Component
+from mfal.surrogate.base import Surrogate
 from mfal.types import Fidelity, Objective, Problem
 
 # Queries that a budget or a batch may pay for: beyond it, prices have no digits in common with it.
 PAYABLE = 10**15
+GIVEN_TO_ACQUISITIONS = ("surrogate", "reference_features", "reference_candidate", "rank", "seed")
 PACKAGES = ("mfal", "torch", "botorch", "gpytorch", "numpy", "ViennaRNA", "nupack", "prefect")
 
 
@@ -117,17 +120,11 @@ def open_campaign(
         check_money(config, ladder, source)
         check_devices(config, source)
     features = build_features(config, source)
-    for kind, component, given in (
-        ("surrogate", config.surrogate, ("n_fidelities", "levels", "linear_columns")),
-        (
-            "acquisition",
-            config.acquisition,
-            ("surrogate", "reference_features", "reference_candidate", "rank", "seed"),
-        ),
-    ):
-        if component is not None:
-            with in_field(source, kind):
-                registry.check(kind, component, given)
+    if config.surrogate is not None:
+        with in_field(source, "surrogate"):
+            make_surrogate(config.surrogate, tuple(f.level for f in ladder), features)
+    with in_field(source, "acquisition"):
+        registry.check("acquisition", config.acquisition, GIVEN_TO_ACQUISITIONS)
     environment = build_environment(problem, source)
     with in_field(source, "sampler"):
         sampler: Sampler = registry.build(
@@ -152,6 +149,20 @@ def open_campaign(
         else:
             store.check_declared(numbers)
         yield Campaign(config, problem, ladder, environment, features, store, pool)
+
+
+def make_surrogate(
+    component: Component, levels: tuple[float, ...], features: Features
+) -> Surrogate:
+    """The surrogate of that name and options for fidelities at these levels, not fitted."""
+    surrogate: Surrogate = registry.build(
+        "surrogate",
+        component,
+        n_fidelities=len(levels),
+        levels=levels,
+        linear_columns=tuple(features.linear_columns),
+    )
+    return surrogate
 
 
 def campaign_ladder(problem: Problem, config: CampaignConfig, source: str) -> tuple[Fidelity, ...]:

@@ -10,9 +10,9 @@ from mfal.budget import total_cost
 from mfal.dataset import Dataset
 from mfal.errors import SurrogateError
 from mfal.surrogate.base import Surrogate
-from mfal.surrogate.calibration import compare
+from mfal.surrogate.calibration import compare, spearman
 from mfal.surrogate.held_out import HeldOut, HoldsOut, Reconditions, predict_folds
-from mfal.types import Fidelity, Query
+from mfal.types import Fidelity, Observation, Query
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,32 @@ def held_out(surrogate: Surrogate, data: Dataset, *, seed: int) -> HeldOut | Non
         why = error.message
     log.warning("no held-out figures this round: %s", why)
     return None
+
+
+def running_against(
+    observations: Sequence[Observation], ladder: Sequence[Fidelity]
+) -> dict[str, float]:
+    """Fidelity -> rank correlation with the target, of those that run the other way.
+
+    Over the candidates with a value at both, and only where it is farther below zero than two
+    standard errors of no correlation, 1 / sqrt(n - 1).
+
+    Args:
+        observations: Of candidates that were not chosen by their values.
+    """
+    values: dict[str, dict[str, float]] = {f.name: {} for f in ladder}
+    for o in observations:
+        if o.outcome.values is not None:
+            values[o.query.fidelity][o.query.key] = o.outcome.values[0]
+    target = values[ladder[-1].name]
+    found = {}
+    for fidelity in ladder[:-1]:
+        both = [(value, target[k]) for k, value in values[fidelity.name].items() if k in target]
+        low, high = torch.tensor(both, dtype=torch.float64).view(-1, 2).T
+        correlation = spearman(low, high)
+        if correlation is not None and correlation * (len(both) - 1) ** 0.5 < -2:
+            found[fidelity.name] = correlation
+    return found
 
 
 def calibration(

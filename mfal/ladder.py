@@ -53,7 +53,8 @@ class RungReport:
         seconds: Wall time per candidate, of one worker process.
         agreement: Agreement with the target over the random candidates; None at the target.
         top: The same over the best tenth of all, by the target's value.
-        variance_ratio: See `mfal.worth.variance_ratio`, for this and the target only.
+        variance_ratio: See `mfal.worth.variance_ratio`, for this and the target only; None also
+            for one that runs against the target.
         used: Whether the best use of the ladder takes this fidelity; the target always.
     """
 
@@ -221,7 +222,8 @@ def _rungs(
     # among them any rung that tells the cluster from the others correlates with the target.
     random = [_over(row[:n_random], values[-1, :n_random]) for row in values[:-1]]
     top = _top(values[-1], objective)
-    pairs = [(i, a.pearson) for i, a in enumerate(random) if a.pearson is not None]
+    # One that runs against the target would do for a mean, and misleads the surrogate.
+    pairs = [(i, a.pearson) for i, a in enumerate(random) if a.pearson and a.pearson > 0]
     chosen, ratio = best_rungs(
         [target.cost, *(asked[i].cost for i, _ in pairs)], [r for _, r in pairs]
     )

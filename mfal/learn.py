@@ -13,12 +13,11 @@ from mfal.acquisition.base import Acquisition
 from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.batch.crowd import Crowding
-from mfal.campaign import Campaign, derive_seed
+from mfal.campaign import Campaign, derive_seed, make_surrogate
 from mfal.dataset import Dataset, build_dataset
-from mfal.diagnostics import calibration, correlations, held_out, parity
+from mfal.diagnostics import calibration, correlations, held_out, parity, running_against
 from mfal.errors import SurrogateError
 from mfal.feasibility import Feasibility, learn_feasibility
-from mfal.features.base import Features
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward, no_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.progress import training_line
@@ -27,6 +26,7 @@ from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import FallsBack, Surrogate, posterior_mean
+from mfal.types import Observation
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,7 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
     diagnostics = surrogate.diagnostics()
     _warn_of_collapse(campaign, diagnostics)
+    _warn_of_opposites(campaign, observations)
     reference = reference_keys(
         campaign, surrogate, data, derive_seed(seed, "reference"), feasibility
     )
@@ -123,20 +124,6 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
         parity={} if predicted is None else parity(predicted, campaign.ladder),
         correlations=correlations(diagnostics, campaign.ladder),
     )
-
-
-def make_surrogate(
-    component: Component, levels: tuple[float, ...], features: Features
-) -> Surrogate:
-    """The surrogate of that name and options for fidelities at these levels, not fitted."""
-    surrogate: Surrogate = registry.build(
-        "surrogate",
-        component,
-        n_fidelities=len(levels),
-        levels=levels,
-        linear_columns=tuple(features.linear_columns),
-    )
-    return surrogate
 
 
 def best_promising(data: Dataset, surrogate: Surrogate | RemembersReference) -> tuple[str, ...]:
@@ -277,6 +264,19 @@ def train(
         weights=weights,
         on_step=report,
     )
+
+
+def _warn_of_opposites(campaign: Campaign, observations: Sequence[Observation]) -> None:
+    batches = {r.number for r in campaign.store.outline() if r.kind == "batch"}
+    unchosen = [o for o in observations if o.round not in batches]
+    for name, correlation in running_against(unchosen, campaign.ladder).items():
+        log.warning(
+            "%s runs against %s (rank correlation %.2f), and the surrogate takes both to rise "
+            "together: turn the sign of the one or leave it out of `fidelities`",
+            name,
+            campaign.target.name,
+            correlation,
+        )
 
 
 def _warn_of_collapse(campaign: Campaign, diagnostics: dict[str, float]) -> None:

@@ -165,7 +165,8 @@ class DiversityConfig(Frozen):
         description="Similarity up to which two candidates count as different. A candidate that "
         "is more similar than that to a better one in the ledger, or to one in the batch, is "
         "not bought; one that is better than all it is like only if that gains at least half of "
-        "what a candidate that is like none would, among the best top_k.",
+        "what a candidate that is like none would, among the best top_k. A random batch, of a "
+        "round without a surrogate, keeps to no such limit.",
     )
     repulsion: float = Field(
         default=4.0,

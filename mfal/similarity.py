@@ -66,7 +66,9 @@ class AlignmentIdentity(Similarity):
         """Share of equal places; random DNA 30-mers have .44."""
         if not a or not b:
             return float(a == b)
-        return aligned_identity(self._aligner.align(a, b)[0])  # type: ignore[no-untyped-call]
+        # In one order: which of the best alignments comes first depends on it.
+        found = self._aligner.align(min(a, b), max(a, b))  # type: ignore[no-untyped-call]
+        return aligned_identity(found[0])
 
     @cached_property
     def _aligner(self) -> "PairwiseAligner":
@@ -195,9 +197,14 @@ def different(
     for key in keys:
         if len(taken) == most:
             break
-        if all(similarity(key, other) <= at_most for other in taken):
+        if not any(are_alike(similarity(key, other), at_most) for other in taken):
             taken.append(key)
     return taken
+
+
+def are_alike(similarity: float, at_most: float) -> bool:
+    """Whether two keys of this similarity are more alike than that, by more than rounding."""
+    return similarity > at_most + 1e-9
 
 
 def mean_similarity(keys: Sequence[str], similarity: Similarity) -> float | None:

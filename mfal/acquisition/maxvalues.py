@@ -74,9 +74,25 @@ def sample_max_values(
     covariance = surrogate.covariance(features[best], candidate[best], target).double()
     # The same candidate twice makes the matrix singular; so does a certain one.
     pad = (1e-9 * covariance.diagonal().mean()).clamp(min=1e-300)
-    factor, _ = factorise(covariance + pad * torch.eye(len(best), dtype=covariance.dtype))
+    factor = _root(covariance + pad * torch.eye(len(best), dtype=covariance.dtype))
     generator = torch.Generator().manual_seed(seed)
     draws = torch.randn(len(best), n, generator=generator, dtype=torch.float64)
     rank = min(rank, len(best))
     values = (mean[best, None] + factor @ draws).topk(rank, dim=0).values[-1]
     return values.clamp(min=float(mean.topk(rank).values[-1]))
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """A matrix whose product with its transpose is the covariance, ``n x n``.
+
+    What is known almost exactly has variances that are rounding errors, some of them negative:
+    these are taken for nothing.
+    """
+    try:
+        return factorise(covariance)[0]
+    except SurrogateError:
+        if not bool(covariance.isfinite().all()):
+            raise
+        values, vectors = torch.linalg.eigh(covariance)
+        root: Tensor = vectors * values.clamp(min=0).sqrt()
+        return root

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mfal.similarity import Similarity, different
+from mfal.similarity import Similarity, are_alike, different
 
 _OF_AN_ADDITION = 0.5  # gain of an improvement that is worth a query, of that of a new family
 
@@ -95,4 +95,4 @@ class Crowd:
         )
 
     def _alike(self, key: str, other: str) -> bool:
-        return self._similarity(key, other) > self._at_most
+        return are_alike(self._similarity(key, other), self._at_most)

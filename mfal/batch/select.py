@@ -141,7 +141,8 @@ def _lacks(pool: Pool, chosen: Tensor, limit: float, config: BatchConfig) -> boo
 def _shortlist(pool: Pool, most: int) -> Tensor:
     """Rows with the best value per cost, at the target and overall, in the pool's order."""
     n = min(max(2 * most, SHORTLIST[0]), SHORTLIST[1])
-    rate = pool.value / torch.tensor(pool.cost, dtype=pool.value.dtype)
+    cost = torch.tensor(pool.cost, dtype=torch.float64)
+    rate = pool.value / cost
     target = pool.is_target.nonzero()[:, 0]
     best = torch.cat(
         [
@@ -152,10 +153,8 @@ def _shortlist(pool: Pool, most: int) -> Tensor:
     if pool.sought is not None:
         best = torch.cat([best, pool.sought.rows])
     if pool.improvement is not None:
-        most_added = improvement_rate(pool.improvement, torch.tensor(pool.cost)).argsort(
-            descending=True, stable=True
-        )
-        best = torch.cat([best, most_added[:n]])
+        most_added = improvement_rate(pool.improvement, cost)
+        best = torch.cat([best, most_added.argsort(descending=True, stable=True)[:n]])
     rows: Tensor = torch.unique(best)
     return rows
 

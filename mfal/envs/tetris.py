@@ -135,6 +135,12 @@ class TetrisEnvironment:
         placement = tables.placement[actions, None] + rows
         return torch.cat([cells, placement], dim=1), tables.changes[actions]
 
+    def distance(self, first: Tensor, second: Tensor) -> Tensor:
+        """The share of the cells filled in either board that differ, ``k x n``."""
+        ours, theirs = first[:, None, :-1], second[None, :, :-1]
+        filled = ((ours != EMPTY) | (theirs != EMPTY)).sum(dim=2)
+        return (ours != theirs).sum(dim=2) / filled.clamp(min=1)
+
     def keys(self, states: Tensor) -> list[str]:
         """The pieces from the lowest row up, such as ``O0@0,0 J180@2,0``, whatever their order.
 

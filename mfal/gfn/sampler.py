@@ -15,6 +15,7 @@ from mfal.gfn.checkpoint import check_shapes, from_bytes, to_bytes
 from mfal.gfn.heads import Heads
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.products import has_bfloat16
+from mfal.gfn.recurrent import sequence_shape
 from mfal.gfn.rewards import Rewards
 from mfal.gfn.rollout import finished
 from mfal.gfn.train import Trainer, TrainSettings
@@ -43,6 +44,9 @@ class GFlowNetSampler:
         warm_start: Whether to start from the last round's weights instead of from scratch.
         keep: How many of the best queries scored in training to propose as well.
         device: Where to train: ``cpu``, ``cuda``.
+
+    Raises:
+        ConfigError: if the policy is recurrent and the environment builds no sequences.
     """
 
     def __init__(
@@ -56,6 +60,8 @@ class GFlowNetSampler:
         keep: Annotated[int, Field(ge=0)] = 1500,
         device: str = "cpu",
     ) -> None:
+        if policy.kind == "gru":
+            sequence_shape(environment)  # refuses what it cannot read
         self.environment = FidelityEnvironment(environment, len(fidelities))
         self.fidelities = tuple(fidelities)
         self.train = train

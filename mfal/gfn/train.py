@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from torch import Generator, Tensor
 
 from mfal.envs.base import Buildable, hook
-from mfal.errors import ConfigError
+from mfal.errors import ConfigError, MfalError
 from mfal.gfn.agent import Agent
 from mfal.gfn.base import TrainMetrics
 from mfal.gfn.checkpoint import read_checkpoint, write_checkpoint
@@ -100,6 +100,10 @@ class TrainSettings:
         return 1.0 if left >= falling else 0.5 - 0.5 * math.cos(math.pi * left / falling)
 
 
+class DivergedError(MfalError):
+    """Training has left the finite numbers."""
+
+
 class Trainer:
     """Trains one policy.
 
@@ -177,17 +181,27 @@ class Trainer:
         return tuple(self.history)
 
     def step(self) -> float:
-        """One gradient step on fresh and replayed trajectories; returns its loss."""
+        """One gradient step on fresh and replayed trajectories; returns its loss.
+
+        Raises:
+            DivergedError: if the loss is not finite.
+        """
         pace = self.settings.pace(max(1, self.steps_done))
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * pace
         trajectories, log_reward = self._batch()
         loss: Tensor = self.loss(trajectories, log_reward)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the loss of training step {self.steps_done} is {value:g}",
+                "lower sampler.options.train.learning_rate",
+            )
         self._optimiser.zero_grad(set_to_none=True)
         # torch does not annotate `backward`.
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
-        return float(loss.detach())
+        return value
 
     def guide(self) -> None:
         """Score offspring of the buffer's best and put them into the buffer."""

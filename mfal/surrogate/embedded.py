@@ -57,7 +57,8 @@ class EmbeddedGP:
         chosen = data.subset(choose_points(data, self.max_train_points, seed=seed))
         seen, unseen = split_by_candidate(chosen, UNSEEN, seed=seed)
         scale = UtilityScale.learn(chosen)
-        check_data(unseen, self.process.kernel, self.linear_columns)
+        for part in (seen, unseen):
+            check_data(part, self.process.kernel, self.linear_columns)
         fitted = copy.copy(self)
         fitted._network = self.training.run(seen, unseen, self.linear_columns, scale, seed=seed)
         honest = self.process.fit(fitted._embedded(unseen), seed=seed)

@@ -115,7 +115,8 @@ def tanimoto(a: Tensor, b: Tensor) -> Tensor:
     """Shared over joint counts, ``a x b`` in [0, 1]; two empty rows share everything."""
     shared = a @ b.T
     joint = a.square().sum(dim=1)[:, None] + b.square().sum(dim=1) - shared
-    return torch.where(joint > 0, shared / joint.clamp(min=1e-300), 1.0)
+    # A feature that is no number must come out as none: so not "where joint > 0".
+    return torch.where(joint <= 0, 1.0, shared / joint.clamp(min=1e-300))
 
 
 def matern52(r: Tensor, length: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class TanimotoKernel(Kernel):
         """``... x a x b``, or its diagonal."""
         shared = x1 @ x2.transpose(-1, -2)
         sizes = x1.square().sum(-1)[..., :, None] + x2.square().sum(-1)[..., None, :]
-        similarity = torch.where(sizes > 0, shared / (sizes - shared), 1.0)
+        similarity = torch.where(sizes <= 0, 1.0, shared / (sizes - shared))
         return similarity.diagonal(dim1=-2, dim2=-1) if diag else similarity
 
 

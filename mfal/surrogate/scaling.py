@@ -17,8 +17,9 @@ class FeatureScale:
     """Splits features into counts and trends and brings both to order one.
 
     Counts share one scale, at which two training candidates are at distance 1 in the root
-    mean square, so that rare words do not outweigh common ones. Trend columns are
-    standardised one by one and divided by the root of their number.
+    mean square, so that rare words do not outweigh common ones: counts of different units have
+    to be made alike before. Trend columns are standardised one by one, but for those that hardly
+    vary beside the others (`bounded_spread`), and divided by the root of their number.
 
     Attributes:
         counts: The columns without a linear trend.

@@ -9,12 +9,19 @@ from scipy.stats import norm, spearmanr
 from torch import Tensor
 
 from mfal.dataset import Dataset, folds_by_candidate
-from mfal.diagnostics import batch_shares, calibration, correlations, held_out, parity
+from mfal.diagnostics import (
+    batch_shares,
+    calibration,
+    correlations,
+    held_out,
+    parity,
+    running_against,
+)
 from mfal.errors import SurrogateError
 from mfal.surrogate.calibration import Calibration, compare, spearman
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.held_out import HeldOut, leave_candidates_out, predict_folds
-from mfal.types import Fidelity, Query
+from mfal.types import Fidelity, Observation, Outcome, Query
 from tests.unit.surrogate.data import synthetic
 
 LADDER = (Fidelity("low", 0.1, 0.2), Fidelity("middle", 2.0, 0.5), Fidelity("high", 7.0, 1.0))
@@ -27,6 +34,35 @@ def three_rungs() -> Dataset:
 
 def tensor(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
+
+
+def answered(low: list[float], high: list[float], failed: int = 0) -> list[Observation]:
+    """Of candidates 0, 1, … at two fidelities; the first few fail at the higher one."""
+    return [
+        Observation(Query(str(i), name), outcome, 0, 1.0, "")
+        for name, values in (("low", low), ("high", high))
+        for i, value in enumerate(values)
+        for outcome in [
+            Outcome(None, "fails", 0.0)
+            if name == "high" and i < failed
+            else Outcome((value,), None, 0.0)
+        ]
+    ]
+
+
+def test_a_fidelity_that_runs_against_the_target_is_told_from_chance() -> None:
+    ladder = (LADDER[0], LADDER[2])
+    rising = [float(i) for i in range(10)]
+    opposite = answered(rising, [-v for v in rising])
+    assert running_against(opposite, ladder) == {"low": pytest.approx(-1)}
+    assert running_against(answered(rising, rising), ladder) == {}
+    # Of five, one order in 120 is the reverse, and -1 is just two standard errors of none.
+    assert running_against(answered(rising[:5], rising[:5][::-1]), ladder) == {}
+    assert running_against(answered(rising[:6], rising[:6][::-1]), ladder) != {}
+    # Six of ten have both: two that failed at the target tell nothing, nor two not asked there.
+    assert running_against(answered(rising, rising[:8][::-1], failed=2), ladder) != {}
+    assert running_against(answered(rising, rising[:8][::-1], failed=4), ladder) == {}
+    assert running_against([], ladder) == {}
 
 
 @pytest.mark.parametrize("levels", [3, 10, 1000])

@@ -176,6 +176,21 @@ def test_what_has_no_side_is_no_grid() -> None:
         similarity_of(ehrlich, Component(name="grid"))
 
 
+def test_identity_of_a_pair_is_the_same_in_either_order() -> None:
+    draw, identity = random.Random(1), AlignmentIdentity()
+    for _ in range(500):
+        a, b = ("".join(draw.choices("ACGT", k=draw.randint(20, 30))) for _ in range(2))
+        assert identity(a, b) == identity(b, a)
+
+
+def test_a_limit_is_not_broken_by_rounding() -> None:
+    # 1 - 7 / 10 is .30000000000000004 in floating point.
+    keys = ["AAAAAAAAAA", "AAACCCCCCC"]
+    assert EditSimilarity()(*keys) > 0.3
+    assert different(keys, EditSimilarity(), 0.3) == keys
+    assert different(keys, EditSimilarity(), 0.299) == keys[:1]
+
+
 def test_different_keys_are_taken_from_the_best_on() -> None:
     keys = ["AAAA", "AAAC", "AACC", "CCCC", "GGGG"]
     assert different(keys, equal_letters, 0.5) == ["AAAA", "AACC", "CCCC", "GGGG"]

@@ -8,7 +8,10 @@ from mfal.acquisition.gibbon import Gibbon
 from mfal.acquisition.maxvalues import sample_max_values
 from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
+from mfal.dataset import Dataset
+from mfal.errors import SurrogateError
 from mfal.surrogate.base import JointMoments
+from mfal.surrogate.gp import MultiFidelityGP
 from tests.unit.acquisition.surrogates import Given, moments_of
 
 KEYS = [f"k{i}" for i in range(101)]
@@ -40,6 +43,32 @@ def test_the_second_highest_value_is_the_highest_of_the_others(rank: int, expect
     # No draw of the first lies below its own mean: half of a normal is cut off and put there.
     cut = (2 * torch.pi) ** -0.5 if rank == 1 else 0.0
     assert float(draws.mean()) == pytest.approx(expected + cut, abs=0.03)
+
+
+def test_what_is_known_almost_exactly_has_draws_all_the_same() -> None:
+    """Its covariance is of rounding errors, and not even padded positive definite."""
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(250, 2, generator=generator, dtype=torch.float64)
+    value = torch.sin(3 * points[:, 0]) + points.square().sum(dim=1)
+    rows = torch.arange(250)
+    data = Dataset(tuple(map(str, range(250))), points, rows, torch.zeros_like(rows), value, 1)
+    gp = MultiFidelityGP(n_fidelities=1, kernel="rbf", structure="icm", noise_floor=1e-8)
+    fitted = gp.fit(data, seed=0)
+    grid = torch.rand(700, 2, generator=generator, dtype=torch.float64)
+    reference = torch.cat([points, grid])
+    candidate = torch.cat([rows, torch.full((700,), -1)])
+    draws = sample_max_values(fitted, reference, candidate, 16, seed=1)
+    truth = torch.sin(3 * reference[:, 0]) + reference.square().sum(dim=1)
+    assert float((draws - truth.max()).abs().max()) < 1e-3
+
+
+def test_a_covariance_that_is_no_number_is_told() -> None:
+    class Broken(Counting):
+        def covariance(self, features: Tensor, candidate: Tensor, fidelity: Tensor) -> Tensor:
+            return torch.full((len(features), len(features)), torch.nan)
+
+    with pytest.raises(SurrogateError, match="not positive definite"):
+        sample_max_values(Broken(), features(KEYS), torch.full((101,), -1), 4, seed=0)
 
 
 def test_a_rank_beyond_the_reference_takes_its_lowest() -> None:

@@ -1,6 +1,7 @@
 """The room that bought candidates leave for others like them."""
 
 from mfal.batch.crowd import Crowd, Crowding
+from mfal.similarity import EditSimilarity
 from tests.unit.letters import EqualLetters
 
 equal_letters = EqualLetters()
@@ -84,3 +85,6 @@ def test_one_that_is_placed_may_itself_be_asked_again_at_another_fidelity() -> N
 def test_what_is_just_as_alike_as_is_allowed_still_differs() -> None:
     assert Crowd(equal_letters, 0.75, {"AAAA": 3.0}, MERIT).admits("AAAC", [])
     assert Crowd(equal_letters, 0.75, {}, MERIT).admits("AAAC", ["AAAA"])
+    # 1 - 7 / 10 is .30000000000000004 in floating point.
+    merit = {"A" * 10: 1.0, "AAA" + "C" * 7: 0.0}
+    assert Crowd(EditSimilarity(), 0.3, {"A" * 10: 1.0}, merit).admits("AAA" + "C" * 7, [])

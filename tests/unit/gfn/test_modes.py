@@ -5,6 +5,7 @@ from torch import Tensor
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.hypergrid import HypergridEnvironment
 from mfal.envs.sequence import SequenceEnvironment
+from mfal.envs.tetris import TetrisEnvironment
 from mfal.envs.torus import TorusEnvironment
 from mfal.envs.variable import VariableSequenceEnvironment
 from mfal.gfn.modes import apart, count_modes
@@ -51,6 +52,15 @@ def test_modes_of_a_grid_are_places_far_apart() -> None:
     grid = HypergridEnvironment(dimensions=2, side=101)
     around = [f"{50 + i},{50 + j}" for i in range(-5, 6) for j in range(-5, 6)]
     assert count_modes(grid, grid.states([*around[:90], "10,52", "52,70", "52,71"])) == 3
+
+
+def test_boards_differ_in_the_cells_that_either_fills() -> None:
+    board = TetrisEnvironment(height=10, width=10, pieces="O")
+    corner, middle, both = "O0@0,0", "O0@4,0", "O0@0,0 O0@4,0"
+    states = board.states([corner, middle, both])
+    # A board of one piece and one of that and another: half of the filled cells differ.
+    assert apart(board, states, 0.5, 10) == [0, 1, 2]
+    assert apart(board, states, 0.51, 10) == [0, 1]
 
 
 def test_modes_of_a_torus_are_angles_far_apart_either_way_round() -> None:

@@ -16,7 +16,7 @@ from mfal.envs.sequence import SequenceEnvironment
 from mfal.errors import ConfigError
 from mfal.gfn.objectives import LossName
 from mfal.gfn.rewards import Rewards
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.train import DivergedError, Trainer, TrainSettings
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.problems import agent, corners, dna, ladder, potts
 from tests.unit.gfn.training import Run, trainer
@@ -222,6 +222,15 @@ def test_heads_that_do_not_fit_the_settings_are_refused() -> None:
     settings = TrainSettings(backward="learnt")
     with pytest.raises(ConfigError, match="heads"):
         Trainer(agent(ladder(3)), lambda states, _: states[:, 0].float(), settings, seed=0)
+
+
+def test_training_that_leaves_the_finite_numbers_is_stopped() -> None:
+    diverging = trainer(DNA, POTTS, steps=40, batch_size=16, learning_rate=1e6)
+    with pytest.raises(
+        DivergedError, match=r"the loss of training step \d+ is (nan|inf)"
+    ) as raised:
+        diverging.run()
+    assert "learning_rate" in raised.value.hint
 
 
 def test_flow_matching_refuses_to_learn_a_backward_policy() -> None:

@@ -220,3 +220,21 @@ def test_a_configuration_names_it_and_its_options() -> None:
     surrogate = registry.build("surrogate", component, **given)
     assert (surrogate.wanted.training.steps, surrogate.exact.kernel) == (7, "tanimoto")
     assert surrogate.exact.levels == surrogate.wanted.process.levels == (0.2, 0.5, 1.0)
+
+
+@pytest.mark.parametrize(("candidates", "rungs"), [(2, 3), (2, 4)])
+def test_too_few_candidates_to_hold_some_out_are_left_to_the_exact_process(
+    candidates: int, rungs: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = Dataset(
+        keys=tuple(map(str, range(candidates))),
+        features=torch.rand(candidates, 3, generator=generator, dtype=torch.float64),
+        candidate=torch.arange(candidates).repeat_interleave(rungs),
+        fidelity=torch.arange(rungs).repeat(candidates),
+        utility=torch.rand(candidates * rungs, generator=generator, dtype=torch.float64),
+        n_fidelities=rungs,
+    )
+    fitted = DeepKernelGP(n_fidelities=rungs, steps=5).fit(data, seed=0)
+    assert "too few" in fitted.fallback()
+    assert fitted.joint(data.features).mean.shape == (candidates, rungs)

@@ -9,6 +9,7 @@ from mfal.dataset import Dataset
 from mfal.errors import ConfigError, SurrogateError
 from mfal.surrogate.base import Surrogate
 from mfal.surrogate.gp import MultiFidelityGP
+from mfal.surrogate.kernels import CountKernel
 from tests.unit.surrogate.data import synthetic
 from tests.unit.surrogate.moments import assert_moments_agree
 
@@ -151,3 +152,13 @@ def test_float32_is_refused_where_it_has_not_the_digits() -> None:
     MultiFidelityGP(precision="float64", noise_floor=1e-7)
     with pytest.raises(ConfigError, match=r"noise_floor 1e-07[\s\S]*0\.0001 or more"):
         MultiFidelityGP(precision="float32", noise_floor=1e-7)
+
+
+@pytest.mark.parametrize("kernel", ["matern52", "tanimoto", "hamming", "rbf"])
+def test_features_that_are_no_numbers_have_no_prediction(kernel: CountKernel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(20, 4, generator=generator, dtype=torch.float64)
+    rows = torch.arange(20)
+    data = Dataset(tuple(map(str, rows)), x, rows, torch.zeros_like(rows), x.sum(dim=1), 1)
+    broken = torch.tensor([[torch.nan, 0.2, 0.3, 0.4]], dtype=torch.float64)
+    assert MultiFidelityGP(kernel=kernel).fit(data, seed=0).joint(broken).mean.isnan().all()
