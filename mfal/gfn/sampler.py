@@ -13,6 +13,8 @@ from mfal.gfn.agent import Agent
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
 from mfal.gfn.checkpoint import check_shapes, from_bytes, to_bytes
 from mfal.gfn.heads import Heads
+from mfal.gfn.losses import Loss
+from mfal.gfn.objectives import make_loss
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.products import has_bfloat16
 from mfal.gfn.recurrent import sequence_shape
@@ -87,6 +89,17 @@ class GFlowNetSampler:
         """
         return make_policy(self.policy_settings, self.environment, heads, generator)
 
+    def loss(self, agent: Agent) -> Loss:
+        """What training makes small; override it to plug in another loss.
+
+        Where that needs the log flow through states, name a `train.loss` that does, too: the
+        policy has the heads for it then.
+
+        Args:
+            agent: The policy in its environment.
+        """
+        return make_loss(self.train.loss, agent, decay=self.train.decay)
+
     def sample(
         self,
         log_reward: LogReward,
@@ -116,7 +129,7 @@ class GFlowNetSampler:
             policy.load_state_dict(known)
         agent = Agent(self.environment, policy, heads, self.device)
         rewards = Rewards(self.environment, log_reward, self.device)
-        trainer = Trainer(agent, rewards, self.train, seed=seed)
+        trainer = Trainer(agent, rewards, self.train, seed=seed, loss=self.loss(agent))
         generator = Generator(self.device).manual_seed(seed)
         known_states = self._at_fidelities(rewards, start, generator)
         history = trainer.run(start=known_states, on_step=on_step)

@@ -17,7 +17,7 @@ from mfal.gfn.base import TrainMetrics
 from mfal.gfn.checkpoint import read_checkpoint, write_checkpoint
 from mfal.gfn.guided import GuideName, offspring, rebuild
 from mfal.gfn.heads import Heads, make_heads
-from mfal.gfn.losses import effective_share
+from mfal.gfn.losses import Loss, effective_share
 from mfal.gfn.modes import BEST, apart, count_modes
 from mfal.gfn.objectives import LOSSES, LossName, make_loss
 from mfal.gfn.replay import ReplayBuffer, ReplayName
@@ -117,6 +117,7 @@ class Trainer:
         seed: Of everything that is drawn here.
         contexts: Draws what the policy is conditioned on; None where on nothing.
         is_mode: Which finished states (``n x d``) are modes, bool ``n``, for the metrics.
+        loss: Another than that of the settings, which then only says whether there are flows.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Trainer:
         seed: int,
         contexts: Contexts | None = None,
         is_mode: Callable[[Tensor], Tensor] | None = None,
+        loss: Loss | None = None,
     ) -> None:
         wanted = settings.heads(agent.environment)
         if (agent.heads.backward > 0) != (wanted.backward > 0) or agent.heads.flow < wanted.flow:
@@ -147,13 +149,15 @@ class Trainer:
         # Its own stream, so that how often one looks does not change what is learnt.
         self._validation_generator = Generator(agent.device).manual_seed(seed + 1)
         width = 0 if contexts is None else contexts(1, Generator(agent.device)).shape[1]
-        self.loss = make_loss(
-            settings.loss,
-            agent,
-            decay=settings.decay,
-            context_features=width,
-            generator=Generator().manual_seed(seed),
-        ).to(agent.device)
+        if loss is None:
+            loss = make_loss(
+                settings.loss,
+                agent,
+                decay=settings.decay,
+                context_features=width,
+                generator=Generator().manual_seed(seed),
+            )
+        self.loss = loss.to(agent.device)
         policy = {"params": list(agent.policy.parameters()), "lr": settings.learning_rate}
         groups = [policy, *self.loss.parameter_groups(settings.learning_rate)]
         self._optimiser = torch.optim.Adam(groups, fused=True)

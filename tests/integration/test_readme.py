@@ -1,5 +1,6 @@
 """What the README and the pages beside it promise, run."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from tests.support import ROOT, motif_settings
 
 README = (ROOT / "README.md").read_text()
 ENGINE = (ROOT / "docs" / "engine.md").read_text()
@@ -49,6 +50,26 @@ def test_any_network_can_be_plugged_into_the_engine() -> None:
     assert done.returncode == 0, done.stderr
     drawn = done.stdout.splitlines()[-1]
     assert re.fullmatch(r"\[('[ACGT]{6}'(, )?){5}\]", drawn), drawn
+
+
+def test_a_sampler_with_a_loss_of_its_own_runs_a_campaign(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(# my_sampler.py.*?)```", ENGINE, re.DOTALL)
+    (tmp_path / "my_sampler.py").write_text(code)
+    sampler = {
+        "name": "./my_sampler.py:RobustSampler",
+        "options": {"train": {"steps": 10, "batch_size": 32}},
+    }
+    (tmp_path / "mine.yaml").write_text(json.dumps(motif_settings(tmp_path, sampler=sampler)))
+    done = subprocess.run(
+        [sys.executable, "-m", "mfal", "round", "mine.yaml", "--no-prefect"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    # 12 x 1 + 6 x 3 for the design, 12 for the batch.
+    assert "spent 42 of 100" in done.stdout
 
 
 @pytest.mark.parametrize(

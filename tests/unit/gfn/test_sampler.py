@@ -1,18 +1,23 @@
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812 - its usual name
 from torch import Generator, Tensor, nn
 
 from mfal.gfn import sampler
+from mfal.gfn.agent import Agent
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics
 from mfal.gfn.heads import Heads
+from mfal.gfn.losses import Loss, VarGrad, residual
 from mfal.gfn.policy import PolicySettings
 from mfal.gfn.sampler import GFlowNetSampler, as_queries, draw
 from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.trajectories import Trajectories
 from mfal.types import Query
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.problems import LADDER, agent, dna, potts, seeded
@@ -70,6 +75,38 @@ def test_the_same_seed_gives_the_same_proposals(changes: dict[str, Any]) -> None
     again = sample(seed=5, **changes)
     assert first == again
     assert sample(seed=6, **changes).queries != first.queries
+
+
+class Robust(VarGrad):
+    """The default loss, less moved by trajectories that are far off."""
+
+    def forward(self, trajectories: Trajectories, log_reward: Tensor) -> Tensor:
+        values = residual(trajectories, log_reward)
+        return F.huber_loss(values, values.mean().expand_as(values))
+
+
+class WithLoss(GFlowNetSampler):
+    own: Loss = VarGrad()
+
+    def loss(self, agent: Agent) -> Loss:
+        return self.own
+
+
+def test_another_loss_may_be_plugged_in() -> None:
+    train = TrainSettings(steps=150, batch_size=16, guided_size=32, loss="tb")
+    plugged = WithLoss(DNA, LADDER, train=train, policy=SMALL, keep=0)
+    # Whatever the settings name: the default itself gives what the default gives.
+    by_name = replace(train, loss="vargrad")
+    default = GFlowNetSampler(DNA, LADDER, train=by_name, policy=SMALL, keep=0)
+    assert plugged.sample(POTTS, 200, seed=0) == default.sample(POTTS, 200, seed=0)
+    plugged.own = Robust()
+    found = plugged.sample(POTTS, 200, seed=0)
+    assert found != default.sample(POTTS, 200, seed=0)
+    untrained = quick(steps=1, learning_rate=1e-9, keep=0).sample(POTTS, 200, seed=0)
+    learnt, by_chance = (
+        float(POTTS([query.key for query in p.queries]).mean()) for p in (found, untrained)
+    )
+    assert learnt > by_chance + 1.0
 
 
 def test_one_sampler_may_be_used_again() -> None:
