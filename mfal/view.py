@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import astuple, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
 from mfal.errors import DataError, MissingDependencyError
 from mfal.metrics import best
+from mfal.recommend import Recommendation, recommend
 from mfal.similarity import different, similarity_of
 from mfal.status import Status, status
 from mfal.types import Observation, Problem
@@ -38,6 +40,19 @@ class View:
         """The n best candidates measured at the target, best first; see `leaders`."""
         with open_campaign(self.config, self.config.name, to_read=True) as campaign:
             return frame(campaign.problem, leaders(campaign, n, diverse))
+
+    def recommended(self, n: int = 10, diverse: float | None = None) -> "DataFrame":
+        """The n candidates with the best posterior means at the target, best first.
+
+        Columns: those of `mfal.recommend.Recommendation`. The surrogate is fitted for it, which
+        takes seconds.
+        """
+        import pandas as pd
+
+        with open_campaign(self.config, self.config.name, to_read=True) as campaign:
+            found = recommend(campaign, n, diverse)
+        columns = [f.name for f in fields(Recommendation)]
+        return pd.DataFrame([astuple(r) for r in found], columns=columns)
 
     def status(self) -> Status:
         """Where the campaign stands."""

@@ -29,12 +29,24 @@ NoPrefect = Annotated[
     bool, typer.Option("--no-prefect", help="Run through the library alone, in this process.")
 ]
 
+HowMany = Annotated[int, typer.Option("-n", min=1, help="How many.")]
+Diverse = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="SIM",
+        help="Leave out whoever is more similar than this to a better one, by the problem's own "
+        "measure.",
+    ),
+]
+
 NUMBERS = ("rounds", "spent", "left")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (status, best, export, resume, diff):
+    for command in (status, best, recommend, export, resume, diff):
         app.command()(command)
 
 
@@ -61,17 +73,8 @@ def status(
 
 def best(
     which: Which,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 10,
-    diverse: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="SIM",
-            help="Leave out whoever is more similar than this to a better one, by the problem's "
-            "own measure.",
-        ),
-    ] = None,
+    n: HowMany = 10,
+    diverse: Diverse = None,
     configs: Folder = CONFIGS,
     overrides: Overrides = None,
 ) -> None:
@@ -83,6 +86,23 @@ def best(
     config, source = chosen(which, configs, overrides)
     with open_campaign(config, source, to_read=True) as campaign:
         _console().print(best_table(campaign, leaders(campaign, n, diverse)))
+
+
+def recommend(
+    which: Which,
+    n: HowMany = 10,
+    diverse: Diverse = None,
+    configs: Folder = CONFIGS,
+    overrides: Overrides = None,
+) -> None:
+    """Show the candidates that the model holds for the best at the target, measured or not."""
+    from mfal.campaign import open_campaign
+    from mfal.cli.terminal import recommended_table
+    from mfal.recommend import recommend
+
+    config, source = chosen(which, configs, overrides)
+    with open_campaign(config, source, to_read=True) as campaign:
+        _console().print(recommended_table(campaign, recommend(campaign, n, diverse)))
 
 
 def export(

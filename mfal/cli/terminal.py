@@ -19,6 +19,7 @@ from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve
 from mfal.progress import STAGES, Stage, training_line
 from mfal.reasons import commonest
+from mfal.recommend import Recommendation
 from mfal.types import Observation
 
 START_NAMES = {"imported": "imported data", "initial": "initial design"}
@@ -197,12 +198,31 @@ def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Renderable
     table.add_column("candidate", overflow="fold")
     value = _add_values(table, campaign.objective.label, [_value(o) for o in leaders])
     table.add_column("round", justify="right", no_wrap=True)
-    describe = campaign.problem.describe
     for o in leaders:
-        said = describe(o.query.key) if describe else ""
-        shown = f"{o.query.key}\n{said}" if said else o.query.key
-        table.add_row(Text(shown), value(_value(o)), str(o.round))
+        shown = Text(_with_description(campaign, o.query.key))
+        table.add_row(shown, value(_value(o)), str(o.round))
     return table
+
+
+def recommended_table(campaign: Campaign, recommended: Sequence[Recommendation]) -> RenderableType:
+    """The candidates with the best posterior means, each with its drawing in text."""
+    target, objective = campaign.target.name, campaign.objective
+    title = f"Best {len(recommended)} at {target} by the surrogate"
+    table = Table(title=title, title_justify="left")
+    table.add_column("candidate", overflow="fold")
+    expected = _add_values(table, objective.labelled("expected"), [r.mean for r in recommended])
+    table.add_column("±", justify="right", no_wrap=True)
+    measured = _add_values(table, f"measured at {target}", [r.measured for r in recommended])
+    for r in recommended:
+        shown = Text(_with_description(campaign, r.candidate))
+        table.add_row(shown, expected(r.mean), f"{r.sd:.2g}", measured(r.measured))
+    return table
+
+
+def _with_description(campaign: Campaign, key: str) -> str:
+    describe = campaign.problem.describe
+    said = describe(key) if describe else ""
+    return f"{key}\n{said}" if said else key
 
 
 def curve_table(
