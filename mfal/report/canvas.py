@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ COLOURS = (
 # One more than colours: in grey print, too, each of many lines is told from the others.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 GREY = "#8A8F98"
+DECADES = 1e3  # ratio of values up to which 2 and 5 are labelled between powers of ten
+# Of a legend as wide as a panel: letters in a row, and those that a colour and the space before
+# the next name take; shares of the height that a row, and what is around all, takes.
+LETTERS, HANDLE = 70, 8
+ROW, MARGIN = 0.07, 0.06
 
 
 def load_canvas() -> None:
@@ -56,10 +62,27 @@ def add_legend(axes: "Axes") -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def add_legend_above(axes: "Axes", n: int) -> None:
-    """A legend of n names side by side, above all that is drawn from zero upwards."""
-    axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
-    axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=n, columnspacing=1.2)
+def add_legend_above(axes: "Axes") -> None:
+    """A legend above all that is drawn from zero upwards, in as many columns as there is room."""
+    names = axes.get_legend_handles_labels()[1]
+    columns = max(1, min(len(names), LETTERS // (HANDLE + max(map(len, names)))))
+    rows = ceil(len(names) / columns)
+    axes.set_ylim(0, axes.get_ylim()[1] / (1 - MARGIN - ROW * rows))
+    axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=columns, columnspacing=1.2)
+
+
+def logarithmic(axes: "Axes") -> None:
+    """A logarithmic scale of values for what is drawn, its ticks at plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    low, high = axes.get_ylim()
+    if high > DECADES * low:
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:  # powers of ten alone would be too few to read values off
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_formatter("{x:g}")
 
 
 def whole_numbers(axes: "Axes", numbers: Sequence[int]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mfal.compare import beyond_design
-from mfal.report.canvas import COLOURS, MARKERS, add_legend, name_axes, panel
+from mfal.report.canvas import COLOURS, MARKERS, add_legend, logarithmic, name_axes, panel
 from mfal.report.published import PublishedCurve
 from mfal.types import Objective
 
@@ -156,7 +156,6 @@ def _quantity(objective: Objective) -> str:
 def _better_upwards(axes: "Axes", objective: Objective) -> None:
     values = np.concatenate([line.get_ydata() for line in axes.get_lines()] or [[1.0]])
     if values.min() > 0 and values.max() > WIDE * values.min():
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+        logarithmic(axes)
     if objective.goal == "min":
         axes.invert_yaxis()

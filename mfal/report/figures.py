@@ -152,4 +152,4 @@ def _stack(axes: "Axes", numbers: Sequence[int], parts: Mapping[str, Sequence[fl
         axes.bar(numbers, heights, 0.7, bottom=below, color=COLOURS[i % len(COLOURS)], label=name)
         below = [b + h for b, h in zip(below, heights, strict=True)]
     whole_numbers(axes, numbers)
-    add_legend_above(axes, len(parts))
+    add_legend_above(axes)

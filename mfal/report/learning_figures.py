@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mfal.ledger.reading import RoundInfo
-from mfal.report.canvas import COLOURS, GREY, add_legend, name_axes, panel, whole_numbers
+from mfal.report.canvas import (
+    COLOURS,
+    GREY,
+    add_legend,
+    logarithmic,
+    name_axes,
+    panel,
+    whole_numbers,
+)
 from mfal.report.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -105,7 +113,7 @@ def loss_figure(snapshot: Snapshot) -> "Figure | None":
     figure, axes = panel()
     axes.plot(steps, [m["loss"] for m in history], color=COLOURS[0], label="training")
     axes.plot(steps, [m["validation_loss"] for m in history], color=COLOURS[1], label="fresh")
-    axes.set_yscale("log")
+    logarithmic(axes)
     whole_numbers(axes, steps)
     add_legend(axes)
     name_axes(axes, f"Sampler in round {last.number}: loss", "training step", "loss")
