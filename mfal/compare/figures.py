@@ -113,7 +113,8 @@ def write_curves(table: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     except OSError as error:
         raise DataError(
             f"{folder}: the curves cannot be written: {error}",
-            "make room or give the rights, and show them again: mfal compare … --show",
+            "make room or give the rights, and give the command again: what has ended is not run "
+            "again",
         ) from error
     return csv, json
 

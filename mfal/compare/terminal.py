@@ -44,11 +44,11 @@ LEGEND = (
 def compare_in_terminal(
     path: Path, overrides: Sequence[str], processes: int | None = None, *, run: bool = True
 ) -> None:
-    """Run what is left of the comparison in a file, show it, and write its curves.
+    """Run what is left of the comparison in a file, write its curves, and show it.
 
     Args:
         processes: Runs at once, instead of what the file says.
-        run: False to show what there is so far and run nothing.
+        run: False to show what there is so far, and to run and write nothing.
 
     Raises:
         NoLedgerError: where there is nothing to show.
@@ -69,7 +69,8 @@ def compare_in_terminal(
     objective = build_problem(runs[0].config.problem).oracle.objectives[0]
     console.print(final_table(comparison, runs, table, objective))
     console.print(f"ledgers: {comparison.folder}", soft_wrap=True)
-    for path in write_curves(table, comparison.folder):
+    # What is shown may be a part of what was run, and its curves are no others' to replace.
+    for path in write_curves(table, comparison.folder) if run else ():
         console.print(f"curves: {path}", soft_wrap=True)
 
 

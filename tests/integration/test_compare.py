@@ -219,6 +219,20 @@ def test_a_wrong_file_is_named_with_its_method(tmp_path: Path) -> None:
     ]
 
 
+def test_showing_a_part_writes_nothing(
+    undisturbed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare_in_terminal(undisturbed, [])  # runs nothing: it came to its end
+    folder = load_comparison(undisturbed).folder
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert {folder / "curves.csv", folder / "curves.json"} <= {*kept}
+    capsys.readouterr()
+    compare_in_terminal(undisturbed, ["seeds=[1]"], run=False)
+    shown = capsys.readouterr().out
+    assert "median" in shown and "curves:" not in shown
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == kept
+
+
 def test_there_is_nothing_to_show_before_it_runs(tmp_path: Path) -> None:
     with pytest.raises(NoLedgerError, match="nothing of it has run"):
         compare_in_terminal(written(tmp_path), [], run=False)
