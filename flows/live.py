@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from mfal.campaign import Campaign
 from mfal.gfn.base import TrainMetrics
-from mfal.progress import STAGES, Stage, training_line
+from mfal.progress import STAGES, Stage, round_name, training_line
 from mfal.report.canvas import load_canvas
 from mfal.report.markdown import batch_rows, round_markdown
 from mfal.report.snapshot import Snapshot, take
@@ -58,7 +58,7 @@ class LivePage:
 
     def begin_round(self, number: int, kind: str) -> None:
         """Say which round starts."""
-        self._round = "initial design" if kind == "initial" else f"round {number}"
+        self._round = round_name(number, kind)
         self._notes = {}
         self.stage("fit")
 

@@ -4,6 +4,7 @@ from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
 from mfal.ledger.reading import read_ledger
+from mfal.progress import round_name
 
 CAMPAIGN, ROUNDS, RESUME = "campaign", "rounds", "resume"
 """Flows: of a served campaign, and of `mfal round` and `mfal resume` in a shell."""
@@ -22,8 +23,7 @@ def open_name(campaign: Campaign) -> str:
     begun = next((r for r in campaign.store.outline() if not r.finished), None)
     if begun is None:
         return f"{campaign.config.name}, nothing to finish"
-    what = f"round {begun.number}" if begun.kind == "batch" else "initial design"
-    return f"{campaign.config.name} {what}"
+    return f"{campaign.config.name} {round_name(begun.number, begun.kind)}"
 
 
 def next_number(config: CampaignConfig) -> int:

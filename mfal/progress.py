@@ -7,6 +7,14 @@ from mfal.gfn.base import TrainMetrics
 Stage = Literal["fit", "train", "propose", "score", "append"]
 STAGES: tuple[Stage, ...] = ("fit", "train", "propose", "score", "append")
 
+START_NAMES = {"imported": "imported data", "initial": "initial design"}
+"""Kinds of rounds that no sampler proposed, and what each is called."""
+
+
+def round_name(number: int, kind: str) -> str:
+    """What a round is called: by its kind, or by its number where a sampler proposed it."""
+    return START_NAMES.get(kind, f"round {number}")
+
 
 def training_line(metrics: TrainMetrics) -> str:
     """How training goes, in a line for a log or a terminal; the step is left to the caller."""
@@ -21,7 +29,7 @@ class Progress(Protocol):
     """Receives what happens, as it happens."""
 
     def begin_round(self, number: int, kind: str) -> None:
-        """A round starts; 0 is the initial design."""
+        """A round of a kind starts: ``initial``, the design, or ``batch``."""
         ...
 
     def end_round(self, number: int) -> None:

@@ -90,6 +90,11 @@ class Objective:
         return -1.0 if self.goal == "min" else 1.0
 
     @property
+    def better(self) -> str:
+        """Which way is better, in words."""
+        return "lower is better" if self.goal == "min" else "higher is better"
+
+    @property
     def suffix(self) -> str:
         """What follows a value: a space and the unit, nothing where that is 1."""
         return unit_suffix(self.unit)

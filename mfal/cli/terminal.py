@@ -17,12 +17,11 @@ from mfal.cli.diagnostics import last_diagnosed, rung_table
 from mfal.digits import written
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve
-from mfal.progress import STAGES, Stage, training_line
+from mfal.progress import STAGES, Stage, round_name, training_line
 from mfal.reasons import commonest
 from mfal.recommend import Recommendation
 from mfal.types import Observation
 
-START_NAMES = {"imported": "imported data", "initial": "initial design"}
 OPENING = "opening the campaign"
 BATCH_ROWS = 12
 BEST_ROWS = 10
@@ -61,8 +60,7 @@ class TerminalProgress:
 
     def begin_round(self, number: int, kind: str) -> None:
         """Name the round that starts."""
-        name = START_NAMES.get(kind, f"round {number}")
-        self._heading = Text(name, style="bold")
+        self._heading = Text(round_name(number, kind), style="bold")
         self._training.reset(self._train, visible=False)
         self._metrics = ""
         self._bars.reset(self._score, visible=False, note="oracle calls")
@@ -242,7 +240,7 @@ def curve_table(
     table.add_column("", no_wrap=True)
     utilities = [p.top_k * objective.sign for p in points if p.top_k is not None]
     for p in points:
-        after = START_NAMES.get(kinds.get(p.round, "batch"), f"round {p.round}")
+        after = round_name(p.round, kinds.get(p.round, "batch"))
         bar = "" if p.top_k is None else _bar(p.top_k * objective.sign, utilities)
         table.add_row(after, f"{p.cost:g}", str(p.n_target), value(p.top_k), bar)
     return table

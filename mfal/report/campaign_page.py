@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mfal.digits import written
 from mfal.report.cells import inline, unitless
-from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule
+from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule_in_words
 from mfal.report.figures import (
     asking_figure,
     choosing_figure,
@@ -16,6 +16,7 @@ from mfal.report.figures import (
     spending_figure,
     top_k_figure,
 )
+from mfal.report.lead import lead
 from mfal.report.learning_figures import (
     coverage_figure,
     loss_figure,
@@ -51,47 +52,6 @@ def campaign_page(snapshot: Snapshot) -> Page:
     )
 
 
-def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
-    """What was found, and what is waited for, in a paragraph."""
-    n, failed = len(snapshot.observations), _n_failed(snapshot)
-    rounds = sum(r.kind == "batch" for r in snapshot.rounds)
-    objective, k = snapshot.objective, snapshot.top_k
-    said = [
-        f"{snapshot.spent:g} of {snapshot.budget:g} units were spent on {n} queries, {failed} of "
-        f"which failed, in {rounds} round{'' if rounds == 1 else 's'} after the initial design."
-    ]
-    if diversity:
-        first, last = diversity[0], diversity[-1]
-        best = snapshot.best(1)[0]
-        word = "lowest" if objective.goal == "min" else "highest"
-        leading = _value(best.outcome.values)
-        form = written([first.top_k, last.top_k, last.diverse, leading])
-        said.append(
-            f"The mean of the best {objective.name} values measured at {snapshot.target.name} "
-            f"(at most {k}) went from {form(first.top_k)} to {form(last.top_k)}"
-            f"{objective.suffix}; the {word} is {form(leading)}, found in round {best.round}."
-        )
-        said.append(
-            f"Counting only candidates that differ ({_rule(snapshot)}), the best {last.n_diverse} "
-            f"have a mean of {form(last.diverse)}{objective.suffix}."
-        )
-    else:
-        said.append(f"Nothing was measured at {snapshot.target.name} yet.")
-    return " ".join([*said, *_awaited(snapshot)])
-
-
-def _awaited(snapshot: Snapshot) -> list[str]:
-    """What people have to measure, in a sentence; none while something else is still computed."""
-    awaited = snapshot.waiting
-    if awaited is None or awaited.computed:
-        return []
-    n, files = len(awaited.queries), ", ".join(map(str, awaited.files))
-    return [
-        f"Round {awaited.round} waits for {n} measurement{'' if n == 1 else 's'} ({files}), for "
-        f"which {snapshot.promised:g} units are set aside."
-    ]
-
-
 def _found(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Section | None:
     if not diversity:
         return None
@@ -103,14 +63,14 @@ def _found(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Section | None
             f"What the budget bought. Each dot is one candidate measured at "
             f"{snapshot.target.name}, in the order of purchase; the line is the mean of the {k} "
             "best until the end of each round. A line that still rises says that more budget "
-            "would find more.",
+            f"would find more.{_few(diversity, k)}",
         ),
         Picture(
             "diversity",
             diversity_figure(snapshot, diversity),
             f"Good and different. The grey line takes the {k} best whatever they are, the blue one "
-            f"only candidates that differ ({_rule(snapshot)}); where the two part, the search "
-            "stays within one family.",
+            f"only candidates that differ ({rule_in_words(snapshot)}); where the two part, the "
+            "search stays within one family.",
         ),
         Picture(
             "similarity",
@@ -121,12 +81,23 @@ def _found(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Section | None
     return Section("What was found", pictures=pictures, grids=[_means(snapshot, diversity)])
 
 
+def _few(diversity: Sequence[Diversity], k: int) -> str:
+    """What hollow points say, where there are any."""
+    if diversity[0].n_target >= k:
+        return ""
+    return (
+        f" A hollow point is the mean of all that there were by then, fewer than {k}: until there "
+        "are so many, the line may fall though nothing was lost."
+    )
+
+
 def _means(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Grid:
     """The means of the best and of the best different after each round."""
     value = written(mean for d in diversity for mean in (d.top_k, d.diverse))
     rows = [
         (
             f"{d.cost:g}",
+            str(d.n_target),
             value(d.top_k),
             value(d.diverse),
             str(d.n_diverse),
@@ -136,8 +107,13 @@ def _means(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Grid:
     ]
     labelled = snapshot.objective.labelled
     top = f"top-{snapshot.top_k}"
-    header = ("cost", labelled(top), labelled("different"), "how many", f"similarity of the {top}")
-    return Grid("After each round.", header, rows)
+    means = (labelled(top), labelled("different"), "how many", f"similarity of the {top}")
+    said = (
+        f"After each round: how many were measured, the mean of the {snapshot.top_k} best of them "
+        f"(of all where there are fewer), and of the best that differ. "
+        f"{snapshot.objective.label}: {snapshot.objective.better}."
+    )
+    return Grid(said, ("cost", "measured", *means), rows)
 
 
 def _gallery(snapshot: Snapshot) -> Section | None:
@@ -152,7 +128,7 @@ def _gallery(snapshot: Snapshot) -> Section | None:
     cards = []
     for o in shown:
         key = o.query.key
-        origin = f"round {o.round}" if len(engines) == 1 else f"round {o.round}, {o.backend}"
+        origin = snapshot.name_of(o.round) + ("" if len(engines) == 1 else f", {o.backend}")
         lines = [f"{form(_value(o.outcome.values))}{suffix}", origin]
         svg = draw(key) or None if draw else None
         cards.append(Card(key, svg, lines, "" if describe is None else describe(key)))
@@ -160,7 +136,7 @@ def _gallery(snapshot: Snapshot) -> Section | None:
         return None
     said = (
         f"The best {len(cards)} measured at {snapshot.target.name} that differ from each other "
-        f"({_rule(snapshot)}), best first, each with the round that bought it"
+        f"({rule_in_words(snapshot)}), best first, each with where it was found"
     )
     said += f". All by {engines.pop()}." if len(engines) == 1 else " and the engine that answered."
     return Section("The best different candidates", [said], cards=cards)
@@ -285,7 +261,7 @@ def _time(snapshot: Snapshot) -> Section | None:
     }
     rows = [(part, str(len(seconds)), f"{sum(seconds):.2f}") for part, seconds in parts.items()]
     grid = Grid(
-        "In all; oracles with the initial design, summed over workers.",
+        "In all; oracles over rounds of every kind, summed over workers.",
         ("what", "rounds", "seconds"),
         rows,
     )
@@ -302,7 +278,7 @@ def _failures(snapshot: Snapshot) -> Section:
         return Section("Failures", ["No query failed."])
     rows = [(reason, fidelity, str(n)) for (fidelity, reason), n in reasons.most_common()]
     charged = "are" if snapshot.config.budget.charge_failures else "are not"
-    said = f"{_n_failed(snapshot)} queries failed; they {charged} charged."
+    said = f"{snapshot.n_failed} queries failed; they {charged} charged."
     grids = [Grid("By reason.", ("reason", "fidelity", "n"), rows, numeric=False)]
     foreseen = _foreseen(snapshot)
     if foreseen:
@@ -341,16 +317,6 @@ def _settings(snapshot: Snapshot) -> Section:
             Grid("Seed of every round.", ("round", "kind", "seed"), seeds, numeric=False),
         ],
     )
-
-
-def _n_failed(snapshot: Snapshot) -> int:
-    return sum(o.outcome.values is None for o in snapshot.observations)
-
-
-def _rule(snapshot: Snapshot) -> str:
-    given = rule(snapshot)
-    name = given.similarity.name if given.similarity else snapshot.problem.similarity
-    return f"{name} similarity at most {given.at_most:g}"
 
 
 def _value(values: tuple[float, ...] | None) -> float:

@@ -1,6 +1,6 @@
 """The report of a comparison: every method and seed, at equal cost."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -10,6 +10,7 @@ from mfal.report.cells import inline, unitless
 from mfal.report.comparison_figures import MEASURES, against_cost, quality_and_variety
 from mfal.report.page import Grid, Page, Picture, Section
 from mfal.report.published import PublishedCurve
+from mfal.report.words import counted, listed
 from mfal.types import Objective
 
 LEADS = {
@@ -59,8 +60,8 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
     wanted = len(comparison.methods) * len(comparison.seeds)
     cost = common_cost(table)
     said = [
-        f"{len(begun)} of {wanted} runs have begun ({_number_of(comparison.methods, 'method')}, "
-        f"{_number_of(comparison.seeds, 'seed')} each).",
+        f"{len(begun)} of {wanted} runs have begun ({counted(len(comparison.methods), 'method')}, "
+        f"{counted(len(comparison.seeds), 'seed')} each).",
         f"All have spent {cost:,.6g} campaign units beyond the initial design; what follows is at "
         "that cost.",
     ]
@@ -113,17 +114,8 @@ def standing(figures: pd.Series, reference: str, objective: Objective) -> str:
         ("level with", others[(others >= own.min()) & (others <= own.max())]),
     ):
         if len(found):
-            parts.append(f"{_listed(found.index)} {_is(found)} {word} {reference}")
+            parts.append(f"{listed(found.index)} {_is(found)} {word} {reference}")
     return "; ".join(parts)
-
-
-def _number_of(things: Sized, what: str) -> str:
-    return f"{len(things)} {what}" if len(things) == 1 else f"{len(things)} {what}s"
-
-
-def _listed(names: Sequence[object]) -> str:
-    *before, last = map(str, names)
-    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _is(found: Sequence[object]) -> str:

@@ -20,6 +20,7 @@ class Diversity:
         diverse: Mean of the K best different ones.
         n_diverse: How many of them there are, at most K.
         similarity: Mean similarity of the K best, in [0, 1]; None of fewer than two.
+        n_target: How many were measured; `top_k` is the mean of all while they are fewer than K.
     """
 
     cost: float
@@ -27,11 +28,19 @@ class Diversity:
     diverse: float
     n_diverse: int
     similarity: float | None
+    n_target: int
 
 
 def rule(snapshot: Snapshot) -> DiversityConfig:
     """The campaign's own rule of what is different, or similarity up to .8."""
     return snapshot.config.diversity or DEFAULT
+
+
+def rule_in_words(snapshot: Snapshot) -> str:
+    """The rule, such as ``edit similarity at most 0.8``."""
+    given = rule(snapshot)
+    name = given.similarity.name if given.similarity else snapshot.problem.similarity
+    return f"{name} similarity at most {given.at_most:g}"
 
 
 def diversity_curve(snapshot: Snapshot) -> list[Diversity]:
@@ -46,7 +55,7 @@ def diversity_curve(snapshot: Snapshot) -> list[Diversity]:
         if point.top_k is None or (mean := diverse.mean()) is None:
             continue
         alike = mean_similarity(scored.top(snapshot.top_k).keys, similarity)
-        points.append(Diversity(point.cost, point.top_k, mean, len(diverse), alike))
+        points.append(Diversity(point.cost, point.top_k, mean, len(diverse), alike, point.n_target))
     return points
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COST = "cost so far (campaign units)"
-ROUND = "round (0: the initial design)"
+MOST_NUMBERS = 3  # of rounds of a kind that are named below a panel
 
 
 def top_k_figure(snapshot: Snapshot) -> "Figure":
@@ -36,11 +36,11 @@ def top_k_figure(snapshot: Snapshot) -> "Figure":
         for cost, o in zip(spent, snapshot.observations, strict=True)
         if o.query.fidelity == target and o.outcome.values is not None
     ]
-    points = [(p.cost, p.top_k) for p in snapshot.curve() if p.top_k is not None]
+    points = [(p.cost, p.top_k, p.n_target) for p in snapshot.curve() if p.top_k is not None]
     axes.scatter(
         [x for x, _ in measured], [y for _, y in measured], s=9, color=GREY, alpha=0.5, lw=0
     )
-    axes.plot([x for x, _ in points], [y for _, y in points], color=COLOURS[0], marker="o", ms=4)
+    _plot_means(axes, points, snapshot.top_k)
     if objective.goal == "min":
         axes.invert_yaxis()
     name_axes(
@@ -58,9 +58,8 @@ def diversity_figure(snapshot: Snapshot, diversity: Sequence[Diversity]) -> "Fig
     cost = [d.cost for d in diversity]
     # Broad, so that it is seen where the two are one.
     axes.plot(cost, [d.top_k for d in diversity], color=GREY, lw=6, alpha=0.5, label="best")
-    axes.plot(
-        cost, [d.diverse for d in diversity], color=COLOURS[0], marker="o", ms=4, label="different"
-    )
+    different = [(d.cost, d.diverse, d.n_diverse) for d in diversity]
+    _plot_means(axes, different, snapshot.top_k, label="different")
     if snapshot.objective.goal == "min":
         axes.invert_yaxis()
     k, label = snapshot.top_k, snapshot.objective.label
@@ -85,13 +84,31 @@ def similarity_figure(snapshot: Snapshot, diversity: Sequence[Diversity]) -> "Fi
     return figure
 
 
+def _plot_means(
+    axes: "Axes", points: Sequence[tuple[float, float, int]], k: int, label: str = ""
+) -> None:
+    """A line of means against cost, those of fewer than k values hollow.
+
+    Args:
+        points: Cost, mean, and how many values there were.
+    """
+    cost, means = [x for x, _, _ in points], [y for _, y, _ in points]
+    axes.plot(cost, means, color=COLOURS[0], marker="o", ms=4, label=label)
+    few = [(x, y) for x, y, n in points if n < k]
+    if few:
+        cost, means = [x for x, _ in few], [y for _, y in few]
+        said = f"mean of fewer than {k}"
+        axes.plot(cost, means, "o", color=COLOURS[0], mfc="white", ms=4, label=said)
+        add_legend(axes)
+
+
 def spending_figure(snapshot: Snapshot) -> "Figure":
     """What every round cost, by fidelity."""
     figure, axes = panel()
     costs = _sums(snapshot, lambda o: o.cost)
     labels = (f"{f.name} ({f.cost:g} each)" for f in snapshot.ladder)
     _stack(axes, _rounds(snapshot), dict(zip(labels, costs.values(), strict=True)))
-    name_axes(axes, "Cost of each round by fidelity", ROUND, "campaign units")
+    name_axes(axes, "Cost of each round by fidelity", _round_label(snapshot), "campaign units")
     return figure
 
 
@@ -109,7 +126,7 @@ def asking_figure(snapshot: Snapshot) -> "Figure":
     """What the oracles took in every round, by their own account."""
     figure, axes = panel()
     _stack(axes, _rounds(snapshot), oracle_seconds(snapshot))
-    name_axes(axes, "The oracles: seconds summed over workers", ROUND, "seconds")
+    name_axes(axes, "The oracles: seconds summed over workers", _round_label(snapshot), "seconds")
     return figure
 
 
@@ -139,6 +156,19 @@ def _sums(snapshot: Snapshot, figure: Callable[[Observation], float]) -> dict[st
 
 def _rounds(snapshot: Snapshot) -> list[int]:
     return sorted({o.round for o in snapshot.observations})
+
+
+def _round_label(snapshot: Snapshot) -> str:
+    """What numbers of rounds stand for, such as ``round (0: imported data; 1: initial design)``."""
+    numbers: dict[str, list[str]] = {}
+    for info in snapshot.rounds:
+        if info.kind != "batch":
+            numbers.setdefault(snapshot.name_of(info.number), []).append(str(info.number))
+    named = []
+    for name, of in numbers.items():
+        shown = of if len(of) <= MOST_NUMBERS else [*of[:MOST_NUMBERS], "…"]
+        named.append(f"{', '.join(shown)}: {name}")
+    return f"round ({'; '.join(named)})" if named else "round"
 
 
 def _timed(snapshot: Snapshot) -> list[RoundInfo]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mfal.digits import number, written
+from mfal.progress import round_name
 from mfal.report.canvas import data_uri, to_bytes
 from mfal.report.figures import spending_figure, top_k_figure
 from mfal.report.learning_figures import (
@@ -34,9 +35,8 @@ def round_markdown(snapshot: Snapshot, number: int) -> str:
     """What a round bought, the best so far, and the figures of the campaign until then."""
     batch = in_order(snapshot, snapshot.of_round(number))
     info = next(r for r in snapshot.rounds if r.number == number)
-    title = "initial design" if info.kind == "initial" else f"round {number}"
     parts = [
-        f"# {snapshot.name}: {title}",
+        f"# {snapshot.name}: {round_name(number, info.kind)}",
         _summary(snapshot, batch),
         f"## Best {min(MOST_ROWS, snapshot.top_k)} measured at {snapshot.target.name}",
         _table(snapshot, snapshot.best(min(MOST_ROWS, snapshot.top_k)), with_round=True),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
 from mfal.ledger.reading import RoundInfo
-from mfal.metrics import CurvePoint, best, curve, top_k_mean
+from mfal.metrics import CurvePoint, best, curve, failures, top_k_mean
+from mfal.progress import round_name
 from mfal.types import Fidelity, Objective, Observation, Problem
 from mfal.waiting import Waiting, waiting
 
@@ -59,6 +60,15 @@ class Snapshot:
     def diagnosed(self) -> list[RoundInfo]:
         """The rounds that a surrogate chose, with what was recorded of the choice."""
         return [r for r in self.rounds if r.record.get("batch")]
+
+    @property
+    def n_failed(self) -> int:
+        """How many queries failed."""
+        return failures(self.observations)
+
+    def name_of(self, number: int) -> str:
+        """What a round is called, such as ``initial design`` or ``round 3``."""
+        return next(round_name(r.number, r.kind) for r in self.rounds if r.number == number)
 
     def of_round(self, number: int) -> list[Observation]:
         """What one round was answered."""

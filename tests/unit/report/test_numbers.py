@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mfal.report.campaign_page import campaign_page, lead
+from mfal.report.campaign_page import campaign_page
 from mfal.report.cells import inline
 from mfal.report.diversity import diversity_curve
 from mfal.report.figures import (
@@ -16,6 +16,7 @@ from mfal.report.figures import (
     choosing_seconds,
     oracle_seconds,
 )
+from mfal.report.lead import lead
 from mfal.report.learning_figures import loss_figure, samples_figure
 from mfal.report.markdown import round_markdown
 from mfal.report.page import Grid
@@ -40,7 +41,7 @@ def test_values_are_told_apart_in_any_unit(snapshot: Snapshot, factor: float) ->
     found = re.search(r"from (\S+) to (\S+) places; the highest is (\S+),", said)
     assert found is not None
     assert [*map(float, found.groups())] == pytest.approx([curve[0], curve[-1], best[0]], rel=1e-3)
-    means = [float(row[1]) for row in grid(changed, "What was found").rows]
+    means = [float(row[2]) for row in grid(changed, "What was found").rows]
     assert means == pytest.approx(curve, rel=1e-3)
     cards = [card for section in campaign_page(changed).sections for card in section.cards]
     assert float(cards[0].lines[0].removesuffix(" places")) == pytest.approx(best[0], rel=1e-3)

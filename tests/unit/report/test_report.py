@@ -4,15 +4,24 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from mfal.errors import ConfigError, DataError
-from mfal.report.campaign_page import campaign_page, lead
+from mfal.progress import round_name
+from mfal.report.campaign_page import campaign_page
 from mfal.report.diversity import diversity_curve, gallery_keys
-from mfal.report.figures import diversity_figure, similarity_figure
+from mfal.report.figures import (
+    asking_figure,
+    diversity_figure,
+    similarity_figure,
+    spending_figure,
+    top_k_figure,
+)
 from mfal.report.html import render, write
+from mfal.report.lead import lead
 from mfal.report.learning_figures import parity_figures
 from mfal.report.page import Card, Grid, Page, Section
 from mfal.report.published import read_published
@@ -75,11 +84,80 @@ def test_the_lead_says_what_the_ledger_says(snapshot: Snapshot) -> None:
         sum(o.outcome.values is None for o in snapshot.observations),
     )
     assert said.startswith(
-        f"{snapshot.spent:g} of 100 units were spent on {n} queries, {failed} of which failed, in "
-        "2 rounds after the initial design."
+        f"{snapshot.spent:g} of 100 units were spent on {n} queries in the initial design and 2 "
+        f"rounds; {failed} of them failed."
     )
     assert f"went from {curve[0].top_k:.3f} to {curve[-1].top_k:.3f} places" in said
     assert "the highest is" in said
+    n_first = curve[0].n_target
+    assert f"The first mean is over {n_first} and the last over 3" in said
+    fewer = replace(snapshot, config=snapshot.config.model_copy(update={"top_k": n_first}))
+    assert "The first mean is over" not in lead(fewer, diversity_curve(fewer))
+
+
+def test_the_lead_counts_as_rounds_what_is_finished(snapshot: Snapshot) -> None:
+    initial, first, second = snapshot.rounds
+    n = f"{len(snapshot.observations)} queries in "
+    for rounds, said in (
+        ((initial, first, replace(second, finished=False)), "the initial design, 1 round and round "
+        "2, which is not finished;"),
+        ((replace(initial, kind="imported"), first, second), "imported data and 2 rounds;"),
+        (
+            (replace(initial, kind="imported"), replace(first, kind="initial"), second),
+            "imported data, the initial design and 1 round;",
+        ),
+        ((initial, replace(first, finished=False)), "the initial design and round 1, which is not"),
+    ):  # fmt: skip
+        changed = replace(snapshot, rounds=rounds)
+        assert n + said in lead(changed, diversity_curve(changed)), rounds
+
+
+@pytest.mark.parametrize(
+    ("kinds", "label"),
+    [
+        (("initial", "batch", "batch"), "round (0: initial design)"),
+        (("imported", "batch", "batch"), "round (0: imported data)"),
+        (("imported", "initial", "imported"), "round (0, 2: imported data; 1: initial design)"),
+    ],
+)
+def test_rounds_are_called_what_they_are(
+    snapshot: Snapshot, kinds: tuple[str, ...], label: str
+) -> None:
+    rounds = tuple(replace(r, kind=kind) for r, kind in zip(snapshot.rounds, kinds, strict=True))
+    changed = replace(snapshot, rounds=rounds)
+    for draw in (spending_figure, asking_figure):
+        assert draw(changed).axes[0].get_xlabel() == label
+    (gallery,) = [s for s in campaign_page(changed).sections if s.cards]
+    origins = [card.lines[1] for card in gallery.cards]
+    of_key = {o.query.key: o.round for o in snapshot.best(1000)}
+    assert origins == [round_name(n, kinds[n]) for n in (of_key[c.key] for c in gallery.cards)]
+
+
+def test_a_mean_over_fewer_than_k_is_told_from_the_others(snapshot: Snapshot) -> None:
+    diversity = diversity_curve(snapshot)
+    numbers = [d.n_target for d in diversity]
+    assert numbers[0] < snapshot.top_k <= min(numbers[1:])
+    first = diversity[0]
+    assert hollow(top_k_figure(snapshot).axes[0]) == [(first.cost, first.top_k)]
+    different = [(d.cost, d.diverse) for d in diversity if d.n_diverse < 3]
+    assert hollow(diversity_figure(snapshot, diversity).axes[0]) == different != []
+    found = what_was_found(snapshot)
+    assert "hollow" in found.pictures[0].caption
+    assert [row[1] for row in found.grids[0].rows] == list(map(str, numbers))
+
+    fewer = replace(snapshot, config=snapshot.config.model_copy(update={"top_k": numbers[0]}))
+    assert not hollow(top_k_figure(fewer).axes[0])
+    assert "hollow" not in what_was_found(fewer).pictures[0].caption
+
+
+def what_was_found(snapshot: Snapshot) -> Section:
+    return next(s for s in campaign_page(snapshot).sections if s.title == "What was found")
+
+
+def hollow(axes: Any) -> list[tuple[float, float]]:
+    """The points of a figure that are drawn hollow."""
+    lines = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+    return [tuple(xy) for line in lines for xy in line.get_xydata().tolist()]
 
 
 def test_files_hold_what_the_page_shows(snapshot: Snapshot, tmp_path: Path) -> None:
@@ -200,7 +278,7 @@ def test_parity_and_diversity_figures_show_their_numbers(snapshot: Snapshot) -> 
         assert halves == pytest.approx([1.6449 * sd for _, _, sd in parity[name]], rel=1e-4)
 
     diversity = diversity_curve(snapshot)
-    best, different = diversity_figure(snapshot, diversity).axes[0].lines
+    best, different, *_ = diversity_figure(snapshot, diversity).axes[0].lines
     assert list(best.get_ydata()) == [p.top_k for p in snapshot.curve()]
     assert list(different.get_ydata()) == [d.diverse for d in diversity]
     assert all(d.diverse <= d.top_k for d in diversity)  # of a value to be maximised
@@ -291,4 +369,5 @@ def test_an_engine_that_answered_all_is_named_once(snapshot: Snapshot) -> None:
     for of, said, ends in ((alike, "All by one.", {""}), (mixed, "engine", {", one", ", two"})):
         (gallery,) = [s for s in campaign_page(of).sections if s.cards]
         assert said in gallery.paragraphs[0]
-        assert {re.sub(r"round \d+", "", card.lines[1]) for card in gallery.cards} == ends
+        found = {re.sub(r"round \d+|initial design", "", c.lines[1]) for c in gallery.cards}
+        assert found == ends
