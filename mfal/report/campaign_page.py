@@ -174,7 +174,7 @@ def _surrogate(snapshot: Snapshot) -> Section | None:
     held_out = [
         (str(r.number), name, figures)
         for r in snapshot.diagnosed
-        for name, figures in r.record.get("held_out", {}).items()
+        for name, figures in snapshot.by_fidelity(r, "held_out")
     ]
     error = written((figures.get("rmse") for _, _, figures in held_out), figures=3)
     rows = [
@@ -189,7 +189,7 @@ def _surrogate(snapshot: Snapshot) -> Section | None:
         )
         for round_number, name, figures in held_out
     ]
-    grid = Grid("Candidates left out.", header, rows)
+    grid = Grid("Candidates left out.", header, rows, texts=2)
     return Section("The surrogate", pictures=pictures, grids=[grid])
 
 
@@ -212,7 +212,7 @@ def _fidelities(snapshot: Snapshot) -> Section | None:
             (fidelity.name, f"{fidelity.cost:g}", str(len(asked)), f"{spent:g}", share, engines)
         )
     header = ("fidelity", "cost each", "queries", "cost", "share", "engine")
-    grid = Grid("In all.", header, rows, numeric=False)
+    grid = Grid("In all.", header, rows, texts=None)
     return Section("The fidelities", pictures=[picture], grids=[grid])
 
 
@@ -279,12 +279,12 @@ def _failures(snapshot: Snapshot) -> Section:
     rows = [(reason, fidelity, str(n)) for (fidelity, reason), n in reasons.most_common()]
     charged = "are" if snapshot.config.budget.charge_failures else "are not"
     said = f"{snapshot.n_failed} queries failed; they {charged} charged."
-    grids = [Grid("By reason.", ("reason", "fidelity", "n"), rows, numeric=False)]
+    grids = [Grid("By reason.", ("reason", "fidelity", "n"), rows, texts=2)]
     foreseen = _foreseen(snapshot)
     if foreseen:
         text = "How many failures each round expected, and how many there were."
         header = ("round", "fidelity", "queries", "expected", "failed")
-        grids.append(Grid(text, header, foreseen, numeric=False))
+        grids.append(Grid(text, header, foreseen, texts=2))
     return Section("Failures", [said], grids=grids)
 
 
@@ -292,7 +292,7 @@ def _foreseen(snapshot: Snapshot) -> list[tuple[str, ...]]:
     """Round, fidelity, its queries, expected failures and failures; of rounds that expect any."""
     rows: list[tuple[str, ...]] = []
     for info in snapshot.rounds:
-        for fidelity, expected in info.record.get("expected_failures", {}).items():
+        for fidelity, expected in snapshot.by_fidelity(info, "expected_failures"):
             asked = [
                 o.outcome.values is None
                 for o in snapshot.observations
@@ -312,9 +312,9 @@ def _settings(snapshot: Snapshot) -> Section:
     return Section(
         "Configuration, versions, seeds",
         grids=[
-            Grid("What differs from the defaults.", ("field", "value"), settings, numeric=False),
-            Grid("Versions of the last round.", ("package", "version"), [*versions], numeric=False),
-            Grid("Seed of every round.", ("round", "kind", "seed"), seeds, numeric=False),
+            Grid("What differs from the defaults.", ("field", "value"), settings, texts=None),
+            Grid("Versions of the last round.", ("package", "version"), [*versions], texts=None),
+            Grid("Seed of every round.", ("round", "kind", "seed"), seeds, texts=2),
         ],
     )
 

@@ -197,7 +197,7 @@ def _published(published: Sequence[PublishedCurve], objective: Objective) -> Gri
     ]
     header = ("method", "cost", objective.labelled("value"), "source")
     said = "As given; the cost in campaign units beyond the initial design."
-    return Grid(said, header, rows, numeric=False)
+    return Grid(said, header, rows, texts=None)
 
 
 def _settings(comparison: Comparison) -> Grid:
@@ -206,6 +206,4 @@ def _settings(comparison: Comparison) -> Grid:
         *((method, inline(changes)) for method, changes in comparison.methods.items()),
         ("measure", inline(comparison.measure.model_dump(mode="json", exclude_defaults=True))),
     ]
-    return Grid(
-        "What the methods share, and what each changes.", ("", "fields"), rows, numeric=False
-    )
+    return Grid("What the methods share, and what each changes.", ("", "fields"), rows, texts=None)

@@ -8,7 +8,7 @@ from jinja2 import Environment, StrictUndefined
 
 from mfal.errors import DataError
 from mfal.report.canvas import data_uri, to_bytes
-from mfal.report.page import Page, Picture, Section
+from mfal.report.page import Grid, Page, Picture, Section
 
 FORMATS = ("svg", "png")
 LONG = 24  # letters beyond which a word may be broken, and below which a cell is one line
@@ -20,7 +20,7 @@ def render(page: Page) -> str:
     """The page as HTML; whatever comes from a ledger is escaped."""
     # Keys and errors come from oracles and users.
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.globals |= {"fit": _fit, "SHORT": SHORT}
+    environment.globals |= {"fit": _fit, "is_text": _is_text, "SHORT": SHORT}
     template = environment.from_string(
         files("mfal.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     )
@@ -67,6 +67,10 @@ def _fit(cell: str) -> str:
     if any(len(word) > LONG for word in cell.split()):
         return "long"
     return "short" if len(cell) <= LONG else ""
+
+
+def _is_text(grid: Grid, column: int) -> bool:
+    return grid.texts is None or column < grid.texts
 
 
 def _lines(key: str, note: str) -> list[str]:

@@ -26,13 +26,14 @@ class Grid:
     """A table of texts.
 
     Attributes:
-        numeric: Whether all columns but the first hold numbers, and so stand right.
+        texts: How many columns, from the first, hold texts and so stand left, where the others
+            hold numbers and stand right; None where all hold texts.
     """
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    numeric: bool = True
+    texts: int | None = 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What is shown of a campaign, read off its ledger once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
@@ -73,6 +74,11 @@ class Snapshot:
     def of_round(self, number: int) -> list[Observation]:
         """What one round was answered."""
         return [o for o in self.observations if o.round == number]
+
+    def by_fidelity(self, info: RoundInfo, part: str) -> list[tuple[str, Any]]:
+        """What a part of a round's record says of each fidelity that it has, the target first."""
+        found = info.record.get(part, {})
+        return [(f.name, found[f.name]) for f in reversed(self.ladder) if f.name in found]
 
     def best(self, k: int) -> list[Observation]:
         """The k best measured at the target, best first."""

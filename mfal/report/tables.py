@@ -12,7 +12,7 @@ def campaign_tables(snapshot: Snapshot) -> dict[str, pd.DataFrame]:
     held_out = [
         {"round": r.number, "fidelity": fidelity} | figures
         for r in snapshot.diagnosed
-        for fidelity, figures in r.record.get("held_out", {}).items()
+        for fidelity, figures in snapshot.by_fidelity(r, "held_out")
     ]
     return {
         "observations": frame(snapshot.problem, snapshot.observations),

@@ -56,7 +56,7 @@ LADDER = Grid(
     "In all.",
     ("fidelity", "cost each", "queries", "cost", "share", "RMSE (kcal/mol)", "engine"),
     [("folding", "7", "15", "105", "70%", "0.1", "an engine of " + "many words " * 20)],
-    numeric=False,
+    texts=None,
 )
 
 

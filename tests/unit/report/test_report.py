@@ -221,6 +221,25 @@ def test_expected_failures_stand_beside_what_failed(snapshot: Snapshot) -> None:
     assert row in section.grids[-1].rows
 
 
+def test_the_target_stands_first_among_candidates_left_out(snapshot: Snapshot) -> None:
+    (grid,) = next(s for s in campaign_page(snapshot).sections if s.title == "The surrogate").grids
+    assert [row[:2] for row in grid.rows] == [
+        *[("1", "whole"), ("1", "half"), ("2", "whole"), ("2", "half")]
+    ]
+
+
+def test_texts_stand_left_and_numbers_right() -> None:
+    def cells(texts: int | None) -> list[str]:
+        grid = Grid("", ["a", "b", "c"], [["d", "e", "1"]], texts=texts)
+        page = render(Page("", "", [Section("", grids=[grid])]))
+        found = re.findall(r'<t[hd](?: scope="col")?(?: class="([a-z ]*)")?>', page)
+        return [column for i, column in enumerate("abcde1") if "text" in found[i].split()]
+
+    assert cells(1) == ["a", "d"]
+    assert cells(2) == ["a", "b", "d", "e"]
+    assert cells(None) == [*"abcde1"]
+
+
 def test_an_undrawn_problem_has_a_gallery_without_pictures(snapshot: Snapshot) -> None:
     bare = replace(snapshot, problem=replace(snapshot.problem, draw=None, describe=str.lower))
     (gallery,) = [s for s in campaign_page(bare).sections if s.cards]
