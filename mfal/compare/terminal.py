@@ -25,8 +25,8 @@ SHOWN = {
     "published_top_k_scaled": "scaled",
     "published_similarity": "alike",
     "diverse_top_k": "diverse",
-    "diverse_n": "of",
-    "n_target": "target",
+    "diverse_n": "differ",
+    "n_target": "answers",
 }
 """Figures of the final table and their headings; the CSV file has them all."""
 
@@ -37,7 +37,8 @@ Form = Callable[[float | None], str]  # how a number is written
 LEGEND = (
     "mean of the K best: measured at the target; published: true values of all that was queried, "
     "scored outside the budget{scale}; alike: mean similarity of those (lower is more diverse); "
-    "diverse: measured and different from each other, of so many; target: answers at the target"
+    "diverse: measured and different from each other; differ: how many these are, up to K; "
+    "answers: measured at the target"
 )
 
 
@@ -127,7 +128,7 @@ def final_table(
     k, scale = runs[0].config.top_k, comparison.measure.scale
     note = "" if scale is None else f" (scaled: {scale.label})"
     shown = Table(
-        title=f"{comparison.name}: {objective.label} at the end, K = {k}",
+        title=f"{comparison.name}: {objective.label} at the end, {objective.better}, K = {k}",
         caption=LEGEND.format(scale=note),
         title_justify="left",
         caption_justify="left",

@@ -110,8 +110,7 @@ def _means(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Grid:
     means = (labelled(top), labelled("different"), "how many", f"similarity of the {top}")
     said = (
         f"After each round: how many were measured, the mean of the {snapshot.top_k} best of them "
-        f"(of all where there are fewer), and of the best that differ. "
-        f"{snapshot.objective.label}: {snapshot.objective.better}."
+        f"(of all where there are fewer), and of the best that differ; {snapshot.objective.better}."
     )
     return Grid(said, ("cost", "measured", *means), rows)
 

@@ -59,14 +59,19 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
     begun = table[["method", "seed"]].drop_duplicates()
     wanted = len(comparison.methods) * len(comparison.seeds)
     cost = common_cost(table)
+    here = at_cost(table, cost)
+    reference = next(iter(comparison.methods))
+    compared = (
+        f": a method is ahead of every seed of {reference} if its median is better than each of "
+        "them, and level if it lies among them"
+    )
     said = [
         f"{len(begun)} of {wanted} runs have begun ({counted(len(comparison.methods), 'method')}, "
         f"{counted(len(comparison.seeds), 'seed')} each).",
         f"All have spent {cost:,.6g} campaign units beyond the initial design; what follows is at "
-        "that cost.",
+        f"that cost, by the median over seeds ({objective.better})"
+        f"{compared if len(comparison.methods) > 1 else ''}.",
     ]
-    here = at_cost(table, cost)
-    reference = next(iter(comparison.methods))
     by_standing: dict[str, list[str]] = {}
     for name, by in LEADS.items():
         if name not in here.columns or here[name].isna().all():
@@ -172,7 +177,10 @@ def _ends(
         medians = (forms[name](of_method[name].median()) for name in names)
         rows.append((method, "median", "", *medians))
     header = ("method", "seed", "cost", *(MEASURES[name].header(objective) for name in names))
-    said = f"K = {k}. Cost is what was spent beyond the initial design, in campaign units."
+    said = (
+        f"K = {k}. Cost is what was spent beyond the initial design, in campaign units. "
+        f"Of {objective.label}, {objective.better}; of similarity, lower is more varied."
+    )
     return Grid(said, header, rows)
 
 
@@ -196,7 +204,7 @@ def _published(published: Sequence[PublishedCurve], objective: Objective) -> Gri
         for cost, value in zip(curve.cost, curve.value, strict=True)
     ]
     header = ("method", "cost", objective.labelled("value"), "source")
-    said = "As given; the cost in campaign units beyond the initial design."
+    said = f"As given, {objective.better}; the cost in campaign units beyond the initial design."
     return Grid(said, header, rows, texts=None)
 
 

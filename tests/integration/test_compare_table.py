@@ -55,7 +55,7 @@ def test_a_method_that_has_not_begun_is_named() -> None:
 def test_eighty_columns_are_enough(path: Path, value: float, text: str) -> None:
     lines = shown(path, value)
     assert max(map(len, lines)) <= 80 and not any("…" in line for line in lines)
-    assert "energy (kcal/mol)" in lines[0]
+    assert "energy (kcal/mol) at the end, lower is better" in lines[0]
     assert lines[1].split() == ["method", "seed", *SHOWN.values()]
     comparison = load_comparison(path)
     rows = [line.split() for line in lines if line.split()[:1] and line.split()[0] != "median"]

@@ -87,7 +87,7 @@ def test_one_of_a_kind_is_one_and_a_number_without_a_unit_has_none() -> None:
     alone = COMPARISON.model_copy(update={"methods": {"gflownet": {}}, "seeds": (0,)})
     rows = table(figures("gflownet", 0, 20, top_k=9.0))
     said = verdict(alone, rows, Objective("Branin", "1", "min"), 5)
-    assert "(1 method, 1 seed each)" in said
+    assert "(1 method, 1 seed each)" in said and "ahead" not in said
     assert said.endswith("gflownet has 9.000.")
 
 
@@ -103,6 +103,11 @@ def test_methods_are_compared_at_the_cost_that_every_run_has_reached() -> None:
     # At 30 the second seed of gflownet has no figure yet, and the first is at -9.
     assert "3 of 6 runs have begun (3 methods, 2 seeds each)." in said
     assert "All have spent 30 campaign units beyond the initial design" in said
+    assert (
+        "what follows is at that cost, by the median over seeds (lower is better): a method is "
+        "ahead of every seed of gflownet if its median is better than each of them, and level if "
+        "it lies among them." in said
+    )
     assert (
         "By the 5 best that were measured, alike or not, evolution leads with -13.00 kcal/mol; "
         "gflownet has -9.000; evolution is ahead of every seed of gflownet." in said
@@ -198,6 +203,7 @@ def test_columns_have_their_units_and_methods_the_order_of_the_file() -> None:
         *("method", "seed", "cost", "best K, measured (kcal/mol)", "similarity, measured")
     ]
     assert "K = 5." in ends.caption and "campaign units" in ends.caption
+    assert "Of energy (kcal/mol), lower is better" in ends.caption
     assert ends.rows[0] == ("gflownet", "0", "40", "-12.00", "0.600")
     assert [row[0] for row in shares.rows] == ["gflownet", "evolution"]
 

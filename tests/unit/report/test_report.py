@@ -144,6 +144,7 @@ def test_a_mean_over_fewer_than_k_is_told_from_the_others(snapshot: Snapshot) ->
     found = what_was_found(snapshot)
     assert "hollow" in found.pictures[0].caption
     assert [row[1] for row in found.grids[0].rows] == list(map(str, numbers))
+    assert "; higher is better." in found.grids[0].caption
 
     fewer = replace(snapshot, config=snapshot.config.model_copy(update={"top_k": numbers[0]}))
     assert not hollow(top_k_figure(fewer).axes[0])
