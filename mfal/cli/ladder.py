@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from rich.console import Console
@@ -14,7 +14,11 @@ from rich.text import Text
 from mfal.config import CampaignConfig
 from mfal.digits import written
 from mfal.ladder import Agreement, LadderReport, RungReport, examine_ladder
+from mfal.report.canvas import COLOURS, GREY, add_legend, name_axes, panels, to_bytes
 from mfal.verification.verdict import check_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Form = Callable[[float | None], str]  # how a number is written
 
@@ -118,6 +122,12 @@ def _worth(ratio: float | None) -> str:
     return "no" if ratio is None or ratio >= 1 else f"{1 / ratio:.2f} x"
 
 
+def _worth_in_words(ratio: float | None) -> str:
+    if ratio is None or ratio >= 1:
+        return "not worth its cost"
+    return f"worth {1 / ratio:.2f} times the budget"
+
+
 def _verdict(report: LadderReport) -> str:
     names = [rung.name for rung in report.rungs if rung.used]
     *others, target = names
@@ -134,23 +144,17 @@ def _verdict(report: LadderReport) -> str:
 
 def draw_ladder(report: LadderReport, path: Path) -> None:
     """Each fidelity's values against the target's, as PNG, SVG or PDF."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     lower, target = report.rungs[:-1], report.rungs[-1]
-    figure, row = plt.subplots(
-        1, len(lower), figsize=(4.4 * len(lower), 4.4), layout="constrained", squeeze=False
+    figure, row = panels(len(lower), above=0.8)
+    figure.suptitle(
+        f"{report.problem}: {target.name} costs {target.cost:g}", x=0.01, ha="left", fontsize=10
     )
-    figure.suptitle(f"{report.problem}: {target.name} costs {target.cost:g}", x=0.01, ha="left")
-    for axes, rung in zip(row[0], lower, strict=True):
+    for axes, rung in zip(row, lower, strict=True):
         _draw_rung(axes, report, rung)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    path.write_bytes(to_bytes(figure, path.suffix.removeprefix(".")))
 
 
-def _draw_rung(axes: Any, report: LadderReport, rung: RungReport) -> None:  # noqa: ANN401
+def _draw_rung(axes: "Axes", report: LadderReport, rung: RungReport) -> None:
     target = report.rungs[-1].name
     pairs = [
         (low, high, i >= report.random)
@@ -160,8 +164,8 @@ def _draw_rung(axes: Any, report: LadderReport, rung: RungReport) -> None:  # no
         if low is not None and high is not None
     ]
     for known, colour, label in (
-        (False, "#1b6ca8", "random"),
-        (True, "#d1495b", "from the ledger"),
+        (False, COLOURS[0], "random"),
+        (True, COLOURS[5], "from the ledger"),
     ):
         points = [(low, high) for low, high, from_ledger in pairs if from_ledger == known]
         if points:
@@ -170,13 +174,9 @@ def _draw_rung(axes: Any, report: LadderReport, rung: RungReport) -> None:  # no
     values = [v for low, high, _ in pairs for v in (low, high)]
     if values:
         ends = [min(values), max(values)]
-        axes.plot(ends, ends, color="#999999", lw=1, zorder=0)
-    objective = report.objective
-    axes.set_xlabel(objective.labelled(f"{objective.name} by {rung.name}"))
-    axes.set_ylabel(objective.labelled(f"{objective.name} by {target}"))
-    rank = "" if rung.agreement is None else _rank(rung.agreement)
-    worth = _worth(rung.variance_ratio)
-    title = f"{rung.name}: cost {rung.cost:g}, worth {worth}\nrank correlation {rank}"
-    axes.set_title(title, fontsize=9, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="upper left", fontsize=8)
+        axes.plot(ends, ends, color=GREY, lw=1, zorder=0)
+    rank = "" if rung.agreement is None else f", rank correlation {_rank(rung.agreement)}"
+    title = f"{rung.name}: cost {rung.cost:g}{rank}\n{_worth_in_words(rung.variance_ratio)}"
+    labelled, name = report.objective.labelled, report.objective.name
+    name_axes(axes, title, labelled(f"{name} by {rung.name}"), labelled(f"{name} by {target}"))
+    add_legend(axes)

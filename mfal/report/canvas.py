@@ -34,19 +34,34 @@ def load_canvas() -> None:
 
 def panel() -> "tuple[Figure, Axes]":
     """An empty figure; each shows one thing, so that a narrow page need not shrink its labels."""
+    figure, (axes,) = panels(1)
+    return figure, axes
+
+
+def panels(n: int, above: float = 0.35) -> "tuple[Figure, list[Axes]]":
+    """An empty figure of panels side by side, as `panel` has them.
+
+    Args:
+        above: Inches for the titles.
+    """
     from matplotlib.figure import Figure
 
-    width, height = 5.4, 3.5
+    width, height = 5.4 * n, 3.15 + above
     figure = Figure(figsize=(width, height))
-    axes = figure.add_subplot()
+    row = list(figure.subplots(1, n, squeeze=False)[0])
     # In inches, what labels take; a layout that measures them takes longer than the drawing.
     figure.subplots_adjust(
-        left=0.75 / width, bottom=0.6 / height, right=1 - 0.15 / width, top=1 - 0.35 / height
+        left=0.75 / width,
+        bottom=0.6 / height,
+        right=1 - 0.15 / width,
+        top=1 - above / height,
+        wspace=(0.75 + 0.15) / (5.4 - 0.75 - 0.15),
     )
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
-    axes.grid(axis="y", color="#E5E7EB", linewidth=0.8)
-    return figure, axes
+    for axes in row:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_axisbelow(True)
+        axes.grid(axis="y", color="#E5E7EB", linewidth=0.8)
+    return figure, row
 
 
 def name_axes(axes: "Axes", title: str, x: str, y: str) -> None:

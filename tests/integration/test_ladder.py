@@ -112,6 +112,15 @@ def test_a_look_at_a_ladder_leaves_no_campaign_behind(tmp_path: Path) -> None:
     assert (tmp_path / "ladder.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_picture_says_in_words_what_a_fidelity_is_worth(tmp_path: Path) -> None:
+    found = examine_ladder(parse_config(settings(tmp_path)), n=20)
+    three, nine, target = found.rungs
+    rungs = (replace(three, variance_ratio=1.5), replace(nine, variance_ratio=0.4), target)
+    draw_ladder(replace(found, rungs=rungs), tmp_path / "ladder.svg")
+    drawn = (tmp_path / "ladder.svg").read_text()  # which holds its texts in comments, too
+    assert "not worth its cost" in drawn and "worth 2.50 times the budget" in drawn
+
+
 def test_a_list_of_candidates_is_drawn_from(tmp_path: Path) -> None:
     listed = [f"P{n:011b}".replace("0", "M").replace("1", "P") for n in range(40)]
     (tmp_path / "keys.txt").write_text("\n".join(listed))
