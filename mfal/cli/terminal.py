@@ -1,6 +1,5 @@
 """Rounds in a terminal: a live view while they run, tables when they end."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -16,7 +15,7 @@ from mfal.campaign import Campaign
 from mfal.cli.diagnostics import last_diagnosed, rung_table
 from mfal.digits import written
 from mfal.gfn.base import TrainMetrics
-from mfal.metrics import CurvePoint, best, curve
+from mfal.metrics import CurvePoint, best, curve, in_order
 from mfal.progress import STAGES, Stage, round_name, training_line
 from mfal.reasons import commonest
 from mfal.recommend import Recommendation
@@ -161,12 +160,6 @@ def engine_lines(backends: Mapping[str, str]) -> list[str]:
 def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -> Table:
     """What a round bought, the target fidelity first, then by value."""
     objective = campaign.objective
-    rung = {f.name: i for i, f in enumerate(campaign.ladder)}
-
-    def order(o: Observation) -> tuple[int, float]:
-        value = -math.inf if o.outcome.values is None else o.outcome.values[0] * objective.sign
-        return -rung[o.query.fidelity], -value
-
     cost = sum(o.cost for o in batch)
     counts = ", ".join(
         f"{n} {f.name}"
@@ -174,7 +167,7 @@ def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -
         if (n := sum(o.query.fidelity == f.name for o in batch))
     )
     table = Table(title=f"Round {number}: {counts}, cost {cost:g}", title_justify="left")
-    rows = sorted(batch, key=order)
+    rows = in_order(batch, campaign.ladder, objective)
     table.add_column("candidate", overflow="fold")
     table.add_column("fidelity", no_wrap=True)
     value = _add_values(table, objective.label, [_value(o) for o in rows[:BATCH_ROWS]])

@@ -37,7 +37,7 @@ from mfal.metrics.diversity import (
     novelty,
 )
 from mfal.metrics.spending import cost_shares, cost_to_reach, failures
-from mfal.metrics.topk import CurvePoint, best, curve, top_k_mean, utility
+from mfal.metrics.topk import CurvePoint, best, curve, in_order, top_k_mean, utility
 from mfal.metrics.values import Scored, measured, of_keys, true_values
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "curve",
     "diverse_best",
     "failures",
+    "in_order",
     "mean_similarity",
     "measured",
     "modes_found",

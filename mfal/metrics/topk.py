@@ -1,14 +1,15 @@
 """The best of what was measured at the target, and their mean against cost."""
 
+import math
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
 
 from mfal.budget import exact, rounded_up
-from mfal.types import Objective, Observation
+from mfal.types import Fidelity, Objective, Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,19 @@ def best(
         o for o in observations if o.query.fidelity == target and o.outcome.values is not None
     ]
     return sorted(measured, key=lambda o: (-utility(o, objective), o.query.key))[:k]
+
+
+def in_order(
+    batch: Iterable[Observation], ladder: Sequence[Fidelity], objective: Objective
+) -> list[Observation]:
+    """The target fidelity first, then the best value first; failures last, ties by key."""
+    rung = {f.name: i for i, f in enumerate(ladder)}
+
+    def order(o: Observation) -> tuple[int, float, str]:
+        value = -math.inf if o.outcome.values is None else utility(o, objective)
+        return -rung[o.query.fidelity], -value, o.query.key
+
+    return sorted(batch, key=order)
 
 
 def top_k_mean(

@@ -1,7 +1,6 @@
 """A round in Markdown with its pictures inside it: readable offline, wherever it is shown."""
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mfal.digits import number, written
@@ -33,7 +32,7 @@ FIGURES: tuple[tuple[str, Callable[[Snapshot], "Figure | None"]], ...] = (
 
 def round_markdown(snapshot: Snapshot, number: int) -> str:
     """What a round bought, the best so far, and the figures of the campaign until then."""
-    batch = in_order(snapshot, snapshot.of_round(number))
+    batch = snapshot.in_order(number)
     info = next(r for r in snapshot.rounds if r.number == number)
     parts = [
         f"# {snapshot.name}: {round_name(number, info.kind)}",
@@ -65,20 +64,8 @@ def batch_rows(snapshot: Snapshot, number: int) -> list[dict[str, str | float | 
             "seconds": round(o.outcome.seconds, 3),
             "error": o.outcome.error,
         }
-        for o in in_order(snapshot, snapshot.of_round(number))
+        for o in snapshot.in_order(number)
     ]
-
-
-def in_order(snapshot: Snapshot, batch: Iterable[Observation]) -> list[Observation]:
-    """The target fidelity first, then the best value first; failures last."""
-    rung = {f.name: i for i, f in enumerate(snapshot.ladder)}
-
-    def order(o: Observation) -> tuple[int, float, str]:
-        sign = snapshot.objective.sign
-        value = -math.inf if o.outcome.values is None else o.outcome.values[0] * sign
-        return -rung[o.query.fidelity], -value, o.query.key
-
-    return sorted(batch, key=order)
 
 
 def _summary(snapshot: Snapshot, batch: Sequence[Observation]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
 from mfal.ledger.reading import RoundInfo
-from mfal.metrics import CurvePoint, best, curve, failures, top_k_mean
+from mfal.metrics import CurvePoint, best, curve, failures, in_order, top_k_mean
 from mfal.progress import round_name
 from mfal.types import Fidelity, Objective, Observation, Problem
 from mfal.waiting import Waiting, waiting
@@ -74,6 +74,10 @@ class Snapshot:
     def of_round(self, number: int) -> list[Observation]:
         """What one round was answered."""
         return [o for o in self.observations if o.round == number]
+
+    def in_order(self, number: int) -> list[Observation]:
+        """What one round was answered: the target first, then the best value first."""
+        return in_order(self.of_round(number), self.ladder, self.objective)
 
     def by_fidelity(self, info: RoundInfo, part: str) -> list[tuple[str, Any]]:
         """What a part of a round's record says of each fidelity that it has, the target first."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from mfal.budget import total_cost
-from mfal.metrics import CurvePoint, best, cost_shares, curve, top_k_mean, utility
+from mfal.metrics import CurvePoint, best, cost_shares, curve, in_order, top_k_mean, utility
 from mfal.types import Fidelity, Objective, Observation, Outcome, Query
 
 LOWEST = Objective("energy", "kcal/mol", "min")
@@ -52,6 +52,22 @@ def test_ties_go_by_key_whatever_the_order_of_the_ledger(goal: Literal["min", "m
     objective = Objective("x", "u", goal)
     for rows in (tied, tied[::-1]):
         assert [o.query.key for o in best(rows, "target", objective, 3)] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "keys"),
+    [
+        (LOWEST, ["a", "b", "also", "c", "failed", "cheap", "dear"]),
+        (HIGHEST, ["also", "c", "b", "a", "failed", "dear", "cheap"]),
+    ],
+)
+def test_a_batch_goes_by_fidelity_then_value_then_key(
+    objective: Objective, keys: list[str]
+) -> None:
+    ladder = [Fidelity("low", 1.0, 0.5), Fidelity("target", 3.0, 1.0)]
+    rows = [*SOME, observed("also", 3.0)]
+    for batch in (rows, rows[::-1]):
+        assert [o.query.key for o in in_order(batch, ladder, objective)] == keys
 
 
 def test_without_an_answer_at_the_target_there_is_no_mean() -> None:

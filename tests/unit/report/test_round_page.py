@@ -18,7 +18,7 @@ from mfal.report.learning_figures import (
     ranks_figure,
     samples_figure,
 )
-from mfal.report.markdown import batch_rows, in_order, round_markdown
+from mfal.report.markdown import batch_rows, round_markdown
 from mfal.report.snapshot import Snapshot, take
 from mfal.round import run_rounds
 
@@ -72,9 +72,7 @@ def test_before_the_first_batch_there_is_no_surrogate_and_no_sampler_to_show(
 
 def test_a_batch_is_shown_target_first_then_by_value_failures_last(snapshot: Snapshot) -> None:
     rows = batch_rows(snapshot, 2)
-    assert [row["candidate"] for row in rows] == [
-        o.query.key for o in in_order(snapshot, snapshot.of_round(2))
-    ]
+    assert [row["candidate"] for row in rows] == [o.query.key for o in snapshot.in_order(2)]
     fidelities = [row["fidelity"] for row in rows]
     assert fidelities == sorted(fidelities, reverse=True)  # whole, then half
     for name in set(fidelities):
