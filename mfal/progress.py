@@ -1,5 +1,6 @@
 """What a round tells whoever is watching: a terminal, a log, a page."""
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from mfal.gfn.base import TrainMetrics
@@ -83,30 +84,28 @@ class Both:
 
     def begin_round(self, number: int, kind: str) -> None:
         """Tell both."""
-        for watcher in self._watchers:
-            watcher.begin_round(number, kind)
+        self._tell(lambda watcher: watcher.begin_round(number, kind))
 
     def end_round(self, number: int) -> None:
         """Tell both."""
-        for watcher in self._watchers:
-            watcher.end_round(number)
+        self._tell(lambda watcher: watcher.end_round(number))
 
     def stage(self, stage: Stage) -> None:
         """Tell both."""
-        for watcher in self._watchers:
-            watcher.stage(stage)
+        self._tell(lambda watcher: watcher.stage(stage))
 
     def train(self, metrics: TrainMetrics) -> None:
         """Tell both."""
-        for watcher in self._watchers:
-            watcher.train(metrics)
+        self._tell(lambda watcher: watcher.train(metrics))
 
     def scored(self, done: int, total: int) -> None:
         """Tell both."""
-        for watcher in self._watchers:
-            watcher.scored(done, total)
+        self._tell(lambda watcher: watcher.scored(done, total))
 
     def spent(self, cost: float, budget: float) -> None:
         """Tell both."""
+        self._tell(lambda watcher: watcher.spent(cost, budget))
+
+    def _tell(self, what: Callable[[Progress], None]) -> None:
         for watcher in self._watchers:
-            watcher.spent(cost, budget)
+            what(watcher)
