@@ -107,7 +107,7 @@ def _means(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Grid:
     ]
     labelled = snapshot.objective.labelled
     top = f"top-{snapshot.top_k}"
-    means = (labelled(top), labelled("different"), "how many", f"similarity of the {top}")
+    means = (labelled(top), labelled("different"), "how many differ", f"similarity of the {top}")
     said = (
         f"After each round: how many were measured, the mean of the {snapshot.top_k} best of them "
         f"(of all where there are fewer), and of the best that differ; {snapshot.objective.better}."
