@@ -3,13 +3,16 @@
 PYTHON  ?= python3
 CONFIG  ?= configs/dna.yaml
 ROUNDS  ?= 1
-# Changes to fields of the configuration, e.g. SET="budget.total=500 name=second seed=1".
+# Changes to fields of the configuration, e.g. SET="budget.total=500 seeds=[0, 1]": a word with =
+# begins a change, and those without go on with its value.
 SET     ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
-CHANGES := $(foreach change,$(SET),--set $(change))
+CHANGES := $(foreach word,$(subst ','\'',$(SET)),$(if $(findstring =,$(word)),' --set ')$(word))
+CHANGES := $(if $(SET),$(subst begin',,begin$(CHANGES)'))
+$(if $(findstring =,$(firstword $(SET) =)),,$(error SET: $(firstword $(SET)) is not of the form a.b=c))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup round campaign compare ui serve test test-all lint type bench report clean
@@ -17,7 +20,7 @@ CHANGES := $(foreach change,$(SET),--set $(change))
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  CONFIG=$(CONFIG)  ROUNDS=$(ROUNDS)  SET=\"a.b=c …\"  PYTHON=$(PYTHON)"
+	@echo "  CONFIG=$(CONFIG)  ROUNDS=$(ROUNDS)  SET=\"a.b=c d=[1, 2] …\"  PYTHON=$(PYTHON)"
 
 setup: $(READY) ## Install everything into .venv (the other targets do it by themselves)
 
