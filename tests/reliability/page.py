@@ -62,7 +62,7 @@ def page(known: dict[str, dict[str, str]]) -> str:
     """The page for these repetitions."""
     from tests.reliability.harness import STAGES, TARGETS
 
-    parts = [TITLE]
+    parts = [TITLE, _dates(known)]
     for way, heading in WAYS.items():
         rows = [
             [f"{target} killed", *(_cell(known, way, target, stage) for stage in STAGES)]
@@ -70,6 +70,14 @@ def page(known: dict[str, dict[str, str]]) -> str:
         ]
         parts += [f"## {heading}", table(["", *STAGES], rows)]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _dates(known: dict[str, dict[str, str]]) -> str:
+    """Between which days the repetitions were run."""
+    days = sorted(row["date"] for row in known.values())
+    first, last = days[0], days[-1]
+    when = f"on {first}" if first == last else f"from {first} to {last}"
+    return f"The repetitions below were run {when}, each with the code of its day."
 
 
 def _cell(known: dict[str, dict[str, str]], way: str, target: str, stage: str) -> str:
