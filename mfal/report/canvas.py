@@ -19,7 +19,7 @@ COLOURS = (
 # One more than colours: in grey print, too, each of many lines is told from the others.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<")
 GREY = "#8A8F98"
-DECADES = 1e3  # ratio of values up to which 2 and 5 are labelled between powers of ten
+DECADES = 1e3  # ratio of values up to which numbers between powers of ten are labelled
 # Of a legend as wide as a panel: letters in a row, and those that a colour and the space before
 # the next name take; shares of the height that a row, and what is around all, takes.
 LETTERS, HANDLE = 70, 8
@@ -96,7 +96,7 @@ def logarithmic(axes: "Axes") -> None:
     if high > DECADES * low:
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:  # powers of ten alone would be too few to read values off
-        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if high > 10 * low else range(2, 10)))
         axes.yaxis.set_minor_formatter("{x:g}")
 
 
