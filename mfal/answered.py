@@ -7,15 +7,13 @@ from itertools import takewhile
 from mfal.campaign import Campaign
 from mfal.errors import OracleError
 from mfal.reasons import commonest
+from mfal.scoring.scorer import IN_A_ROW
 from mfal.types import Observation, Outcome, Query
 
 log = logging.getLogger(__name__)
 
 ENOUGH = 10
 """Failures at the target without an answer there from which on every round warns of them."""
-
-IN_A_ROW = 20
-"""Failures, of queries that were asked one after the other, after which nothing more is asked."""
 
 
 class Patience:

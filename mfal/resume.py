@@ -6,8 +6,7 @@ from mfal.answered import Patience
 from mfal.budget import minus
 from mfal.campaign import Campaign
 from mfal.progress import Progress
-from mfal.round import Steps, finish_round
-from mfal.scoring.scorer import scorer
+from mfal.round import Steps, asking, finish_round
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +39,12 @@ def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -
     if found is None:
         return None
     before, pending = store.spent(), store.pending(found.number)
-    config = campaign.config
     progress.begin_round(found.number, found.kind)
-    progress.spent(before, config.budget.total)
-    n_objectives = len(campaign.problem.oracle.objectives)
-    with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
+    progress.spent(before, campaign.config.budget.total)
+    with asking(campaign) as asker:
         finished = finish_round(
             campaign, found.number, asker, steps or Steps(), progress, Patience()
         )
-    if finished:
-        progress.end_round(found.number)
     return Resumed(
         round=found.number,
         queries=store.count(found.number),

@@ -44,6 +44,18 @@ def append(campaign: Campaign, answers: Sequence[Answer]) -> None:
     campaign.writer.record(answers, charge_failures=charge)
 
 
+@contextmanager
+def asking(campaign: Campaign) -> Iterator[Scorer]:
+    """Whoever asks the campaign's queries; what is answered is in the ledger however it ends."""
+    config, n_objectives = campaign.config, len(campaign.problem.oracle.objectives)
+
+    def put_away(outcomes: Sequence[tuple[Query, Outcome]]) -> None:
+        append(campaign, _with_engines(campaign, outcomes))
+
+    with scorer(config.problem, campaign.ladder, n_objectives, config.scoring, put_away) as asker:
+        yield asker
+
+
 @dataclass(frozen=True)
 class Steps:
     """The five steps of a round. Whoever runs rounds may wrap each, as Prefect tasks do."""
@@ -76,15 +88,11 @@ def run_rounds(
     """
     watch = progress or Silent()
     ended: list[int] = []
-    config = campaign.config
-    n_objectives = len(campaign.problem.oracle.objectives)
     patience = Patience()
-    with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
+    with asking(campaign) as asker:
         while n is None or len(ended) < n:
             known = campaign.store.outline()
             open_round = next((r for r in known if not r.finished), None)
-            if open_round is None:
-                patience.check(config.problem.name)
             number = open_round.number if open_round else len(known)
             kind = open_round.kind if open_round else next_kind(campaign)
             if open_round is None and not may_begin(campaign, kind):
@@ -96,7 +104,6 @@ def run_rounds(
             was_measured = open_round is not None and measured_by_hand(campaign, number)
             if not finish_round(campaign, number, asker, steps, watch, patience):
                 break
-            watch.end_round(number)
             if kind == "batch" and not was_measured:
                 ended.append(number)
     return ended
@@ -175,7 +182,8 @@ def finish_round(
 
     Raises:
         BudgetError: if the budget was lowered meanwhile and does not pay for the rest of it.
-        OracleError: if query after query fails; what is left stays to be asked.
+        OracleError: if query after query fails; what is left stays to be asked. Where all of the
+            round is answered, it is finished first.
     """
     check_promised(campaign, number)
     by_hand, pending = split_pending(campaign, number)
@@ -186,12 +194,8 @@ def finish_round(
     asker.ask(pending)
     patience.ask(pending)
     while asker.waiting:
-        try:
-            answers = steps.score(campaign, asker)
-            steps.append(campaign, answers)
-        except BaseException:  # a Ctrl-C too: what is answered is paid for, and goes in once
-            append(campaign, _with_engines(campaign, asker.unsettled()))
-            raise
+        answers = steps.score(campaign, asker)
+        steps.append(campaign, answers)
         done += len(answers)
         watch.scored(done, total)
         watch.spent(campaign.store.spent(), campaign.config.budget.total)
@@ -201,10 +205,12 @@ def finish_round(
     if by_hand:
         paths = ", ".join(map(str, write_out(campaign, number, by_hand)))
         log.info("round %d waits for %d measurements: %s", number, len(by_hand), paths)
-        return False
-    watch.stage("append")
-    campaign.writer.finish_round(number)
-    return True
+    else:
+        watch.stage("append")
+        campaign.writer.finish_round(number)
+        watch.end_round(number)
+    patience.check(campaign.config.problem.name)
+    return not by_hand
 
 
 def _with_engines(campaign: Campaign, outcomes: Sequence[tuple[Query, Outcome]]) -> list[Answer]:

@@ -33,6 +33,10 @@ class Pace:
         self._seconds[fidelity] = new if before is None else (before + new) / 2
         self._largest[fidelity] = max(n, self._largest.get(fidelity, 1))
 
+    def starts_over(self, fidelity: str) -> None:
+        """A call brought no answer: the oracle may be broken, and the next asks one candidate."""
+        self._largest.pop(fidelity, None)
+
     def waits(self, fidelity: str, n: int, seconds: float) -> None:
         """A call for n candidates goes on for so long already: so it counts until one ends."""
         self._waited[fidelity] = seconds / n
@@ -40,7 +44,7 @@ class Pace:
     def size(self, fidelity: str, left: int, slots: int) -> int:
         """How many queries the next call should ask, of `left` that are left.
 
-        One where nothing has been measured. With several slots the last ones are shared out,
+        One where nothing has been answered. With several slots the last ones are shared out,
         so that all end at about the same time.
         """
         if fidelity not in self._largest:

@@ -7,7 +7,7 @@ whole is followed by one for each, so that a bad candidate costs only itself.
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +31,9 @@ PATIENCE = 5.0
 
 COMMIT = 1.0
 """Seconds in which answers are gathered that come one at a time."""
+
+IN_A_ROW = 20
+"""Failures one after the other that are handed over at once, for they may be an outage."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,11 @@ class Scorer:
         """
         until = time.monotonic() + COMMIT
         self._found = []
-        while self.waiting and not (self._found and time.monotonic() > until):
+        while self.waiting and not self._is_enough(until):
             self._submit()
             self._collect()
-        self._submit()  # work goes on while the caller puts the answers away
+        if not self._only_fails():
+            self._submit()  # work goes on while the caller puts the answers away
         return list(self._found)
 
     def unsettled(self) -> list[tuple[Query, Outcome]]:
@@ -134,6 +138,14 @@ class Scorer:
         while self.waiting:
             found |= dict(self.answers())
         return [found[query] for query in queries]
+
+    def _is_enough(self, until: float) -> bool:
+        """Whether to hand over what was gathered."""
+        return self._only_fails() or (bool(self._found) and time.monotonic() > until)
+
+    def _only_fails(self) -> bool:
+        last = self._found[-IN_A_ROW:]
+        return len(last) == IN_A_ROW and all(outcome.values is None for _, outcome in last)
 
     def close(self) -> None:
         """End all workers, and forget what was asked."""
@@ -205,6 +217,8 @@ class Scorer:
         """The outcomes that a reply brings; what has none is put back to be asked again."""
         if isinstance(reply, Answered):
             self._pace.learn(chunk.fidelity, len(chunk.queries), reply.seconds)
+            if all(outcome.values is None for outcome in reply.outcomes):
+                self._pace.starts_over(chunk.fidelity)
             return list(zip(chunk.queries, reply.outcomes, strict=True))
         if self._is_transient(chunk, reply) and chunk.retries < self._config.retries:
             self._ask_later(chunk, reply)
@@ -261,11 +275,23 @@ def _has_come(call: "Future[Reply]") -> bool:
 
 @contextmanager
 def scorer(
-    problem: Component, ladder: Sequence[Fidelity], n_objectives: int, config: ScoringConfig
+    problem: Component,
+    ladder: Sequence[Fidelity],
+    n_objectives: int,
+    config: ScoringConfig,
+    put_away: Callable[[list[tuple[Query, Outcome]]], object] | None = None,
 ) -> Iterator[Scorer]:
-    """A `Scorer` whose workers end with the block."""
+    """A `Scorer` whose workers end with the block.
+
+    Args:
+        put_away: Takes what is `unsettled` where something ends the block, be it a Ctrl-C.
+    """
     made = Scorer(problem, ladder, n_objectives, config)
     try:
         yield made
+    except BaseException:
+        if put_away is not None:
+            put_away(made.unsettled())
+        raise
     finally:
         made.close()

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from mfal.answered import IN_A_ROW, Patience
+from mfal.answered import Patience
 from mfal.campaign import Campaign, open_campaign
-from mfal.config import parse_config
+from mfal.config import CampaignConfig, parse_config
 from mfal.errors import OracleError
 from mfal.ladder import examine_ladder
+from mfal.progress import Silent
 from mfal.round import Answer, Steps, run_rounds, score
-from mfal.scoring.scorer import Scorer
+from mfal.scoring.scorer import IN_A_ROW, Scorer
 from mfal.types import Outcome, Query
 from tests.integration.rounds import MakeConfig, run
 from tests.integration.test_cli import mfal, write
@@ -104,6 +105,50 @@ def test_an_oracle_that_breaks_is_not_asked_until_the_money_is_gone(tmp_path: Pa
         assert set(left) <= answered
 
 
+EXPIRING = BROKEN.replace(
+    '    raise RuntimeError("no licence")',
+    """    if (Path(__file__).parent / "expired").exists():
+        raise RuntimeError("no licence")
+    return float(key.count("A"))""",
+).replace("from mfal import F", "from pathlib import Path\n\nfrom mfal import F", 1)
+
+
+def expiring(folder: Path, **changes: Any) -> dict[str, Any]:
+    (folder / "expiring.py").write_text(EXPIRING)
+    settings = {"sampler": "random", "surrogate": None, "budget__total": 800} | changes
+    problem = {"name": f"{folder / 'expiring.py'}:problem"}
+    return motif_settings(folder, problem=problem, scoring={"workers": 1}, **settings)
+
+
+def failed(config: CampaignConfig) -> int:
+    with open_campaign(config, to_read=True) as campaign:
+        return sum(o.outcome.values is None for o in campaign.store.observations())
+
+
+def test_an_oracle_that_fails_at_once_is_not_paid_a_batch_for_it(tmp_path: Path) -> None:
+    config = parse_config(expiring(tmp_path, batch={"queries": 150}, proposals=400))
+    run(config, 1)  # the design and a batch, answered
+    (tmp_path / "expired").touch()
+    for times in (1, 2):
+        with pytest.raises(OracleError, match=r"the last \d+ queries have all failed"):
+            run(config, 1)
+        assert IN_A_ROW * times <= failed(config) < 2 * IN_A_ROW * times
+    with open_campaign(config, to_read=True) as campaign:
+        assert len(campaign.store.pending(2)) > 100
+
+
+def test_a_round_that_ends_in_failures_is_finished_and_then_the_run_ends(tmp_path: Path) -> None:
+    config = parse_config(expiring(tmp_path, batch={"queries": IN_A_ROW}))
+    run(config, 1)
+    (tmp_path / "expired").touch()
+    with pytest.raises(OracleError, match="the last 20 queries have all failed, 20 with: Runtime"):
+        run(config, 1)
+    with open_campaign(config, to_read=True) as campaign:
+        assert [r.finished for r in campaign.store.rounds()] == [True, True, True]
+    (tmp_path / "expired").unlink()
+    assert run(config, 1) == [3]
+
+
 ANSWER, FAILURE = Outcome((1.0,), None, 0.0), Outcome(None, "odd", 0.0)
 
 
@@ -161,6 +206,35 @@ def test_a_ctrl_c_between_an_answer_and_its_commit_loses_none(step: str, tmp_pat
             run_rounds(campaign, 1, steps=replace(Steps(), **{step: interrupted}))
         recorded = {o.query: o.outcome.values for o in campaign.store.observations()}
         assert answered and recorded == {query: outcome.values for query, outcome, _ in answered}
+
+
+def test_an_answer_that_came_in_while_a_display_broke_is_not_lost(tmp_path: Path) -> None:
+    settings = motif_settings(
+        tmp_path,
+        sampler="random",
+        surrogate=None,
+        scoring__chunk_size=1,
+        problem__options__slow=0.3,
+    )
+    asker: list[Scorer] = []
+    came_in: list[Query] = []
+
+    def watched(campaign: Campaign, it: Scorer) -> list[Answer]:
+        asker.append(it)
+        return score(campaign, it)
+
+    class Breaking(Silent):
+        def scored(self, done: int, total: int) -> None:
+            if done:
+                came_in.extend(query for query, _ in asker[0].unsettled())
+                while asker[0].waiting and len(came_in) == done:
+                    came_in[:] = [query for query, _ in asker[0].unsettled()]
+                raise RuntimeError("the display breaks")
+
+    with open_campaign(parse_config(settings)) as campaign:
+        with pytest.raises(RuntimeError, match="the display breaks"):
+            run_rounds(campaign, 1, steps=Steps(score=watched), progress=Breaking())
+        assert set(came_in) <= {o.query for o in campaign.store.observations()}
 
 
 BUSY = """

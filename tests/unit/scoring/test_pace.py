@@ -28,6 +28,16 @@ def test_calls_grow_until_they_take_two_seconds(seconds: float, expected: list[i
     assert sizes == expected
 
 
+def test_a_call_without_an_answer_is_followed_by_one_candidate() -> None:
+    it = pace()
+    it.learn("low", 100, 0.01)
+    it.learn("high", 100, 0.01)
+    it.starts_over("low")
+    assert (it.size("low", 1000, 1), it.size("high", 1000, 1)) == (1, 1000)
+    it.learn("low", 1, 0.0001)  # that one has an answer
+    assert it.size("low", 1000, 1) == 10
+
+
 def test_each_fidelity_has_its_own_pace() -> None:
     it = pace()
     it.learn("low", 100, 1.0)
