@@ -1,22 +1,30 @@
 """True target values of everything that was queried, scored outside all budgets."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from mfal.answered import Patience
 from mfal.campaign import Campaign, open_campaign, versions
 from mfal.compare.checks import check_computed, engines_now
 from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
 from mfal.compare.runs import Run, runs_of
-from mfal.errors import NoLedgerError
+from mfal.errors import NoLedgerError, OracleError
 from mfal.ledger.reading import read_ledger
 from mfal.ledger.store import Store
-from mfal.scoring.scorer import scorer
+from mfal.reasons import commonest
+from mfal.scoring.scorer import Scorer, scorer
 from mfal.sections import LockConfig
 from mfal.types import Outcome, Query
 
 FOLDER = "outside"
+
+log = logging.getLogger(__name__)
+
+Found = Sequence[tuple[Query, Outcome]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,8 @@ def score_outside(comparison: Comparison) -> None:
     Raises:
         LedgerError: where answers came from different engines, or would come from another one.
         ConfigError: where people would have to be asked.
+        OracleError: if query after query fails, and so does one that was answered before. Nothing
+            was paid, so none of these failures is kept, and they are asked again.
     """
     runs = _begun(comparison)
     if not runs:
@@ -81,7 +91,7 @@ def score_outside(comparison: Comparison) -> None:
         check_engines(comparison, runs, engines)
         if new:
             _begin(store, campaign, new)
-        _finish(store, campaign)
+        _finish(store, campaign, next(iter(known), None))
 
 
 def _begun(comparison: Comparison) -> list[Run]:
@@ -122,21 +132,78 @@ def _begin(store: Store, campaign: Campaign, keys: Sequence[str]) -> None:
     )
 
 
-def _finish(store: Store, campaign: Campaign) -> None:
-    """Ask what was begun here or by a process that was killed."""
-    config, backends = campaign.config, campaign.problem.oracle.backends
-    n_objectives, backend = len(campaign.problem.oracle.objectives), backends[campaign.target.name]
+def _finish(store: Store, campaign: Campaign, known: str | None) -> None:
+    """Ask what was begun here or by a process that was killed.
 
-    def record(outcomes: Sequence[tuple[Query, Outcome]]) -> None:
+    Args:
+        known: A candidate that has a value at the target.
+    """
+    for info in store.outline():
+        _ask(store, campaign, store.pending(info.number), known)
+        store.finish_round(info.number)
+    outcomes = [o.outcome for o in store.observations()]
+    if (found := commonest(outcomes)) is not None:
+        failed = sum(outcome.values is None for outcome in outcomes)
+        log.warning(
+            "%d of %d candidates that were scored outside the budget have failed, %d with: %s",
+            failed,
+            len(outcomes),
+            found[1],
+            found[0],
+        )
+
+
+def _ask(store: Store, campaign: Campaign, queries: Sequence[Query], known: str | None) -> None:
+    """Ask queries, and keep the answers as they come in.
+
+    A failure is kept once the oracle has answered after it: until then it may be an outage.
+    """
+    backend = campaign.problem.oracle.backends[campaign.target.name]
+    failed: list[tuple[Query, Outcome]] = []
+
+    def record(outcomes: Found) -> None:
         store.record([(query, outcome, backend) for query, outcome in outcomes])
 
-    with scorer(config.problem, campaign.ladder, n_objectives, config.scoring) as asker:
-        for info in store.outline():
-            asker.ask(store.pending(info.number))
-            while asker.waiting:
-                try:
-                    record(asker.answers())
-                except BaseException:  # a Ctrl-C too
-                    record(asker.unsettled())
+    patience = _patience(queries)
+    with _asking(campaign, lambda outcomes: record(_answered(outcomes))) as asker:
+        asker.ask(queries)
+        while asker.waiting:
+            found = asker.answers()
+            patience.note(found)
+            try:
+                patience.check(campaign.config.problem.name)
+                works = bool(_answered(found))
+            except OracleError:
+                if known is None or not _answers(campaign, known):
                     raise
-            store.finish_round(info.number)
+                works, patience = True, _patience(queries)  # these candidates fail, not the oracle
+            if works:
+                record(failed)
+                failed = []
+            record(_answered(found))
+            failed += [(query, outcome) for query, outcome in found if outcome.values is None]
+        record(failed)
+
+
+def _patience(queries: Sequence[Query]) -> Patience:
+    patience = Patience()
+    patience.ask(queries)
+    return patience
+
+
+def _answered(outcomes: Found) -> Found:
+    return [(query, outcome) for query, outcome in outcomes if outcome.values is not None]
+
+
+def _answers(campaign: Campaign, key: str) -> bool:
+    """Whether the oracle has a value at the target for a candidate."""
+    with _asking(campaign) as asker:
+        (outcome,) = asker.outcomes([Query(key, campaign.target.name)])
+    return outcome.values is not None
+
+
+def _asking(
+    campaign: Campaign, put_away: Callable[[Found], object] | None = None
+) -> AbstractContextManager[Scorer]:
+    config, n_objectives = campaign.config, len(campaign.problem.oracle.objectives)
+    return scorer(config.problem, campaign.ladder, n_objectives, config.scoring, put_away)
