@@ -105,8 +105,11 @@ class Database:
                 connect_args={"prepare_threshold": None},
                 execution_options={"postgresql_readonly": to_read},
             )
-        if to_read and not os.path.lexists(self.path):  # a link to nothing is no missing ledger
-            raise _no_ledger(self.name)
+        try:
+            if to_read and not _is_there(self.path):
+                raise _no_ledger(self.name)
+        except OSError as error:
+            raise self._explain("read", error) from error
         try:
             make_file(self.path)
         except (OSError, sqlite3.Error) as error:
@@ -201,6 +204,15 @@ def _filled(text: str | None, part: str) -> str | None:
         return found
 
     return None if text is None else re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file, or a link to nothing; OSError where that cannot be seen."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _no_ledger(name: str) -> NoLedgerError:

@@ -77,8 +77,9 @@ def _connect(path: Path, to_read: bool) -> sqlite3.Connection:
     if path.stat().st_size == 0:
         raise sqlite3.DatabaseError("malformed: the file is empty")
     mode = "rw"
-    if to_read and not os.access(path.parent, os.W_OK):
-        # Nothing changes what nobody may write, unless a writer is at work from elsewhere.
+    if to_read and not (os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)):
+        # Nothing changes what nobody may write, unless a writer is at work from elsewhere. And
+        # whoever may write in the folder alone must not: its journal would shut the owner out.
         mode = "ro&immutable=1" if _is_alone(path) else "ro"
     # Transactions are SQLAlchemy's, not the driver's, as its documentation advises: a writer
     # locks at its start rather than fail half-way. The pool hands connections to other threads.
