@@ -1,10 +1,11 @@
 """Tables of a user's own: CSV, parquet or a DataFrame, as rows that can be named in errors."""
 
 import csv
+import io
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +47,16 @@ class Sheet:
     rows: tuple[tuple[int, dict[str, object]], ...]
 
 
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV whose lines end as programs other than spreadsheets take them, in a line feed."""
+    text = io.StringIO(newline="")
+    for row in rows:
+        line = io.StringIO(newline="")
+        csv.writer(line).writerow(row)  # with both letters, so that it quotes a text with either
+        text.write(line.getvalue().removesuffix("\r\n") + "\n")
+    return text.getvalue()
+
+
 def read_sheet(path: Path) -> Sheet:
     """The table in a CSV or parquet file.
 
@@ -56,9 +67,13 @@ def read_sheet(path: Path) -> Sheet:
     kind = path.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise DataError(f"{path}: is neither .csv nor .parquet", "import a file of these two kinds")
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise DataError(f"{path}: cannot be read: {error}", "name a file that can be") from error
+    if is_folder:
         raise DataError(f"{path}: is a folder", "name a file in it")
-    if not path.is_file():
+    if not is_file:
         raise DataError(f"{path}: there is no such file", f"it was looked for at {path.resolve()}")
     return _read_csv(path) if kind == ".csv" else _read_parquet(path)
 
@@ -114,10 +129,12 @@ def _read_csv(path: Path) -> Sheet:
             _check_header(str(path), columns)
             line = reader.line_num + 1
             for cells in reader:
-                if len(cells) == len(columns):
+                if not any(cell.strip() for cell in cells):
+                    pass  # as spreadsheets leave them at the end
+                elif len(cells) == len(columns):
                     filled: list[object] = [cell if cell.strip() else None for cell in cells]
                     rows.append((line, dict(zip(columns, filled, strict=True))))
-                elif cells:
+                else:
                     what = f"has {len(cells)} cells"
                     right = (
                         f"the header has {len(columns)}; quote a text that holds a comma, and "

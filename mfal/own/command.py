@@ -1,6 +1,5 @@
 """A program as an oracle: it reads a CSV file of candidates and writes one of values."""
 
-import csv
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ from mfal.errors import ConfigError, MfalError, MissingDependencyError, UnknownN
 from mfal.own.answers import UnavailableError, check_declaration, engines, failure, one_by_one
 from mfal.process import end_with
 from mfal.sections import MONTH
-from mfal.tabular import Sheet, finite_number, read_sheet
+from mfal.tabular import Sheet, csv_text, finite_number, read_sheet
 from mfal.types import Fidelity, Objective, Outcome
 
 # A shell that waits for a line before it becomes the program its arguments name. If whoever
@@ -138,13 +137,15 @@ class ExternalOracle:
 
     def _ask(self, keys: Sequence[str], fidelity: str) -> Sheet:
         """The table that the program wrote, with all the columns that it has to have."""
-        with TemporaryDirectory(prefix="mfal-") as folder:
+        # What a program leaves there, and nobody here may remove, spoils no answer.
+        with TemporaryDirectory(prefix="mfal-", ignore_cleanup_errors=True) as folder:
             given, wanted = Path(folder) / "input.csv", Path(folder) / "output.csv"
             try:
-                with given.open("w", newline="", encoding="utf-8") as file:
-                    rows = csv.writer(file)
-                    rows.writerow(("candidate", "fidelity"))
-                    rows.writerows((key, fidelity) for key in dict.fromkeys(keys))
+                rows = [
+                    ("candidate", "fidelity"),
+                    *((key, fidelity) for key in dict.fromkeys(keys)),
+                ]
+                given.write_text(csv_text(rows), encoding="utf-8", newline="")
             except ValueError as error:  # half a surrogate pair, say
                 raise CommandError(f"the candidate cannot be written as UTF-8: {error}") from error
             places = {"{input}": str(given), "{output}": str(wanted), "{fidelity}": fidelity}

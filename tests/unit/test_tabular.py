@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mfal.errors import DataError, MissingDependencyError
-from mfal.tabular import Complaint, finite_number, frame_sheet, read_sheet, refuse
+from mfal.tabular import Complaint, csv_text, finite_number, frame_sheet, read_sheet, refuse
 
 
 def write(folder: Path, content: str) -> Path:
@@ -25,6 +25,19 @@ def test_a_csv_is_text_with_the_lines_it_stands_on(tmp_path: Path) -> None:
         (5, {"candidate": "a\nb", "x": "1,5"}),
         (7, {"candidate": "1e3", "x": None}),
     )
+
+
+def test_rows_of_nothing_but_commas_are_none(tmp_path: Path) -> None:
+    sheet = read_sheet(write(tmp_path, "candidate,x\nA,1\n,\n, \n,,,\n"))
+    assert sheet.rows == ((2, {"candidate": "A", "x": "1"}),)
+
+
+def test_what_is_written_ends_its_lines_in_a_line_feed_and_comes_back(tmp_path: Path) -> None:
+    rows = [["candidate", "x"], ["A", "1"], ["a\rb", "2"], ["c\nd", "3"], ['e"f', "g,h"]]
+    text = csv_text(rows)
+    assert text.startswith("candidate,x\nA,1\n") and text.count("\r") == 1
+    read = read_sheet(write(tmp_path, text))
+    assert [list(cells.values()) for _, cells in read.rows] == rows[1:]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +69,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_sheet(tmp_path / "data.xlsx")
     with pytest.raises(DataError, match="no such file"):
         read_sheet(tmp_path / "data.csv")
+    with pytest.raises(DataError, match=r"cannot be read: .*name too long"):
+        read_sheet(tmp_path / f"{300 * 'x'}.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DataError, match=r"folder\.csv: is a folder"):
         read_sheet(tmp_path / "folder.csv")

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,6 +107,37 @@ def test_values_come_back_in_order(program: ExternalOracle, log: Path) -> None:
     assert all(0 < o.seconds < 60 for o in found)
     assert program.evaluate([], LADDER[0]) == [] and runs(log) == [5, 1]
     assert program.backends["low"] == f"{Path(sys.executable).name} 2"
+
+
+def test_a_program_that_knows_no_csv_reads_the_fidelity(tmp_path: Path) -> None:
+    script = shell_script(
+        tmp_path,
+        'echo candidate,length,level >"$2"\n'
+        "while IFS=, read -r key rung; do\n"
+        '  [ "$rung" = fidelity ] || echo "$key,${#key},${#rung}" >>"$2"\n'
+        'done <"$1"',
+    )
+    (found,) = asking(script).evaluate(["word"], LADDER[0])
+    assert found.values == (4.0, 3.0)
+
+
+def test_a_folder_that_cannot_be_removed_spoils_no_answer(tmp_path: Path) -> None:
+    script = shell_script(
+        tmp_path,
+        'printf "candidate,length,level\\nword,4,1\\n" >"$2"\n'
+        f'dirname "$2" >{tmp_path}/folder.txt\n'
+        'mkdir "$(dirname "$2")/disk"\n'
+        f'mount -t tmpfs tmpfs "$(dirname "$2")/disk" || touch {tmp_path}/not-mounted',
+    )
+    try:
+        (found,) = asking(script).evaluate(["word"], LADDER[0])
+    finally:
+        folder = (tmp_path / "folder.txt").read_text().strip()
+        subprocess.run(["umount", "--lazy", f"{folder}/disk"], capture_output=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    if (tmp_path / "not-mounted").exists():
+        pytest.skip("only root may mount a disk, and not everywhere")
+    assert found.values == (4.0, 1.0)
 
 
 def test_a_bad_row_fails_its_candidate_only(program: ExternalOracle, log: Path) -> None:
