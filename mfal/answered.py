@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
+from shlex import quote
 
 from mfal.campaign import Campaign
 from mfal.errors import OracleError
@@ -46,9 +47,9 @@ class Patience:
         if len(failed) >= IN_A_ROW:
             raise OracleError(
                 f"stopped: the last {len(failed)} queries have all failed, {_why(failed)}",
-                f"mend the oracle (mfal check {problem} tries it) and run the same command again, "
-                "which goes on with what is not asked yet; run it again, too, where candidates "
-                "fail through no fault of the oracle",
+                f"mend the oracle (mfal check {quote(problem)} tries it) and run the same command "
+                "again, which goes on with what is not asked yet; run it again, too, where "
+                "candidates fail through no fault of the oracle",
             )
 
 
@@ -61,9 +62,10 @@ def check_answered(campaign: Campaign) -> None:
         raise OracleError(
             f"no further round: all {len(seen)} queries asked so far have failed, "
             f"{_why([o.outcome for o in seen])}",
-            f"mend the oracle (mfal check {campaign.config.problem.name} tries it), and begin "
-            "again under another `name`: what has failed is not asked again; where candidates "
-            "fail through no fault of the oracle, ask more of them in the initial design",
+            f"mend the oracle (mfal check {quote(campaign.config.problem.name)} tries it), and "
+            "begin again under another `name`: what has failed is not asked again; where "
+            "candidates fail through no fault of the oracle, ask more of them in the initial "
+            "design",
         )
     if len(of_target) >= ENOUGH and _all_failed(of_target):
         log.warning(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
@@ -170,7 +171,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> CampaignConfig:
     data = read_yaml(path)
     if {"campaign", "methods"} <= data.keys():
         raise ConfigError(
-            f"{path}: is a comparison, not a campaign", f"run it: mfal compare {path}"
+            f"{path}: is a comparison, not a campaign", f"run it: mfal compare {quote(str(path))}"
         )
     apply_overrides(data, overrides)
     return parse_config(data, str(path), dict.fromkeys(overridden(overrides), COMMAND_LINE))

@@ -1,16 +1,15 @@
 """Measurements that people make: written out as CSV files, awaited, and matched when back."""
 
-import csv
-import io
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from mfal.campaign import Campaign
 from mfal.errors import DataError, LedgerError
 from mfal.files import write_whole
-from mfal.tabular import read_sheet
+from mfal.tabular import csv_text, read_sheet
 from mfal.types import Query
 
 
@@ -48,14 +47,14 @@ def waiting_text(awaited: Waiting, source: str) -> str:
     Args:
         source: The campaign, as it is named on the command line.
     """
-    n = len(awaited.queries)
+    n, campaign = len(awaited.queries), quote(source)
     batches = zip(awaited.files, _by_fidelity(awaited.queries).values(), strict=True)
     files = "\n".join(f"  {path}{_lacking(path, queries)}" for path, queries in batches)
     return (
         f"Round {awaited.round} waits for {n} measurement{'' if n == 1 else 's'}:\n{files}\n"
         "Fill in the values, or under error why there is none; rows left empty stay open. Then:\n"
-        f"  mfal import {source} {awaited.files[0]}\n"
-        f"  mfal round {source}"
+        f"  mfal import {campaign} {quote(str(awaited.files[0]))}\n"
+        f"  mfal round {campaign}"
     )
 
 
@@ -145,11 +144,8 @@ def _written(path: Path) -> set[str] | None:
 
 def _table(campaign: Campaign, queries: Sequence[Query]) -> str:
     objectives = [o.name for o in campaign.problem.oracle.objectives]
-    text = io.StringIO(newline="")
-    rows = csv.writer(text)
-    rows.writerow(["candidate", "fidelity", *objectives, "error"])
-    rows.writerows([q.key, q.fidelity, *("" for _ in objectives), ""] for q in queries)
-    return text.getvalue()
+    rows = [[q.key, q.fidelity, *("" for _ in objectives), ""] for q in queries]
+    return csv_text([["candidate", "fidelity", *objectives, "error"], *rows])
 
 
 def _write(path: Path, text: str) -> None:

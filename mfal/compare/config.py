@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, PrivateAttr, field_validator
@@ -139,7 +140,9 @@ def load_comparison(path: Path, overrides: Sequence[str] = ()) -> Comparison:
     """
     data = read_yaml(path)
     if "problem" in data and "campaign" not in data and "methods" not in data:
-        raise ConfigError(f"{path}: is a campaign, not a comparison", f"run it: mfal round {path}")
+        raise ConfigError(
+            f"{path}: is a campaign, not a comparison", f"run it: mfal round {quote(str(path))}"
+        )
     apply_overrides(data, overrides)
     changed = overridden(overrides)
     comparison = checked(Comparison, data, str(path), dict.fromkeys(changed, COMMAND_LINE))

@@ -67,13 +67,18 @@ def import_answers(campaign: Campaign, sheet: Sheet, awaited: Waiting) -> Import
 def _check_asked(
     campaign: Campaign, sheet: Sheet, rows: Sequence[ImportRow], awaited: Waiting
 ) -> list[Complaint]:
-    """Complaints about answers to what was not asked, and about other costs than declared."""
+    """Complaints about answers to what was not asked, and about other costs than declared.
+
+    What the ledger has already may stand there as it was exported.
+    """
     cells = dict(sheet.rows)
     answered = {o.query for o in campaign.store.observations()}
     wrong = []
     for row in rows:
         query = row.observation.query
-        if query not in answered and query not in awaited.queries:
+        if query in answered:
+            continue
+        if query not in awaited.queries:
             what = f"round {awaited.round} does not wait for {query.key!r} at {query.fidelity}"
             wrong.append(Complaint(row.number, "", what, "leave the row out"))
         price, said = campaign.cost(query.fidelity), cells[row.number].get("cost")

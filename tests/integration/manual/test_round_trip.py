@@ -1,6 +1,7 @@
 """A laboratory in the loop: batches go out, measurements come back, nothing is lost between."""
 
 import json
+import shlex
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from mfal.errors import BudgetError
 from mfal.importing.observations import import_file
 from mfal.round import Steps, run_rounds
 from mfal.types import Query
-from mfal.waiting import waiting
+from mfal.view import export
+from mfal.waiting import waiting, waiting_text
 from tests.integration.manual.bench import assay, batch, fill, read, save, state
 from tests.integration.test_cli import mfal, write
 from tests.postgres import Server
@@ -172,6 +174,33 @@ def test_status_and_the_page_say_what_is_waited_for(
     with open_campaign(parse_config(settings)) as campaign:
         import_file(campaign, fill(file, range(6)))
     assert "waits" not in shown("status")
+
+
+def test_an_export_with_new_rows_is_imported_though_failures_are_free(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    settings["budget"] = {"total": 100, "charge_failures": False}
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+        import_file(campaign, fill(batch(tmp_path, 0), [0], lambda _: "spilled"))
+        export(campaign, tmp_path / "all.csv")
+        rows = read(tmp_path / "all.csv")
+        assert "0.0" in {row["cost"] for row in rows}
+        new = [row for row in read(fill(batch(tmp_path, 0), range(1, 6))) if row["binding"]]
+        save(tmp_path / "all.csv", [*rows, *({**dict.fromkeys(rows[0], ""), **r} for r in new)])
+        assert import_file(campaign, tmp_path / "all.csv").queries["assay"] == 5
+
+
+def test_a_command_to_copy_is_quoted(settings: dict[str, Any], tmp_path: Path) -> None:
+    settings["data_dir"] = str(tmp_path / "my data")
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+        awaited = waiting(campaign)
+        assert awaited is not None
+        *_, imported, again = waiting_text(awaited, "my bench.yaml").splitlines()
+    file = str(tmp_path / "my data" / "bench" / "batches" / "round-0-assay.csv")
+    assert shlex.split(imported) == ["mfal", "import", "my bench.yaml", file]
+    assert shlex.split(again) == ["mfal", "round", "my bench.yaml"]
 
 
 def test_failures_are_free_where_the_configuration_says_so(
