@@ -29,10 +29,11 @@ def started(pid: int) -> str | None:
     Of two processes that had the same number one after the other, it tells which is meant.
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
-    # The name, in brackets, may hold anything; what follows are the fields from the third on.
+    # The name, in brackets, may hold anything, and end in half a letter; what follows are the
+    # fields from the third on.
     state, *fields = text.rpartition(")")[2].split()
     return None if state in ("Z", "X") else fields[18]
 
