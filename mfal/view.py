@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import astuple, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -127,5 +128,6 @@ def export(campaign: Campaign, path: Path) -> int:
             f"{path}: cannot be written: {error}", "export to a folder that may be written"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # such as none where it could not be made: that is said already
+            part.unlink()
     return len(table)

@@ -86,6 +86,11 @@ def settings_of(changes: Sequence[str]) -> tuple[TrainSettings, PolicySettings]:
     odd = sorted(set(data) - {"train", "policy"})
     if odd:
         raise ConfigError(f"there is no section {odd[0]!r}", "changes start with train. or policy.")
+    plain = next((name for name in data if not isinstance(data[name], dict)), None)
+    if plain is not None:
+        raise ConfigError(
+            f"{plain}: {data[plain]!r} is no section", f"set one of its fields: {plain}.NAME=VALUE"
+        )
     if "steps" in data.get("train", {}):
         raise ConfigError("train.steps follows from the trajectories", "set --trajectories")
     train: TrainSettings = registry.checked("train", data.get("train", {}), TrainSettings)

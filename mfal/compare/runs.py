@@ -59,7 +59,7 @@ class Run:
     def is_done(self) -> bool:
         """Whether it came to its end, with the budget and the limits that it has now."""
         path = self.config.folder / DONE
-        ended = path.is_file() and path.read_text() == _limits(self.config)
+        ended = path.is_file() and path.read_bytes() == _limits(self.config).encode()
         return ended and self.has_begun  # a ledger that was taken away takes its end with it
 
     def _look(self, at: Callable[[Ledger], T], without: T) -> T:

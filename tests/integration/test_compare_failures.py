@@ -12,6 +12,7 @@ import yaml
 from mfal.campaign import open_campaign
 from mfal.compare import Comparison, load_comparison, run_comparison, runs_of, score_outside
 from mfal.compare.run import Silent
+from mfal.compare.runs import DONE
 from mfal.errors import ConfigError, MfalError
 from mfal.round import run_rounds
 from tests.integration.comparisons import ledgers, written
@@ -113,6 +114,13 @@ def test_a_process_that_dies_is_said_once_and_the_same_command_goes_on(
     found = ledgers(path)
     for seed in (0, 1):
         assert found[f"dying-{seed}"] == found[f"random-{seed}"]
+
+
+def test_a_mark_that_something_else_has_written_ends_no_run(tmp_path: Path) -> None:
+    run, *_ = runs_of(load_comparison(written(tmp_path)))
+    run.config.folder.mkdir(parents=True)
+    (run.config.folder / DONE).write_bytes(b"\xff")
+    assert not run.is_done
 
 
 def test_the_end_of_a_run_goes_with_its_ledger(tmp_path: Path) -> None:

@@ -97,7 +97,16 @@ def test_reasons_of_any_kind_come_back_from_an_export(folder: Folder, kind: str)
     assert errors[1] == "line\nby\nline" and errors[2:] == reasons[2:]
 
 
-@pytest.mark.parametrize("name", ["out.txt", "nowhere/out.csv", "nowhere/out.parquet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "out.txt",
+        "nowhere/out.csv",
+        "nowhere/out.parquet",
+        "configs/motif.yaml/out.csv",
+        f"{300 * 'x'}.csv",
+    ],
+)
 def test_a_file_that_cannot_be_exported_to_is_named(folder: Folder, name: str) -> None:
     play(folder.add("motif"))
     with pytest.raises(DataError, match=name):

@@ -54,6 +54,8 @@ def test_an_exercise_of_ones_own(tmp_path: Path) -> None:
         (["tetris", "--set", "train.stepz=1"], "train.stepz", "it takes steps"),
         (["tetris", "--set", "train.steps=1"], "train.steps follows", "--trajectories"),
         (["tetris", "--set", "training.x=1"], "no section 'training'", "train. or policy."),
+        (["tetris", "--set", "train=5"], "train: 5 is no section", "train.NAME=VALUE"),
+        (["tetris", "--set", "policy=null"], "policy: None is no section", "policy.NAME=VALUE"),
         (["tetris", "--set", "policy.kind=gru"], "reads sequences", "'mlp'"),
         (["tetris", "--plot", "a.bmp"], "unknown ending '.bmp'", ".svg"),
         (["tetris", "--plot", "no/a.png"], "there is no folder no", "create it"),
