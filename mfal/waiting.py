@@ -47,14 +47,14 @@ def waiting_text(awaited: Waiting, source: str) -> str:
     Args:
         source: The campaign, as it is named on the command line.
     """
-    n, campaign = len(awaited.queries), quote(source)
+    n = len(awaited.queries)
     batches = zip(awaited.files, _by_fidelity(awaited.queries).values(), strict=True)
     files = "\n".join(f"  {path}{_lacking(path, queries)}" for path, queries in batches)
     return (
         f"Round {awaited.round} waits for {n} measurement{'' if n == 1 else 's'}:\n{files}\n"
         "Fill in the values, or under error why there is none; rows left empty stay open. Then:\n"
-        f"  mfal import {campaign} {quote(str(awaited.files[0]))}\n"
-        f"  mfal round {campaign}"
+        f"  mfal import {source} {quote(str(awaited.files[0]))}\n"
+        f"  mfal round {source}"
     )
 
 

@@ -1,7 +1,6 @@
 """Rounds for a person at a terminal: progress while they run, tables when they end."""
 
 from pathlib import Path
-from shlex import quote
 
 from rich.console import Console
 
@@ -92,7 +91,7 @@ def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
         if show_waiting(console, campaign, source):
             return
         if done.awaited:
-            said = f"round {done.round} has all its measurements; go on: mfal round {quote(source)}"
+            said = f"round {done.round} has all its measurements; go on: mfal round {source}"
             console.print(said, soft_wrap=True)
         else:
             _show_missing(console, campaign)

@@ -42,4 +42,6 @@ def as_typed(which: str, folder: Path, overrides: Sequence[str] | None) -> str:
     elsewhere = folder != CONFIGS and not is_file_of(which)
     options = [("--configs", str(folder))] if elsewhere else []
     options += [(COMMAND_LINE, change) for change in overrides or ()]
-    return " ".join([which, *(f"{option} {shlex.quote(value)}" for option, value in options)])
+    return " ".join(
+        [shlex.quote(which), *(f"{option} {shlex.quote(value)}" for option, value in options)]
+    )

@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 from mfal.budget import minus
 from mfal.campaign import open_campaign
 from mfal.cli.app import app
+from mfal.cli.which import as_typed
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import BudgetError
+from mfal.folder import CONFIGS
 from mfal.importing.observations import import_file
 from mfal.round import Steps, run_rounds
 from mfal.types import Query
@@ -197,7 +199,8 @@ def test_a_command_to_copy_is_quoted(settings: dict[str, Any], tmp_path: Path) -
         run_rounds(campaign, 1)
         awaited = waiting(campaign)
         assert awaited is not None
-        *_, imported, again = waiting_text(awaited, "my bench.yaml").splitlines()
+        source = as_typed("my bench.yaml", CONFIGS, None)
+        *_, imported, again = waiting_text(awaited, source).splitlines()
     file = str(tmp_path / "my data" / "bench" / "batches" / "round-0-assay.csv")
     assert shlex.split(imported) == ["mfal", "import", "my bench.yaml", file]
     assert shlex.split(again) == ["mfal", "round", "my bench.yaml"]
