@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, inspect, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from mfal.errors import ConfigError, LedgerError, MissingDependencyError, NoLedgerError
@@ -18,6 +19,9 @@ from mfal.ledger.tables import campaigns, check_schema, make_tables
 
 _MAKING = 5_462_151  # names the advisory lock under which tables are made
 
+_IDLE_SECONDS = 60.0
+"""After which a server gives up a transaction whose machine has vanished, and others may write."""
+
 _SAFE = "what was recorded before is safe, and the same command goes on"
 _REMEDIES = (
     # First, since the server goes on about full text indexes.
@@ -26,6 +30,12 @@ _REMEDIES = (
         "a candidate's key is too long for PostgreSQL, which holds about 2,700 bytes of it after "
         "compression: have the environment write shorter keys, or keep the ledger in SQLite, "
         "without `ledger`; nothing was asked",
+    ),
+    (
+        "permission denied for|must be owner",
+        "have the owner of the tables let this user work with them: GRANT SELECT, INSERT, UPDATE, "
+        "DELETE ON ALL TABLES IN SCHEMA public, and GRANT USAGE ON ALL SEQUENCES IN SCHEMA public; "
+        "who is to make them needs GRANT CREATE ON SCHEMA public",
     ),
     ("full|no space|i/o error", f"make room on that disk, or set data_dir to another; {_SAFE}"),
     (
@@ -98,13 +108,15 @@ class Database:
 
     def _open(self, to_read: bool) -> Engine:
         if self.path is None:
-            return create_engine(
+            engine = create_engine(
                 self._url,
                 pool_pre_ping=True,  # a connection that the server has dropped is made anew
                 # A plan made while a table is empty would be kept while it grows.
                 connect_args={"prepare_threshold": None},
                 execution_options={"postgresql_readonly": to_read},
             )
+            event.listen(engine, "connect", _limit_idleness)
+            return engine
         try:
             if to_read and not _is_there(self.path):
                 raise _no_ledger(self.name)
@@ -204,6 +216,14 @@ def _filled(text: str | None, part: str) -> str | None:
         return found
 
     return None if text is None else re.sub(r"\$\{(\w+)\}", value, text)
+
+
+def _limit_idleness(connection: DBAPIConnection, _: object) -> None:
+    cursor = connection.cursor()
+    limit = f"{_IDLE_SECONDS * 1000:.0f}"  # in milliseconds
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {limit}")
+    cursor.close()
+    connection.commit()  # else it would be forgotten with the first transaction that is
 
 
 def _is_there(path: Path) -> bool:

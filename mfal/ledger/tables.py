@@ -109,7 +109,8 @@ _REFUSE = DDL(  # type: ignore[no-untyped-call]
     "CREATE OR REPLACE FUNCTION mfal_append_only() RETURNS trigger LANGUAGE plpgsql AS "
     f"$$ BEGIN RAISE EXCEPTION '{_REFUSAL}'; END $$"
 )
-event.listen(metadata, "before_create", _REFUSE.execute_if(dialect="postgresql"))
+for table in (queries, outcomes):  # with the tables alone: only its owner may replace a function
+    event.listen(table, "before_create", _REFUSE.execute_if(dialect="postgresql"))
 
 for table, change in [(t, c) for t in (queries, outcomes) for c in ("UPDATE", "DELETE")]:
     name, when = f"{table.name}_no_{change.lower()}", f"BEFORE {change} ON {table.name}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import DBAPIError
 
 from mfal.config import parse_config
 from mfal.errors import ConfigError, LedgerError
@@ -19,7 +20,35 @@ from mfal.types import Query
 from tests.postgres import Server
 from tests.support import motif_settings
 from tests.unit.half_answered import fill, record
-from tests.unit.ledgers import begin, rows
+from tests.unit.ledgers import A, answered, begin, rows
+
+
+@pytest.mark.slow
+def test_who_did_not_make_the_tables_works_with_them_if_let(postgres_server: Server) -> None:
+    url = postgres_server.new_database()
+    with Store(url, "one", {}):
+        pass
+    name = make_url(url).database
+    assert name is not None
+    if not rows(url, "SELECT 1 FROM pg_roles WHERE rolname = 'anna'"):
+        rows(url, "CREATE ROLE anna LOGIN")
+    with pytest.raises(LedgerError, match="permission denied for") as raised:
+        Store(postgres_server.url(name, "anna"), "two", {})
+    for grant in ("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES", "USAGE ON ALL SEQUENCES"):
+        assert f"GRANT {grant} IN SCHEMA public" in raised.value.hint
+        rows(url, f"GRANT {grant} IN SCHEMA public TO anna")
+    with Store(postgres_server.url(name, "anna"), "two", {}) as store:
+        fill_round(store)
+        assert len(store.observations()) == 1
+    with pytest.raises(DBAPIError, match="append-only"):
+        rows(url, "DELETE FROM outcomes")
+
+
+def fill_round(store: Store) -> None:
+    store.declare({"objective": [], "fidelity": []})
+    begin(store, 0, A)
+    store.record([(A, answered(), "engine")])
+    store.finish_round(0)
 
 
 def test_a_ledger_at_a_url_takes_its_secrets_from_the_environment(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import DBAPIError
 
 from mfal import process
 from mfal.errors import LedgerError
@@ -22,6 +23,7 @@ from mfal.ledger.store import Store
 from mfal.ledger.tables import locks
 from mfal.sections import LockConfig
 from mfal.types import Outcome, Query
+from tests.postgres import Server
 
 A, B = Query("AA", "low"), Query("CC", "low")
 ANSWER = Outcome((1.0,), None, 0.5)
@@ -60,6 +62,33 @@ def left_behind(url: str, **changes: Any) -> None:
         "started": "1", "since": "2026-01-01T00:00:00+00:00",
     }  # fmt: skip
     pretend(url, **(mark | changes))
+
+
+@pytest.mark.slow
+def test_a_machine_that_vanishes_within_a_commit_is_taken_over_from(
+    postgres_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mfal.ledger.database._IDLE_SECONDS", 2.0)
+    url = postgres_server.new_database()
+    with opened(url) as store:
+        store._lock._released.set()  # its heart stands still
+        with store._database._engine.connect() as vanished:
+            store._lock.check(vanished)  # the beginning of a commit that never ends
+            monkeypatch.setattr(process, "system", lambda: "another machine")
+            taken: list[str] = []
+
+            def take() -> None:
+                with opened(url) as other:
+                    taken.append(other.url)
+
+            taker = threading.Thread(target=take, daemon=True)
+            taker.start()
+            taker.join(60)
+            assert taken == [store.url]
+            with pytest.raises(DBAPIError, match="idle-in-transaction timeout"):
+                vanished.exec_driver_sql("SELECT 1")
+        with pytest.raises(LedgerError, match="was taken over"):
+            store.finish_round(0)
 
 
 def test_the_lock_says_who_holds_it_and_is_free_again_afterwards(ledger_url: str) -> None:
