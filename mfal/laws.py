@@ -92,6 +92,7 @@ class Apart:
 def _hold(line: Connection, checks: OracleChecks) -> None:
     """The inside of that process: say of each law that is named why it does not hold."""
     os.setpgrp()
+    os.dup2(2, 1)  # what is printed goes to stderr, that of native code, too
     end_with(cast(BaseProcess, multiprocessing.parent_process()).sentinel, os.getpgrp())
     torch.set_num_threads(1)  # as in a worker: numbers depend on it
     with suppress(EOFError):

@@ -1,8 +1,10 @@
 """A check for a person at a terminal, or for a program that reads JSON."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,10 @@ def check_in_terminal(
     torch.set_num_threads(1)
     options: dict[str, Any] = {}
     apply_overrides(options, changes)
-    with Console(stderr=True).status("") as status:  # which a terminal alone shows
+    with (
+        Console(stderr=True).status("") as status,  # which a terminal alone shows
+        redirect_stdout(sys.stderr),  # what a user's code prints is no part of the report
+    ):
         report = check_problem(
             Component(name=name, options=options),
             n,

@@ -1,7 +1,9 @@
 """A ladder's report for a person at a terminal, for a program that reads JSON, and as a picture."""
 
 import json
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +45,8 @@ def ladder_in_terminal(
     torch.set_num_threads(config.threads)
     if plot is not None:
         check_picture(plot)
-    report = examine_ladder(config, source, n=n, n_best=best)
+    with redirect_stdout(sys.stderr):  # what a user's code prints is no part of the report
+        report = examine_ladder(config, source, n=n, n_best=best)
     console = Console(markup=False)
     if as_json:
         console.out(json.dumps(asdict(report), indent=2))

@@ -144,6 +144,7 @@ def _started() -> "tuple[subprocess.Popen[bytes], Channel]":
             process = subprocess.Popen(
                 [sys.executable, "-c", code],
                 stdin=subprocess.PIPE,  # the worker ends when this is closed
+                stdout=2,  # stderr: what an oracle prints is no part of a command's JSON
                 pass_fds=[there.fileno()],
                 env=os.environ | ONE_THREAD,
                 process_group=0,

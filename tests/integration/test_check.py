@@ -219,6 +219,41 @@ def test_the_command_names_what_is_broken(flawed: str) -> None:
     assert re.fullmatch(r"broken: \d+ laws of the environment", lines[-1])
 
 
+LOUD = """
+import os
+
+from mfal import Fidelity, Objective, Problem, oracle
+
+
+@oracle(
+    fidelities=[Fidelity("low", 1, 0.5), Fidelity("high", 2, 1.0)],
+    objectives=[Objective("value", "", "max")],
+)
+def score(key: str) -> float:
+    print("asked in Python")
+    os.system("echo asked in another program")
+    return float(len(key))
+
+
+def problem():
+    from mfal.envs.sequence import SequenceEnvironment
+
+    def environment():
+        print("built")
+        return SequenceEnvironment(alphabet="ABC", length=4)
+
+    return Problem("loud", score, environment)
+"""
+
+
+def test_what_a_problem_prints_is_no_part_of_the_report(tmp_path: Path) -> None:
+    (tmp_path / "loud.py").write_text(LOUD)
+    done = checked(f"{tmp_path / 'loud.py'}:problem", "--json")
+    assert json.loads(done.stdout)["problem"] and done.returncode == 0
+    said = done.stderr
+    assert "asked in Python" in said and "asked in another program" in said and "built" in said
+
+
 @pytest.fixture(scope="module")
 def harmful(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("harmful") / "harmful.py"
