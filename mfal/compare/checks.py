@@ -8,15 +8,19 @@ from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
 from mfal.compare.runs import Run
 from mfal.compare.settings import check_settings
-from mfal.errors import ConfigError
+from mfal.config_errors import in_field
+from mfal.errors import ConfigError, MfalError
+from mfal.readable import sample_keys
+from mfal.similarity import similarity_of
+from mfal.user_code import user_code
 
 
 def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
     """Raise MfalError unless all methods can run and what they find can be compared.
 
-    They begin from designs of one cost, as near as may be: to less than what a query at the
-    target costs. No person has to measure anything, and all runs have the same engines. What was
-    run already was run with the settings that it has now.
+    They begin from designs of one cost, as near as may be: to less than what a query at the target
+    costs. The measure reads their candidates. No person has to measure anything, and all runs have
+    the same engines. What was run already was run with the settings that it has now.
     """
     check_settings(comparison, runs)
     costs: dict[str, float] = {}
@@ -27,6 +31,8 @@ def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
             continue
         with open_campaign(run.config, comparison.source(run.method)) as campaign:
             check_computed(comparison, run, campaign)
+            if not costs:  # all methods have the same problem
+                check_measure(comparison, campaign)
             costs[run.method] = design_cost(campaign)
             today[f"{run.method} today"] = engines_now(campaign)
             dearest = max(dearest, campaign.target.cost)
@@ -37,6 +43,29 @@ def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
             "set initial.queries of each method that uses other fidelities",
         )
     check_engines(comparison, runs, today)
+
+
+def check_measure(comparison: Comparison, campaign: Campaign) -> None:
+    """Raise MfalError where a similarity of the measure cannot compare the problem's candidates."""
+    problem = campaign.problem
+    keys = sample_keys(campaign.environment, campaign.ladder, campaign.pool, campaign.config.seed)
+    fields = {"pairs": comparison.measure.pairs, "similarity": comparison.measure.similarity}
+    for field, component in fields.items():
+        if component is None:
+            continue
+        with in_field(comparison.source(), f"measure.{field}"):
+            measure = similarity_of(problem, component)
+        try:
+            with user_code("it raises", ""):
+                alike = [measure(keys[0], key) for key in keys]
+            if odd := [a for a in alike if not 0 <= a <= 1]:
+                raise ConfigError(f"it gives {odd[0]}, which is not in [0, 1]")
+        except MfalError as error:
+            raise ConfigError(
+                f"{comparison.source()}: measure.{field}: {component.name} cannot compare "
+                f"candidates of {problem.name}: {error.message}",
+                "name a measure that reads this problem's candidates, such as edit",
+            ) from error
 
 
 def check_computed(comparison: Comparison, run: Run, campaign: Campaign) -> None:

@@ -148,6 +148,38 @@ def test_a_model_beats_random_from_the_same_start(undisturbed: Path) -> None:
     assert all(last["evolution", seed] > last["random", seed] for seed in (0, 1))
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("measure.pairs=edditt", r"compare.yaml: measure.pairs: similarity 'edditt' is not known"),
+        ("measure.similarity={name: edit, options: {x: 1}}", r"measure.similarity: .*x"),
+        ("measure.pairs=tanimoto", r"compare.yaml: measure.pairs: tanimoto cannot compare"),
+        ("measure.similarity=./odd.py:Odd", r"similarity: ./odd.py:Odd cannot compare .* gives 2"),
+        ("measure.similarity=./odd.py:Raising", r"cannot compare .*KeyError: 'A'.*odd.py, line 9"),
+    ],
+)
+def test_a_measure_that_cannot_compare_is_refused_before_anything_is_spent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd.py").write_text(ODD)
+    with pytest.raises(MfalError, match=message):
+        run_comparison(load_comparison(written(tmp_path), [change]))
+    assert not calls(tmp_path)
+
+
+ODD = """from mfal.similarity import Similarity
+
+class Odd(Similarity):
+    def __call__(self, a, b):
+        return 2
+
+class Raising(Similarity):
+    def __call__(self, a, b):
+        return {}["A"]
+"""
+
+
 def test_designs_of_unequal_cost_are_refused_before_anything_is_spent(tmp_path: Path) -> None:
     path = written(tmp_path)
     change = "methods.random={fidelities: [whole], initial.queries: {whole: 6}}"
