@@ -5,8 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from flows.own import OwnServer
-from flows.settings import use_running_server
-from mfal.errors import MfalError
+from flows.settings import refuse_silent, use_running_server
 
 if TYPE_CHECKING:  # and with them torch, which loads while the server starts
     from mfal.campaign import Campaign
@@ -24,7 +23,7 @@ class Flows:
     def __init__(self) -> None:
         self._own: OwnServer | None = None
         if not use_running_server():
-            _refuse_silent()
+            refuse_silent()
             self._own = OwnServer()
             os.environ["PREFECT_API_URL"] = self._own.url
             # Killed, it does not come back: 14 seconds a request are enough, for Prefect's own 62.
@@ -50,15 +49,6 @@ class Flows:
             self._own.wait()
         for handler in logging.getLogger().handlers:  # Prefect's console; its page has its own
             handler.addFilter(is_news)
-
-
-def _refuse_silent() -> None:
-    if url := os.environ.get("PREFECT_API_URL"):
-        raise MfalError(
-            f"no Prefect server answers at {url}",
-            "that is what PREFECT_API_URL says: start it, unset the variable for a server of "
-            "this run's own, or run without Prefect: --no-prefect",
-        )
 
 
 def is_news(record: logging.LogRecord) -> bool:

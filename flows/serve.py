@@ -7,13 +7,14 @@ import sys
 
 import typer
 
-from flows.settings import api_url, use_running_server
+from flows.settings import api_url, refuse_silent, use_running_server
 from mfal.errors import MfalError
 
 
 def main() -> None:
     """Serve until stopped."""
     if not use_running_server():
+        refuse_silent()
         raise MfalError(f"no Prefect server answers at {api_url()}", "start one: make ui")
     # Imported here: settings must stand before Prefect is first imported.
     from flows.runner import CampaignRunner

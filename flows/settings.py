@@ -7,7 +7,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from mfal.errors import ConfigError
+from mfal.errors import ConfigError, MfalError
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4200
@@ -30,10 +30,20 @@ def apply_defaults() -> None:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(Path.cwd() / ".prefect"))
+    _ask_no_proxy_for_this_machine()
     # Prefect lends its handlers to the extra loggers, and not its level.
     extra = logging.getLogger("mfal")
     if extra.level == logging.NOTSET:
         extra.setLevel(logging.INFO)
+
+
+def _ask_no_proxy_for_this_machine() -> None:
+    """Reach servers on loopback directly, whatever proxy the environment names for others."""
+    names = ("no_proxy", "NO_PROXY")  # which of the two is heeded differs
+    said = next((os.environ[name] for name in names if name in os.environ), "")
+    for name in names:
+        given = [host.strip() for host in os.environ.get(name, said).split(",") if host.strip()]
+        os.environ[name] = ",".join([*given, *(h for h in (HOST, "localhost") if h not in given)])
 
 
 def ui_port() -> int:
@@ -64,6 +74,16 @@ def use_running_server() -> bool:
         return False
     os.environ["PREFECT_API_URL"] = url
     return True
+
+
+def refuse_silent() -> None:
+    """Raise MfalError where the environment names a server; for where it does not answer."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        raise MfalError(
+            f"no Prefect server answers at {url}",
+            "that is what PREFECT_API_URL says: start it, or unset the variable; a round then has "
+            "a server of its own, and runs without Prefect, too: --no-prefect",
+        )
 
 
 def is_healthy(url: str, seconds: float = 10) -> bool:

@@ -3,16 +3,19 @@
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
 
-from flows.settings import origins, ui_port
+from flows.settings import apply_defaults, is_healthy, origins, ui_port
 from flows.stale import PID, STARTED, SYSTEM, is_dead
 from mfal import process
 from mfal.errors import ConfigError
+from tests.flows.servers import free_port
 from tests.support import ROOT
 
 
@@ -34,6 +37,55 @@ def test_the_server_says_so_without_a_traceback() -> None:
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: MFAL_UI_PORT: 'abc' is no port"), done.stderr
+
+
+def test_who_serves_is_told_which_server_does_not_answer() -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.serve"],
+        cwd=ROOT,
+        env=os.environ | {"PREFECT_API_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: no Prefect server answers at {url}"), done.stderr
+    assert "PREFECT_API_URL" in done.stderr
+
+
+def test_a_proxy_for_others_does_not_stand_before_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Healthy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+        assert not is_healthy(url)
+        apply_defaults()
+        assert is_healthy(url)
+        server.shutdown()
+
+
+def test_whom_the_environment_asks_directly_is_asked_so_still(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "example.org, localhost")
+    for _ in range(2):
+        apply_defaults()
+        assert os.environ["NO_PROXY"] == "example.org,localhost,127.0.0.1"
+        assert os.environ["no_proxy"] == "example.org,localhost,127.0.0.1"
 
 
 def test_pages_of_the_own_port_may_ask(monkeypatch: pytest.MonkeyPatch) -> None:
