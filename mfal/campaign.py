@@ -16,7 +16,7 @@ from mfal.config import CampaignConfig
 from mfal.config_errors import in_field
 from mfal.design import initial_counts
 from mfal.envs.base import Environment
-from mfal.errors import BudgetError, ConfigError, LedgerError
+from mfal.errors import BudgetError, ConfigError, LedgerError, NoLedgerError
 from mfal.features.base import Features, FeatureSet
 from mfal.gfn.base import HasPool, Sampler, needs_reward
 from mfal.ledger.declared import declared
@@ -213,6 +213,7 @@ def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: st
     """Raise BudgetError unless budget and batch pay for a query, and the budget for the design.
 
     The batch for one at the target: without values there no candidate is ever named as the best.
+    The design as long as it is not begun: a budget may be lowered, and ends the campaign then.
 
     And ConfigError for a design that is too large to be drawn, or a price that is next to nothing.
     """
@@ -233,12 +234,21 @@ def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: st
     price = {f.name: f.cost for f in ladder}
     counts = initial_counts(config, ladder, source)
     design = total_of_counted((price[name], n) for name, n in counts.items())
-    if not fits(design, config.budget.total):
+    if not fits(design, total) and not _asked_something(config):
         raise BudgetError(
             f"{source}: initial.queries: the design costs {in_full(design)}, "
-            f"and budget.total is {in_full(config.budget.total)}",
+            f"and budget.total is {in_full(total)}",
             "ask fewer queries in the initial design, or raise the budget",
         )
+
+
+def _asked_something(config: CampaignConfig) -> bool:
+    """Whether a campaign has begun a round of its own; its design was the first."""
+    try:
+        with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
+            return any(r.kind != "imported" for r in ledger.outline())
+    except NoLedgerError:
+        return False
 
 
 def _check_price(config: CampaignConfig, cheapest: Fidelity, source: str) -> None:

@@ -18,6 +18,7 @@ from mfal.config import CampaignConfig, parse_config
 from mfal.errors import LedgerError
 from mfal.gfn.base import TrainMetrics
 from mfal.progress import training_line
+from mfal.stopping import stop_reason
 from mfal.types import Query
 from tests.integration.rounds import MakeConfig, ReadCalls, ledger, run
 from tests.support import motif_settings
@@ -90,6 +91,16 @@ def test_a_batch_may_be_limited_in_number(motif: MakeConfig) -> None:
 def test_a_larger_budget_goes_on_with_the_same_ledger(motif: MakeConfig) -> None:
     run(motif(budget__total=42), None)
     assert run(motif(budget__total=54), None) == [2]
+
+
+def test_a_budget_below_a_design_that_was_made_ends_the_campaign(motif: MakeConfig) -> None:
+    before = motif(budget={"total": 30})
+    assert run(before) == []  # the design, of 30
+    lower = motif(budget={"total": 20})
+    assert run(lower) == []
+    with open_campaign(lower) as campaign:
+        assert "the budget is spent" in (stop_reason(campaign) or "")
+    assert ledger(lower) == ledger(before)
 
 
 def test_a_ledger_of_another_configuration_is_refused(motif: MakeConfig, calls: ReadCalls) -> None:
