@@ -45,6 +45,38 @@ def check_readable(
     _check_similarity(config, problem, keys, source)
 
 
+def unreadable(
+    config: CampaignConfig, problem: Problem, parts: Sequence[Features], keys: Sequence[str]
+) -> dict[str, tuple[str, str]]:
+    """Key -> what cannot read it and why, and what to do; empty where all are read.
+
+    Raises:
+        ConfigError: for features that read each of the keys, and not all at once.
+    """
+    wrong: dict[str, tuple[str, str]] = {}
+    for i, part in enumerate(parts):
+        where = f"features.{i}: {config.features[i].name}"
+        at_once = _why_not(_check_rows, part, keys)
+        if at_once is None:
+            continue
+        found = {key: why for key in keys if (why := _why_not(_check_rows, part, [key]))}
+        if not found:
+            raise ConfigError(
+                f"{where} cannot read {len(keys)} candidates at once: {at_once}",
+                "give one row of numbers for each key, in order",
+            )
+        hint = "leave the row out, or name features that read it"
+        for key, why in found.items():
+            wrong.setdefault(key, (f"{where} cannot read {key!r}: {why}", hint))
+    hint = "leave the row out, or name a measure that reads it"
+    for field, (name, measure) in _measures(config, problem, "").items():
+        for key in keys:
+            why_not = _why_not(_check_pair, measure, key, key)
+            if why_not is not None:
+                wrong.setdefault(key, (f"{field}: {name} cannot read {key!r}: {why_not}", hint))
+    return wrong
+
+
 def _check_features(
     config: CampaignConfig,
     problem: Problem,
@@ -55,7 +87,7 @@ def _check_features(
     for i, part in enumerate(parts):
         name = config.features[i].name
         for key in keys:
-            reason = _why_not(_check_row, part, key)
+            reason = _why_not(_check_rows, part, [key])
             if reason is not None:
                 raise ConfigError(
                     f"{source}: features.{i}: {name} cannot read {key!r}, a candidate of "
@@ -68,13 +100,7 @@ def _check_features(
 def _check_similarity(
     config: CampaignConfig, problem: Problem, keys: Sequence[str], source: str
 ) -> None:
-    measures: dict[str, Component | None] = {"problem: similarity": None}
-    if config.diversity is not None and config.diversity.similarity is not None:
-        measures["diversity.similarity"] = config.diversity.similarity
-    for field, component in measures.items():
-        name = problem.similarity if component is None else component.name
-        with in_field(source, field):
-            measure = similarity_of(problem, component)
+    for field, (name, measure) in _measures(config, problem, source).items():
         for key in keys:
             reason = _why_not(_check_pair, measure, keys[0], key)
             if reason is not None:
@@ -85,10 +111,26 @@ def _check_similarity(
                 )
 
 
-def _check_row(part: Features, key: str) -> None:
-    row = part([key])
-    if tuple(row.shape) != (1, part.width) or not bool(row.isfinite().all()):
-        raise ConfigError(f"gives {row.tolist()}, not a row of {part.width} finite numbers")
+def _measures(
+    config: CampaignConfig, problem: Problem, source: str
+) -> dict[str, tuple[str, Similarity]]:
+    """Field -> name of the measure there and the measure: the problem's, and the campaign's own."""
+    components: dict[str, Component | None] = {"problem: similarity": None}
+    if config.diversity is not None and config.diversity.similarity is not None:
+        components["diversity.similarity"] = config.diversity.similarity
+    measures = {}
+    for field, component in components.items():
+        with in_field(source, field):
+            measure = similarity_of(problem, component)
+        measures[field] = problem.similarity if component is None else component.name, measure
+    return measures
+
+
+def _check_rows(part: Features, keys: Sequence[str]) -> None:
+    rows = part(keys)
+    if tuple(rows.shape) != (len(keys), part.width) or not bool(rows.isfinite().all()):
+        given = rows.tolist() if len(keys) == 1 else f"numbers of shape {tuple(rows.shape)}"
+        raise ConfigError(f"gives {given}, not a row of {part.width} finite numbers")
 
 
 def _check_pair(measure: Similarity, key: str, other: str) -> None:

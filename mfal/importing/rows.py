@@ -7,6 +7,7 @@ from pathlib import Path
 from mfal.campaign import Campaign
 from mfal.errors import DataError, InvalidKeyError
 from mfal.ledger.store import IMPORTED
+from mfal.readable import unreadable
 from mfal.reasons import kept, plain
 from mfal.tabular import Complaint, Sheet, finite_number
 from mfal.types import LARGEST, Observation, Outcome, Query
@@ -146,9 +147,12 @@ def _pointed(cell: object) -> str:
 
 
 def check_candidates(campaign: Campaign, rows: Sequence[ImportRow]) -> list[Complaint]:
-    """Complaints about what is no candidate, or not its canonical text."""
+    """Complaints about what is no candidate, not its canonical text, or cannot be read later."""
     keys = list(dict.fromkeys(row.observation.query.key for row in rows))
     wrong = _bad_keys(campaign, keys)
+    if candidates := [key for key in keys if key not in wrong]:
+        parts = campaign.features.parts
+        wrong |= unreadable(campaign.config, campaign.problem, parts, candidates)
     return [
         Complaint(row.number, "candidate", *wrong[row.observation.query.key])
         for row in rows

@@ -35,6 +35,20 @@ class Strict(SequenceEnvironment):
 def problem() -> Problem:
     return Problem("strict", motif().oracle, lambda: Strict(alphabet="ACGT", length=8))
 """
+# What no random word has, these cannot read.
+PICKY = """
+import torch
+class Letters:
+    width, linear_columns = 1, ()
+    def __call__(self, keys):
+        if any("GGGGGG" in key for key in keys): raise KeyError("GGGGGG")
+        return torch.tensor([[float("nan") if "TTTTTT" in k else k.count("A")] for k in keys])
+class OneByOne(Letters):
+    def __call__(self, keys):
+        return super().__call__(keys[:1])
+def similarity():
+    return lambda a, b: 1 / ("CCCCCC" not in a) * (a == b)
+"""
 HEADER = "candidate,fidelity,agreement\n"
 WORDS = ["CCCCCCCC", "CCGTACGT", "GGGGGGGG", "TTTTTTTT", "CATTAGCA"]
 GOOD = HEADER + "CCCCCCCC,half,1\nCCCCCCCC,whole,2\nGGGGGGGG,whole,2\nTCGTACGT,half,3\n"
@@ -123,6 +137,48 @@ def test_a_bad_row_is_named_and_nothing_is_imported(
         assert raised.value.message.startswith(f"{path}: 1 row cannot be imported")
         assert message in raised.value.message and right in raised.value.message
         assert campaign.store.rounds() == [] and campaign.store.asked() == set()
+
+
+def test_what_features_or_similarity_cannot_read_is_not_imported(
+    motif: MakeConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "picky.py").write_text(PICKY)
+    config = motif(
+        features=[f"{tmp_path}/picky.py:Letters"],
+        diversity={"at_most": 0.5, "similarity": f"{tmp_path}/picky.py:similarity"},
+    )
+    rows = "".join(f"{word},half,1\n" for word in WORDS)
+    with open_campaign(config) as campaign:
+        with pytest.raises(DataError) as raised:
+            import_file(campaign, data(tmp_path, HEADER + rows))
+        said = raised.value.message.splitlines()
+        assert said[0].endswith("3 rows cannot be imported, so nothing was:")
+        for line, row, parts in zip(
+            said[1:],
+            (2, 4, 5),
+            (
+                ("diversity.similarity: ", "cannot read 'CCCCCCCC'", "ZeroDivisionError"),
+                ("features.0: ", "cannot read 'GGGGGGGG'", "KeyError: 'GGGGGG' (picky.py, line 6)"),
+                ("features.0: ", "cannot read 'TTTTTTTT'", "gives [[nan]], not a row of 1"),
+            ),
+            strict=True,
+        ):
+            assert line.strip().startswith(f"row {row}, column candidate: {parts[0]}")
+            assert all(part in line for part in parts) and "leave the row out" in line
+        assert campaign.store.rounds() == []
+        import_file(campaign, data(tmp_path, f"{HEADER}CCGTACGT,half,1\nCATTAGCA,half,2\n"))
+
+
+def test_features_that_cannot_read_a_whole_table_are_named(
+    motif: MakeConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "picky.py").write_text(PICKY)
+    config = motif(features=[f"{tmp_path}/picky.py:OneByOne"])
+    path = data(tmp_path, f"{HEADER}CCGTACGT,half,1\nCATTAGCA,half,2\n")
+    with open_campaign(config) as campaign:
+        with pytest.raises(ConfigError, match=r"cannot read 2 candidates at once: .*\(1, 1\)"):
+            import_file(campaign, path)
+        assert campaign.store.rounds() == []
 
 
 def test_the_command_line_names_every_bad_row(tmp_path: Path) -> None:
