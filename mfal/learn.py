@@ -16,7 +16,7 @@ from mfal.batch.crowd import Crowding
 from mfal.campaign import Campaign, derive_seed, make_surrogate
 from mfal.dataset import Dataset, build_dataset
 from mfal.diagnostics import calibration, correlations, held_out, parity, running_against
-from mfal.errors import SurrogateError
+from mfal.errors import ConfigError, SurrogateError
 from mfal.feasibility import Feasibility, learn_feasibility
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward, no_reward
 from mfal.gfn.baselines import RandomSampler
@@ -27,6 +27,7 @@ from mfal.sections import Component
 from mfal.similarity import similarity_of
 from mfal.surrogate.base import FallsBack, Surrogate, posterior_mean
 from mfal.types import Observation
+from mfal.user_code import user_code
 
 log = logging.getLogger(__name__)
 
@@ -238,6 +239,9 @@ def train(
     The sampler is given the weights that the last round's proposals came with, and decides
     whether to start from them. The random fallback ignores them, and hands them on; a sampler
     that needs no reward needs no fallback.
+
+    Raises:
+        ConfigError: for what a sampler of a user's own raises, or gives instead of proposals.
     """
     weights = campaign.store.weights()
     n = campaign.config.proposals
@@ -256,14 +260,33 @@ def train(
         log.info("step %d of %d: %s", metrics.step, metrics.steps, training_line(metrics))
         on_step(metrics)
 
-    return sampler.sample(
-        fitted.reward or no_reward,
-        n,
-        seed=seed,
-        start=fitted.best,
-        weights=weights,
-        on_step=report,
-    )
+    name = campaign.config.sampler.name
+    with user_code(f"sampler {name!r}", "mend its sample()", sampler):
+        found: object = sampler.sample(
+            fitted.reward or no_reward,
+            n,
+            seed=seed,
+            start=fitted.best,
+            weights=weights,
+            on_step=report,
+        )
+    return _of_the_ladder(campaign, found)
+
+
+def _of_the_ladder(campaign: Campaign, found: object) -> Proposals:
+    """What a sampler gave, where that is proposals at fidelities that there are."""
+    sampler, names = f"sampler {campaign.config.sampler.name!r}", [f.name for f in campaign.ladder]
+    if not isinstance(found, Proposals):
+        raise ConfigError(
+            f"{sampler}: its sample() gives a {type(found).__name__}",
+            "it returns mfal.gfn.base.Proposals(queries), a tuple of distinct queries",
+        )
+    if strange := sorted({q.fidelity for q in found.queries} - {*names}):
+        raise ConfigError(
+            f"{sampler}: proposes queries at {', '.join(strange)}",
+            f"the fidelities are {', '.join(names)}",
+        )
+    return found
 
 
 def _warn_of_opposites(campaign: Campaign, observations: Sequence[Observation]) -> None:

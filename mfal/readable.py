@@ -1,12 +1,13 @@
-"""Whether features and similarity can read the candidates of a problem, before any is paid for."""
+"""Whether a campaign's own parts can read the candidates of a problem, before any is paid for."""
 
 from collections.abc import Callable, Sequence
 
+from mfal.acquisition.trial import try_acquisition
 from mfal.config import CampaignConfig
 from mfal.config_errors import in_field
 from mfal.envs.base import Environment
-from mfal.errors import ConfigError, MfalError
-from mfal.features.base import Features
+from mfal.errors import ConfigError, MfalError, SurrogateError
+from mfal.features.base import Features, FeatureSet, fault
 from mfal.gfn.base import no_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.sections import Component
@@ -37,12 +38,21 @@ def check_readable(
 ) -> None:
     """Raise MfalError unless all that the campaign reads candidates with can read these.
 
+    An acquisition of a user's own is made to value them, too; see `try_acquisition`.
+
     Args:
         parts: The features, in the order of the configuration.
         source: Name of the configuration in errors, usually its file.
     """
     _check_features(config, problem, parts, keys, source)
     _check_similarity(config, problem, keys, source)
+    if config.surrogate is not None:
+        used, ladder = config.fidelities, problem.oracle.fidelities
+        levels = [f.level for f in ladder if used is None or f.name in used]
+        try:
+            try_acquisition(config.acquisition, config.surrogate, levels, FeatureSet(parts), keys)
+        except (ConfigError, SurrogateError) as error:
+            raise ConfigError(f"{source}: {error.message}", error.hint) from error
 
 
 def unreadable(
@@ -127,10 +137,8 @@ def _measures(
 
 
 def _check_rows(part: Features, keys: Sequence[str]) -> None:
-    rows = part(keys)
-    if tuple(rows.shape) != (len(keys), part.width) or not bool(rows.isfinite().all()):
-        given = rows.tolist() if len(keys) == 1 else f"numbers of shape {tuple(rows.shape)}"
-        raise ConfigError(f"gives {given}, not a row of {part.width} finite numbers")
+    if wrong := fault(part(keys), len(keys), part.width):
+        raise ConfigError(wrong)
 
 
 def _check_pair(measure: Similarity, key: str, other: str) -> None:

@@ -10,21 +10,24 @@ from traceback import extract_tb
 from mfal.errors import ConfigError, MfalError
 
 _ROOT = Path(__file__).resolve().parent.parent
+_OURS = ("mfal", "oracles")
 # Code that no user wrote: mfal's, and what Python itself brings.
 _NOT_THEIRS = (
     "<",
-    *(f"{_ROOT / package}{os.sep}" for package in ("mfal", "oracles")),
+    *(f"{_ROOT / package}{os.sep}" for package in _OURS),
     *(f"{sysconfig.get_path(name)}{os.sep}" for name in ("stdlib", "platstdlib")),
 )
 
 
 @contextmanager
-def user_code(what: str, hint: str) -> Iterator[None]:
+def user_code(what: str, hint: str, part: object = None) -> Iterator[None]:
     """Have whatever the block raises be an MfalError that names the user's file and line.
 
     Args:
         what: What the block runs, in the error.
         hint: What to do about it.
+        part: What is called, where that may be mfal's own: a defect of that, in which no line of
+            the user's has a part, is raised as it is.
 
     Raises:
         ConfigError: for any other exception, and for SystemExit: a file that ends the program
@@ -40,6 +43,8 @@ def user_code(what: str, hint: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         said = f"{type(error).__name__}: {error}".removesuffix(": ")
         place = "" if isinstance(error, SyntaxError) else _place(error)  # it says where itself
+        if not place and type(part).__module__.partition(".")[0] in _OURS:
+            raise
         raise ConfigError(f"{what}: {said}{place}", hint) from error
 
 

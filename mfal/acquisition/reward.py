@@ -13,6 +13,7 @@ from torch import Tensor
 from mfal.acquisition.base import Acquisition
 from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.errors import ConfigError, SurrogateError
+from mfal.user_code import user_code
 
 _LEAST_SPREAD = 1e-9
 
@@ -60,7 +61,7 @@ class AcquisitionReward:
             candidates at one fidelity counts at the others.
         costs: Cost of each fidelity, ``M``.
         reference: Keys of the round's reference set; SurrogateError where the worth of one
-            of them is not finite.
+            of them is not finite, or that of any candidates is not ``n x M``.
         crowding: How many temperatures of log reward n candidates lose for being like others
             that are known, ``n``; None for none.
         feasibility: Probability that n candidates have a value at M fidelities, ``n x M`` above
@@ -151,7 +152,18 @@ class AcquisitionReward:
     def _worth(self, keys: Sequence[str]) -> Tensor:
         """Logarithm of what answers are worth, ``n x M``."""
         place = torch.tensor([self.index.get(key, -1) for key in keys], dtype=torch.long)
-        return self.acquisition.log(self.featurise(keys), place)
+        features, name = self.featurise(keys), type(self.acquisition).__name__
+        with user_code(f"acquisition {name}", "mend its log()", self.acquisition):
+            worth: object = self.acquisition.log(features, place)
+        wanted = (len(keys), len(self.log_costs))
+        # Of another shape it would be spread over candidates and fidelities without a word.
+        if not isinstance(worth, Tensor) or tuple(worth.shape) != wanted:
+            shape = tuple(worth.shape) if isinstance(worth, Tensor) else type(worth).__name__
+            raise SurrogateError(
+                f"{name}: log() of {wanted[0]} candidates at {wanted[1]} fidelities gives {shape}",
+                f"an acquisition's log() gives a tensor of the shape {wanted}, a column a fidelity",
+            )
+        return worth
 
     def probability(self, keys: Sequence[str]) -> Tensor:
         """How probable an answer of use is of n candidates at M fidelities, ``n x M``."""

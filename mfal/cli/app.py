@@ -21,7 +21,7 @@ app = typer.Typer(
     help="Multi-fidelity active learning: the best and most diverse candidates for a budget.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
 )
 
 

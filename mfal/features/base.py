@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mfal.errors import ConfigError
+from mfal.user_code import user_code
 
 
 @runtime_checkable
@@ -85,7 +86,7 @@ class FeatureSet:
         return torch.tensor([self._slot[key] for key in keys], dtype=torch.long)
 
     def _compute(self, keys: Sequence[str]) -> Tensor:
-        return torch.cat([part(keys).to(torch.float64) for part in self.parts], dim=1)
+        return torch.cat([_rows(part, keys) for part in self.parts], dim=1)
 
     def _keep(self, keys: Sequence[str], rows: Tensor) -> None:
         self._grow(len(self._owner) + len(keys))
@@ -112,3 +113,24 @@ class FeatureSet:
         )
         grown[:size] = self._rows
         self._rows = grown
+
+
+def fault(rows: object, n: int, width: int) -> str:
+    """What is wrong with the features of n keys, which are ``n x width`` and finite; or empty."""
+    if not isinstance(rows, Tensor):
+        return f"gives a {type(rows).__name__}, not a tensor"
+    if tuple(rows.shape) == (n, width) and bool(rows.isfinite().all()):
+        return ""
+    given = rows.tolist() if n == 1 else f"numbers of shape {tuple(rows.shape)}"
+    each = "" if n == 1 else f" for each of {n} keys"
+    return f"gives {given}, not a row of {width} finite numbers{each}"
+
+
+def _rows(part: Features, keys: Sequence[str]) -> Tensor:
+    """``n x p`` float64; raises ConfigError where a part of a user's own gives something else."""
+    name, hint = type(part).__name__, "have its __call__() give a row for each key"
+    with user_code(f"features {name}", hint, part):
+        rows = part(keys)
+    if wrong := fault(rows, len(keys), part.width):
+        raise ConfigError(f"features {name}: {wrong}", hint)
+    return rows.to(torch.float64)

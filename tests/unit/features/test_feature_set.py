@@ -1,6 +1,6 @@
 """Several feature maps side by side, and the rows that are kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -80,3 +80,24 @@ def test_a_large_call_does_not_displace_what_is_asked_about_first() -> None:
 def test_a_set_without_parts_is_refused() -> None:
     with pytest.raises(ConfigError):
         FeatureSet([])
+
+
+@pytest.mark.parametrize(
+    ("give", "said"),
+    [
+        (lambda keys: torch.zeros(len(keys)), r"numbers of shape \(2,\), not a row of 3"),
+        (lambda keys: torch.zeros(len(keys), 2), r"numbers of shape \(2, 2\), not a row of 3"),
+        (lambda keys: torch.full((len(keys), 3), torch.nan), "not a row of 3 finite numbers for"),
+        (lambda keys: [[0.0] * 3 for _ in keys], "gives a list, not a tensor"),
+        (lambda keys: torch.zeros(1 // 0), r"ZeroDivisionError: .* \(test_feature_set.py, line"),
+    ],
+)
+def test_what_is_no_row_of_numbers_for_each_key_is_named(
+    give: Callable[[Sequence[str]], Tensor], said: str
+) -> None:
+    class Odd(Numbers):
+        def __call__(self, keys: Sequence[str]) -> Tensor:
+            return give(keys)
+
+    with pytest.raises(ConfigError, match=f"^features Odd: .*{said}"):
+        FeatureSet([Numbers(1), Odd(3)])(["1", "2"])

@@ -1,0 +1,138 @@
+"""Acquisitions and samplers of a user's own that do not do what a round relies on."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mfal.campaign import open_campaign
+from mfal.config import CampaignConfig
+from mfal.errors import ConfigError
+from mfal.round import run_rounds
+from tests.integration.test_cli import mfal, write
+from tests.support import motif_settings
+
+PARTS = """
+import torch
+from mfal.gfn.base import Proposals
+from mfal.types import Query
+
+class Acquisition:
+    def __init__(self, surrogate):
+        self.surrogate = surrogate
+    def log(self, features, candidate=None):
+        return self.of(self.surrogate.joint(features, candidate).mean)
+    def __call__(self, features, candidate=None):
+        return self.log(features, candidate).exp()
+    def of(self, mean):
+        return mean
+
+class Row(Acquisition):
+    def of(self, mean): return mean[:, -1]
+class Column(Acquisition):
+    def of(self, mean): return mean[:, -1:]
+class Listed(Acquisition):
+    def of(self, mean): return mean.tolist()
+class Nan(Acquisition):
+    def of(self, mean): return mean * float("nan")
+class Raises(Acquisition):
+    def of(self, mean): return mean[:, 7]
+class RaisesLater(Acquisition):
+    def of(self, mean): return mean if len(mean) < 18 else mean[:, 7]
+class TakesNothing(Acquisition):
+    def log(self): pass
+
+class Sampler:
+    needs_reward = False
+    def __init__(self, environment, fidelities):
+        self.environment = environment
+    def sample(self, log_reward, n, *, seed, start, weights, on_step):
+        return self.give(start[0])
+class SamplerRaises(Sampler):
+    def give(self, key): return 1 / 0
+class SamplerOfAList(Sampler):
+    def give(self, key): return [Query(key, "whole")]
+class SamplerOfAnotherLadder(Sampler):
+    def give(self, key): return Proposals((Query(key, "full"), Query(key, "whole")))
+class SamplerTakesLess(Sampler):
+    def sample(self, log_reward, n): pass
+"""
+ACQUISITIONS = [
+    ("Row", "Row: log() of 16 candidates at 2 fidelities gives (16,)", "the shape (16, 2)"),
+    ("Column", "Column: log() of 16 candidates at 2 fidelities gives (16, 1)", "(16, 2)"),
+    ("Listed", "Listed: log() of 16 candidates at 2 fidelities gives list", "a tensor"),
+    ("Nan", "Nan: the logarithm of the worth of some of the 16", "log() is finite"),
+    ("Raises", "acquisition Raises: IndexError: ", "mend its log()"),
+    ("TakesNothing", "acquisition TakesNothing: TypeError: ", "mend its log()"),
+]
+SAMPLERS = [
+    ("SamplerRaises", "ZeroDivisionError: division by zero (parts.py, line 38)", "mend its"),
+    ("SamplerOfAList", "its sample() gives a list", "Proposals(queries)"),
+    ("SamplerOfAnotherLadder", "proposes queries at full", "the fidelities are half, whole"),
+    ("SamplerTakesLess", "TypeError: ", "mend its sample()"),
+]
+
+MakeConfig = Callable[..., CampaignConfig]
+ReadCalls = Callable[[], list[str]]
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> str:
+    path = tmp_path / "parts.py"
+    path.write_text(PARTS)
+    return str(path)
+
+
+@pytest.mark.parametrize(("name", "said", "hint"), ACQUISITIONS, ids=[a[0] for a in ACQUISITIONS])
+def test_an_acquisition_is_tried_before_anything_is_asked(
+    motif: MakeConfig, parts: str, calls: ReadCalls, name: str, said: str, hint: str
+) -> None:
+    config = motif(acquisition=f"{parts}:{name}")
+    with pytest.raises(ConfigError) as raised, open_campaign(config, "c.yaml"):
+        pass
+    assert raised.value.message.startswith("c.yaml: ") and said in raised.value.message
+    assert hint in raised.value.hint and calls() == []
+
+
+def test_one_that_can_be_used_is_used(motif: MakeConfig, parts: str) -> None:
+    with open_campaign(motif(acquisition=f"{parts}:Acquisition")) as campaign:
+        run_rounds(campaign, 1)
+        assert campaign.store.rounds()[-1].kind == "batch"
+
+
+def test_one_that_fails_later_says_where(motif: MakeConfig, parts: str) -> None:
+    with (
+        open_campaign(motif(acquisition=f"{parts}:RaisesLater")) as campaign,
+        pytest.raises(ConfigError, match=r"RaisesLater: IndexError: .*\(parts.py, line 27\)"),
+    ):
+        run_rounds(campaign, 1)
+
+
+@pytest.mark.parametrize(("name", "said", "hint"), SAMPLERS, ids=[s[0] for s in SAMPLERS])
+def test_a_sampler_that_gives_no_proposals_is_named(
+    motif: MakeConfig, parts: str, name: str, said: str, hint: str
+) -> None:
+    with open_campaign(motif(sampler=f"{parts}:{name}")) as campaign:
+        with pytest.raises(ConfigError) as raised:
+            run_rounds(campaign, 1)
+        assert raised.value.message.startswith(f"sampler '{parts}:{name}': ")
+        assert said in raised.value.message and hint in raised.value.hint
+        assert [r.kind for r in campaign.store.rounds()] == ["initial"]
+
+
+def test_the_command_line_says_it_in_two_lines(tmp_path: Path, parts: str) -> None:
+    settings = motif_settings(tmp_path, sampler=f"{parts}:SamplerRaises")
+    done = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "(parts.py, line 38)\nhint:  mend its sample()" in done.stderr
+
+
+def test_a_defect_of_mfal_is_a_plain_traceback() -> None:
+    code = "import sys; from mfal.cli import app; app.config_schema = None; "
+    code += "sys.argv = ['mfal', 'schema']; app.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert done.stderr.endswith("TypeError: 'NoneType' object is not callable\n")
