@@ -65,14 +65,15 @@ def leaders(campaign: Campaign, n: int, diverse: float | None = None) -> list[Ob
     """The n best answers at the target, best first.
 
     Args:
-        diverse: Leave out whoever is more similar than this, by the problem's own measure, to
-            a better one that is in.
+        diverse: Leave out whoever is more similar than this to a better one that is in, by the
+            campaign's ``diversity.similarity``, or else the problem's own measure.
     """
     observations = campaign.store.observations()
     found = best(observations, campaign.target.name, campaign.objective, len(observations))
     if diverse is None:
         return found[:n]
-    similarity = similarity_of(campaign.problem)
+    rule = campaign.config.diversity
+    similarity = similarity_of(campaign.problem, rule and rule.similarity)
     kept = set(different([o.query.key for o in found], similarity, diverse, n))
     return [o for o in found if o.query.key in kept]
 

@@ -36,8 +36,8 @@ Diverse = Annotated[
         min=0,
         max=1,
         metavar="SIM",
-        help="Leave out whoever is more similar than this to a better one, by the problem's own "
-        "measure.",
+        help="Leave out whoever is more similar than this to a better one, by the campaign's "
+        "diversity.similarity, or else the problem's own measure.",
     ),
 ]
 

@@ -1,6 +1,7 @@
 """Observations in files and in notebooks."""
 
 import csv
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -55,6 +56,21 @@ def test_parquet_holds_what_the_notebook_shows(
         assert len(mfal.open("configs/motif.yaml").observations()) == 7
     with pytest.raises(ConfigError, match="there is no campaign 'other'"):
         mfal.open("other")
+
+
+def test_different_ones_are_told_apart_by_the_campaigns_own_measure(folder: Folder) -> None:
+    measure = folder.path / "ends.py"
+    measure.write_text("def ends():\n    return lambda a, b: float(a[-1] == b[-1])\n")
+    play(folder.add("plain", diversity={"at_most": 0.6}))
+    play(folder.add("own", diversity={"at_most": 0.6, "similarity": f"{measure}:ends"}))
+    found = {
+        name: re.findall(r"[ACGT]{8}", folder.call("best", name, "--diverse", "0.6")[1])
+        for name in ("plain", "own")
+    }
+    assert found == {
+        "plain": ["ACGTACGT", "GGGGGGGG"],
+        "own": ["ACGTACGT", "ACGTACGA", "GGGGGGGG"],
+    }
 
 
 def test_what_was_exported_can_be_imported(folder: Folder) -> None:
