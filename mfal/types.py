@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Goal = Literal["min", "max"]
 
-COLUMNS = frozenset({"round", "candidate", "fidelity", "cost", "seconds", "backend", "error"})
+COLUMNS = frozenset(
+    {"round", "candidate", "description", "fidelity", "cost", "seconds", "backend", "error"}
+)
 """Of every table of observations, beside a column of each objective's name."""
 
 LONGEST_NAME = 64

@@ -73,7 +73,7 @@ def leaders(campaign: Campaign, n: int, diverse: float | None = None) -> list[Ob
     if diverse is None:
         return found[:n]
     rule = campaign.config.diversity
-    similarity = similarity_of(campaign.problem, rule and rule.similarity)
+    similarity = similarity_of(campaign.problem, None if rule is None else rule.similarity)
     kept = set(different([o.query.key for o in found], similarity, diverse, n))
     return [o for o in found if o.query.key in kept]
 
@@ -81,15 +81,20 @@ def leaders(campaign: Campaign, n: int, diverse: float | None = None) -> list[Ob
 def frame(problem: Problem, observations: Sequence[Observation]) -> "DataFrame":
     """Observations as a table that `mfal import` understands.
 
-    Columns: round, candidate (the key), fidelity, one of each objective's name in its unit (NaN
-    for a failure), cost (campaign units), seconds, backend, error (None for an answer).
+    Columns: round, candidate (the key), description (where the problem has `describe`), fidelity,
+    one of each objective's name in its unit (NaN for a failure), cost (campaign units), seconds,
+    backend, error (None for an answer).
     """
     import pandas as pd
 
     objectives = [o.name for o in problem.oracle.objectives]
     rows = [_row(o, len(objectives)) for o in observations]
     columns = ["round", "candidate", "fidelity", *objectives, "cost", "seconds", "backend", "error"]
-    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(objectives, float))
+    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(objectives, float))
+    if problem.describe is not None:
+        said = {key: problem.describe(key) for key in dict.fromkeys(table["candidate"])}
+        table.insert(2, "description", table["candidate"].map(said))
+    return table
 
 
 def _row(o: Observation, n_objectives: int) -> tuple[object, ...]:

@@ -16,6 +16,13 @@ from mfal.importing.observations import import_file, import_frame
 from mfal.reasons import LONGEST
 from tests.integration.campaigns import ROUNDS, Folder, play
 
+TOLD = """
+from dataclasses import replace
+from tests.problems.motif import problem as motif
+def problem():
+    return replace(motif(), describe=lambda key: f"ends with {key[-1]}")
+"""
+
 
 def test_export_writes_every_observation_digit_by_digit(folder: Folder) -> None:
     config = folder.add("motif")
@@ -89,6 +96,25 @@ def test_what_was_exported_can_be_imported(folder: Folder) -> None:
             (o.query, replace(o.outcome, seconds=0), o.cost) for o in expected
         ]
         (copy.folder / "ledger.db").unlink()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_how_candidates_are_described_is_exported_and_not_imported(
+    folder: Folder, kind: str
+) -> None:
+    (folder.path / "told.py").write_text(TOLD)
+    changes = {"problem": f"{folder.path}/told.py:problem"}
+    config, copy = folder.add("motif", **changes), folder.add("copy", **changes)
+    play(config)
+    path = folder.path / f"out.{kind}"
+    assert folder.call("export", "motif", str(path))[0] == 0
+    found = pd.read_csv(path) if kind == "csv" else pd.read_parquet(path)
+    assert list(found)[:4] == ["round", "candidate", "description", "fidelity"]
+    assert list(found["description"]) == [f"ends with {key[-1]}" for key in found["candidate"]]
+    code, said = folder.call("import", "copy", str(path))
+    assert code == 0 and "columns not used: round, description, seconds, backend" in said
+    with open_campaign(copy) as campaign:
+        assert len(campaign.store.observations()) == len(found) == 7
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -158,7 +158,8 @@ def test_bad_declarations_are_refused(function: Any, options: Any, message: str)
 
 
 @pytest.mark.parametrize(
-    "name", ["round", "candidate", "fidelity", "cost", "seconds", "backend", "error"]
+    "name",
+    ["round", "candidate", "description", "fidelity", "cost", "seconds", "backend", "error"],
 )
 def test_an_objective_has_the_name_of_no_other_column(name: str) -> None:
     with pytest.raises(ConfigError, match=f"has the objective '{name}'") as raised:
