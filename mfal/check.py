@@ -99,10 +99,12 @@ def check_problem(
         on_step: Told what is done next.
 
     Raises:
-        MfalError: where the problem cannot be built at all, or the file not be read.
+        MfalError: where the problem or its environment cannot be built at all, or the file not
+            be read.
     """
     built = build_problem(component)
-    keys = _keys(built, component.name, n, seed, file)
+    made = build_environment(built, component.name)  # or each law would say why it cannot be
+    keys = _keys(made, built.oracle.fidelities, n, seed, file)
     on_step("laws of the environment")
     environment = _EnvironmentOf(built)
     environment.seed = seed
@@ -141,15 +143,18 @@ class _OracleOf(OracleChecks):
 
 
 def _keys(
-    problem: Problem, source: str, n: int | None, seed: int, file: Path | None
+    environment: Environment,
+    ladder: Sequence[Fidelity],
+    n: int | None,
+    seed: int,
+    file: Path | None,
 ) -> list[str] | None:
     """The candidates to ask about; None where none can be drawn, which the laws name."""
     if file is not None:
-        listed = read_keys(file, build_environment(problem, source))
+        listed = read_keys(file, environment)
         return random.Random(seed).sample(listed, min(n or len(listed), len(listed)))
     try:
-        ladder = problem.oracle.fidelities
-        return random_candidates(problem.environment(), ladder, n or FEW, seed)
+        return random_candidates(environment, ladder, n or FEW, seed)
     except (Exception, SystemExit):
         return None
 

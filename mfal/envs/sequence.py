@@ -28,6 +28,11 @@ class SequenceEnvironment:
     """
 
     def __init__(self, *, alphabet: str, length: Annotated[int, Field(gt=0)]) -> None:
+        if not isinstance(alphabet, str):
+            raise ConfigError(
+                f"the alphabet is {alphabet!r}, which is no text",
+                'write the letters as one text, such as alphabet="ACGT"',
+            )
         if not alphabet or len(set(alphabet)) != len(alphabet) or not alphabet.isascii():
             raise ConfigError(
                 f"the alphabet is {alphabet!r}", "list each letter once, ASCII letters only"

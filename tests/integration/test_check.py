@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,18 @@ def test_what_a_problem_prints_is_no_part_of_the_report(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["problem"] and done.returncode == 0
     said = done.stderr
     assert "asked in Python" in said and "asked in another program" in said and "built" in said
+
+
+def test_an_environment_that_cannot_be_built_is_told_once(
+    flawed: str, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    mine = tmp_path / "listed.py"
+    mine.write_text(Path(flawed.removesuffix(":problem")).read_text().replace('="ABC"', '=["A"]'))
+    said = refused(tmp_path, "check", f"{mine}:problem")
+    assert said.splitlines() == [
+        "error: the alphabet is ['A'], which is no text (listed.py, line 70)",
+        'hint:  write the letters as one text, such as alphabet="ACGT"',
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -38,6 +40,13 @@ def test_error_names_the_wrong_length(dna: SequenceEnvironment) -> None:
 def test_a_bad_alphabet_is_refused(alphabet: str) -> None:
     with pytest.raises(ConfigError):
         SequenceEnvironment(alphabet=alphabet, length=3)
+
+
+def test_a_list_of_letters_is_no_alphabet() -> None:
+    letters: Any = ["A", "B"]
+    with pytest.raises(ConfigError, match=r"\['A', 'B'\], which is no text") as raised:
+        SequenceEnvironment(alphabet=letters, length=3)
+    assert "one text" in raised.value.hint
 
 
 def test_keys_spell_the_letters(dna: SequenceEnvironment) -> None:
