@@ -13,19 +13,22 @@ import yaml
 from typer.testing import CliRunner
 
 from mfal.cli.app import app
+from mfal.laws import tests_of
 from mfal.registry import build
 from mfal.sections import Component
-from mfal.testing import OracleChecks
+from mfal.testing import AcquisitionChecks, OracleChecks, SamplerChecks, SurrogateChecks
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "own-problem.md").read_text()
-BLOCKS = dict(re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
+FILE = re.compile(r"```\w+\n# (\S+)\n(.*?)```", re.DOTALL)
+BLOCKS = dict(FILE.findall(PAGE))
+PARTS = dict(FILE.findall((ROOT / "docs" / "parts.md").read_text()))
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files of the page, to run in."""
-    for name, text in BLOCKS.items():
+    for name, text in (BLOCKS | PARTS).items():
         (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -37,10 +40,23 @@ def run(*arguments: str) -> str:
     return done.output
 
 
+def shown_checks(name: str) -> list[Any]:
+    """An instance of each class that a file of the page defines."""
+    found: dict[str, Any] = {"__name__": name}
+    exec(compile(BLOCKS[name], name, "exec"), found)
+    return [kind() for kind in found.values() if getattr(kind, "__module__", None) == name]
+
+
+def hold(checks: object) -> None:
+    for name in tests_of(checks):
+        getattr(checks, name)()
+
+
 def test_the_page_shows_a_file_for_each_kind() -> None:
     assert {*BLOCKS} == {
         "words.py",
         "test_words.py",
+        "test_parts.py",
         "program.py",
         "score.py",
         "bench.py",
@@ -63,13 +79,30 @@ def test_a_function_and_its_tests() -> None:
     assert answers[1].error == "ValueError: this one cannot be measured"
     assert oracle.evaluate(["AAAABBBBAAAA"], low)[0].values == (4.0,)
 
-    found: dict[str, Any] = {}
-    exec(compile(BLOCKS["test_words.py"], "test_words.py", "exec"), found)
-    checks = found["TestWords"]()
+    (checks,) = shown_checks("test_words.py")
     assert isinstance(checks, OracleChecks)
-    for name in dir(checks):
-        if name.startswith("test_"):
-            getattr(checks, name)()
+    hold(checks)
+
+
+def test_parts_of_ones_own_and_their_tests() -> None:
+    assert {*PARTS} == {"improvement.py", "best_of_many.py"}
+    shown = shown_checks("test_parts.py")
+    kinds = (AcquisitionChecks, SamplerChecks, SurrogateChecks)
+    assert [isinstance(c, k) for c, k in zip(shown, kinds, strict=True)] == [True] * 3
+    for checks in shown:
+        hold(checks)
+    campaign = {
+        "name": "parts",
+        "problem": "./words.py:problem",
+        "budget": {"total": 100},
+        "initial": {"queries": {"ends": 12, "word": 4}},
+        "batch": {"cost": 20},
+        "features": [{"name": "kmers", "options": {"alphabet": "ABCD", "k": 2}}],
+        "acquisition": {"name": "./improvement.py:Improvement", "options": {"margin": 0.1}},
+        "sampler": {"name": "./best_of_many.py:BestOfMany", "options": {"times": 2}},
+    }
+    Path("parts.yaml").write_text(yaml.safe_dump(campaign))
+    assert "spent 52 of 100" in run("round", "parts.yaml", "--no-prefect")
 
 
 def test_a_program() -> None:
