@@ -14,6 +14,7 @@ from mfal.types import LARGEST, Observation, Outcome, Query
 from mfal.user_code import user_code
 
 _LEDGER = "the ledger"
+_REPLICATES = "keep one answer to a query, such as their mean"
 _CORRECTION = (
     "the ledger keeps its answers; to correct one: mfal export, edit the file, and import it "
     "under another `name`"
@@ -239,7 +240,7 @@ def merge_rows(
         if (other.values, other.error) != (o.outcome.values, o.outcome.error):
             said, before = _said(o.outcome), _said(other)
             what = f"says {said} to {o.query.key!r} at {o.query.fidelity}, and {where} {before}"
-            right = _CORRECTION if where == _LEDGER else "keep one answer to a query"
+            right = _CORRECTION if where == _LEDGER else _REPLICATES
             wrong.append(Complaint(row.number, "", what, right))
     return kept, wrong
 

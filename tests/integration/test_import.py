@@ -122,7 +122,11 @@ BAD = [
     ("AAAAAAAA,half,1_0", "row 3, column agreement: '1_0' is no finite number", "places"),
     ("AAAAAAAA,half,-1e300", "row 3, column agreement: -1e300 is too large to be", "1e+100"),
     ("AAAAAAAA,half,1,1", "row 3: has 4 cells; the header has 3", ""),
-    ("CCCCCCCC,half,2", "row 3: says 2.0 to 'CCCCCCCC' at half, and row 2 1.0", "one answer"),
+    (
+        "CCCCCCCC,half,2",
+        "row 3: says 2.0 to 'CCCCCCCC' at half, and row 2 1.0",
+        "such as their mean",
+    ),
 ]
 
 

@@ -2,21 +2,24 @@
 
 import csv
 import json
-import math
 import re
-import textwrap
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from mfal import laws
 from mfal.cli.app import app
-from mfal.laws import tests_of
+from mfal.envs.variable import VariableSequenceEnvironment
+from mfal.propose import random_candidates
 from mfal.registry import build
 from mfal.sections import Component
 from mfal.testing import AcquisitionChecks, OracleChecks, SamplerChecks, SurrogateChecks
+from mfal.types import Fidelity
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs" / "own-problem.md").read_text()
@@ -48,7 +51,7 @@ def shown_checks(name: str) -> list[Any]:
 
 
 def hold(checks: object) -> None:
-    for name in tests_of(checks):
+    for name in laws.tests_of(checks):
         getattr(checks, name)()
 
 
@@ -65,6 +68,10 @@ def test_the_page_shows_a_file_for_each_kind() -> None:
         "table.py",
         "alloys.py",
         "alloys.yaml",
+        "library.csv",
+        "prepare.py",
+        "library.py",
+        "library.yaml",
         "drugs.py",
         "drugs.yaml",
     }
@@ -120,15 +127,16 @@ def test_a_table() -> None:
     (commands,) = re.findall(r"(^    python table\.py\n(?:    .*\n)+)", PAGE, re.MULTILINE)
     make, *others = (line.split() for line in commands.splitlines())
     exec(compile(BLOCKS[make[1]], make[1], "exec"), {})
-    listed = Path("keys.txt").read_text().split()
+    with Path("alloys.csv").open(newline="") as file:
+        listed = {row["alloy"] for row in csv.DictReader(file)}
     (n,) = re.findall(r"a table of (\d+) alloys", PAGE)
-    assert len(listed) == len({*listed}) == int(n)
+    assert len(listed) == int(n) == yaml.safe_load(BLOCKS["alloys.yaml"])["sampler"]["options"]["n"]
     (_, *check), (_, *ladder), (_, *round_) = others
     said = run(*check)
-    assert said.count(f"0 of {n}") == 2  # fidelities
+    assert said.count("0 of 8") == 2  # fidelities
     assert re.fullmatch(r"all \d+ laws hold", said.splitlines()[-1])
     report = json.loads(run(*ladder, "--json"))
-    assert report["random"] == 100 and {*report["keys"]} <= {*listed}
+    assert report["random"] == 100 and {*report["keys"]} <= listed
     assert [rung["failed"] for rung in report["rungs"]] == [0, 0]
     said = run(*round_, "--no-prefect")
     # 30 x 1 + 5 x 20 for the design, and the batch.
@@ -140,29 +148,66 @@ def test_molecules() -> None:
     assert re.fullmatch(r"all \d+ laws hold", said.splitlines()[-1])
     oracle = build("problem", Component(name="./drugs.py:problem")).oracle
     benzene = "[C][=C][C][=C][C][=C][Ring1][=Branch1]"
-    weight, qed = (oracle.evaluate([benzene], f)[0].values for f in oracle.fidelities)
-    assert weight is not None and qed is not None
-    assert weight[0] == pytest.approx(math.exp(-(((78.114 - 300) / 150) ** 2)), abs=1e-4)
+    part, qed = (oracle.evaluate([benzene], f)[0].values for f in oracle.fidelities)
+    assert part is not None and qed is not None
     assert qed[0] == pytest.approx(0.4426, abs=1e-4)  # RDKit's for benzene
+    report = json.loads(run("ladder", "drugs.yaml", "--json"))
+    assert report["rungs"][0]["agreement"]["spearman"] > 0.85
+    assert report["rungs"][0]["variance_ratio"] < 0.5  # worth its cost
     # Training that long takes a minute, and is not what is shown.
     said = run("round", "drugs.yaml", "--no-prefect", "-s", "sampler.options.train.steps=20")
     assert "spent 340 of 900" in said
 
 
-def test_a_list_of_smiles() -> None:
-    (fields,) = re.findall(
-        r"^    (features: .*notation: smiles.*\n(?:    .*\n)+)", PAGE, re.MULTILINE
+def test_the_weight_that_the_page_warns_of_is_a_useless_rung() -> None:
+    text = BLOCKS["drugs.py"].replace(
+        "QED.qed(molecule, w=(0.66, 0.46, 0, 0, 0, 0, 0, 0.95))",
+        "-abs(__import__('rdkit.Chem.Descriptors').Chem.Descriptors.MolWt(molecule) - 300)",
     )
-    smiles = ["C", "CC", "C[NH3+]", "c1ccccc1", "CC(=O)O", "CCN", "CCO", "CCCl", "O=CC=O", "CNC"]
-    table = "".join(f"{key},{len(key)},{len(key) + key.count('C')}\n" for key in smiles)
-    Path("alloys.csv").write_text(f"alloy,calphad,dft\n{table}")
-    Path("keys.txt").write_text("\n".join(smiles))
-    campaign = yaml.safe_load(BLOCKS["alloys.yaml"])
-    campaign |= {"initial": {"queries": {"calphad": 4, "dft": 3}}, "budget": {"total": 130}}
-    campaign |= yaml.safe_load(textwrap.dedent(f"    {fields}"))
-    Path("smiles.yaml").write_text(yaml.safe_dump(campaign))
-    assert "all" in run("check", "./alloys.py:problem", "--keys", "keys.txt").splitlines()[-1]
-    assert "spent" in run("round", "smiles.yaml", "--no-prefect")
+    assert text != BLOCKS["drugs.py"]
+    Path("weights.py").write_text(text)
+    Path("weights.yaml").write_text(BLOCKS["drugs.yaml"].replace("./drugs.py", "./weights.py"))
+    report = json.loads(run("ladder", "weights.yaml", "--json"))
+    assert report["rungs"][0]["agreement"]["spearman"] < 0.2
+    assert report["rungs"][0]["variance_ratio"] > 1
+
+
+def test_a_list_of_molecules_to_measure() -> None:
+    (commands,) = re.findall(r"(^    python prepare\.py\n(?:    .*\n)+)", PAGE, re.MULTILINE)
+    make, begin, first, _, bring, second = (line.split() for line in commands.splitlines())
+    exec(compile(BLOCKS[make[1]], make[1], "exec"), {})
+    assert "imported as round 0: 8 assay (0 failed), cost 0" in run(*begin[1:])
+    batch = Path(bring[-1])
+    assert f"waits for 3 measurements:\n  {batch}\n" in run(*first[1:], "--no-prefect")
+    with batch.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    known = pd.read_csv("measured.csv").set_index("candidate")["solubility"]
+    # Of benzene there are two spellings and two measurements.
+    assert known["c1ccccc1"] == pytest.approx(-1.65) and len(known) == 8
+    listed = Path("keys.txt").read_text().split()
+    assert len({row["candidate"] for row in rows} & {*listed} - {*known.index}) == 3
+    filled = pd.DataFrame(rows).assign(solubility=[0.1, 0.2, 0.3])
+    filled.to_csv(batch, index=False)
+    assert "3 assay (0 failed), cost 3" in run(*bring[1:])
+    assert "Round 2 waits for 3 measurements" in run(*second[1:], "--no-prefect")
+
+
+def test_a_bad_smiles_of_that_list_is_named() -> None:
+    with Path("library.csv").open("a") as file:
+        file.write("C(,\n")
+    with pytest.raises(SystemExit, match=r"'C\(' is not the SMILES of a molecule"):
+        exec(compile(BLOCKS["prepare.py"], "prepare.py", "exec"), {})
+
+
+def test_random_texts_are_as_short_as_the_page_says() -> None:
+    said = r"Of (\w+) with 1 to (\d+) letters, half of a design of a hundred have at\s+most (\d)"
+    ((letters, longest, most),) = re.findall(said, PAGE)
+    environment = VariableSequenceEnvironment(alphabet=letters, max_length=int(longest))
+    halves = [
+        median(map(len, random_candidates(environment, [Fidelity("assay", 1, 1.0)], 100, seed)))
+        for seed in range(5)
+    ]
+    assert median(halves) == int(most)
 
 
 def test_people(folder: Path) -> None:
