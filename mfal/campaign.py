@@ -25,8 +25,8 @@ from mfal.ledger.store import IMPORTED, Store
 from mfal.portraits import shown
 from mfal.problem import build_environment, build_problem, check_engines
 from mfal.readable import check_readable, sample_keys
-from mfal.sections import Component
-from mfal.surrogate.base import Surrogate
+from mfal.similarity import Similarity, similarity_of
+from mfal.surrogate.base import make_surrogate
 from mfal.types import Fidelity, Objective, Problem
 
 # Queries that a budget or a batch may pay for: beyond it, prices have no digits in common with it.
@@ -74,6 +74,12 @@ class Campaign:
     @cached_property
     def _listed(self) -> frozenset[str]:
         return frozenset(self.pool or ())
+
+    @cached_property
+    def similarity(self) -> Similarity:
+        """How alike two candidates are: as `diversity` says, or else the problem's own measure."""
+        rule = self.config.diversity
+        return similarity_of(self.problem, None if rule is None else rule.similarity)
 
     def may_ask(self, key: str) -> bool:
         """Whether a candidate may be bought: any may, unless there is a list without it."""
@@ -149,20 +155,6 @@ def open_campaign(
         else:
             store.check_declared(numbers)
         yield Campaign(config, problem, ladder, environment, features, store, pool)
-
-
-def make_surrogate(
-    component: Component, levels: tuple[float, ...], features: Features
-) -> Surrogate:
-    """The surrogate of that name and options for fidelities at these levels, not fitted."""
-    surrogate: Surrogate = registry.build(
-        "surrogate",
-        component,
-        n_fidelities=len(levels),
-        levels=levels,
-        linear_columns=tuple(features.linear_columns),
-    )
-    return surrogate
 
 
 def campaign_ladder(problem: Problem, config: CampaignConfig, source: str) -> tuple[Fidelity, ...]:

@@ -13,7 +13,7 @@ from mfal.acquisition.base import Acquisition
 from mfal.acquisition.remember import RemembersReference
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.batch.crowd import Crowding
-from mfal.campaign import Campaign, derive_seed, make_surrogate
+from mfal.campaign import Campaign, derive_seed
 from mfal.dataset import Dataset, build_dataset
 from mfal.diagnostics import calibration, correlations, held_out, parity, running_against
 from mfal.errors import ConfigError, SurrogateError
@@ -24,8 +24,7 @@ from mfal.progress import training_line
 from mfal.promise import WithPromise
 from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
-from mfal.similarity import similarity_of
-from mfal.surrogate.base import FallsBack, Surrogate, posterior_mean
+from mfal.surrogate.base import FallsBack, Surrogate, make_surrogate, posterior_mean
 from mfal.types import Observation
 from mfal.user_code import user_code
 
@@ -223,9 +222,8 @@ def make_crowding(
     config = campaign.config.diversity
     if config is None or config.repulsion == 0:
         return None
-    similarity = similarity_of(campaign.problem, config.similarity)
     known = best_promising(data, surrogate)[: campaign.config.top_k]
-    return Crowding(similarity, config.at_most, known, config.repulsion)
+    return Crowding(campaign.similarity, config.at_most, known, config.repulsion)
 
 
 def train(

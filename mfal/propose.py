@@ -23,7 +23,6 @@ from mfal.gfn.base import Proposals, no_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.learn import Fitted
 from mfal.rest import improvement, rest_by, sought_keys
-from mfal.similarity import similarity_of
 from mfal.surrogate.base import Surrogate, posterior_mean
 from mfal.types import Fidelity, Query
 
@@ -167,7 +166,7 @@ def make_crowd(
     mean = posterior_mean(surrogate, campaign.features(keys), data.places(keys))
     merit = dict(zip(keys, mean[:, -1].tolist(), strict=True))
     return Crowd(
-        similarity_of(campaign.problem, config.similarity),
+        campaign.similarity,
         config.at_most,
         {key: merit[key] for key in data.keys if key not in data.failed},
         merit,

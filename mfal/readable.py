@@ -1,6 +1,6 @@
 """Whether a campaign's own parts can read the candidates of a problem, before any is paid for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mfal.acquisition.trial import try_acquisition
 from mfal.config import CampaignConfig
@@ -45,7 +45,7 @@ def check_readable(
         source: Name of the configuration in errors, usually its file.
     """
     _check_features(config, problem, parts, keys, source)
-    _check_similarity(config, problem, keys, source)
+    check_similarity(_measuring(config), problem, keys, source)
     if config.surrogate is not None:
         used, ladder = config.fidelities, problem.oracle.fidelities
         levels = [f.level for f in ladder if used is None or f.name in used]
@@ -79,7 +79,7 @@ def unreadable(
         for key, why in found.items():
             wrong.setdefault(key, (f"{where} cannot read {key!r}: {why}", hint))
     hint = "leave the row out, or name a measure that reads it"
-    for field, (name, measure) in _measures(config, problem, "").items():
+    for field, (name, measure) in _measures(_measuring(config), problem, "").items():
         for key in keys:
             why_not = _why_not(_check_pair, measure, key, key)
             if why_not is not None:
@@ -107,10 +107,16 @@ def _check_features(
                 )
 
 
-def _check_similarity(
-    config: CampaignConfig, problem: Problem, keys: Sequence[str], source: str
+def check_similarity(
+    components: Mapping[str, Component | None], problem: Problem, keys: Sequence[str], source: str
 ) -> None:
-    for field, (name, measure) in _measures(config, problem, source).items():
+    """Raise ConfigError unless measures of likeness can compare these candidates.
+
+    Args:
+        components: Field -> the measure that it names; None for the problem's own.
+        source: Name of the configuration in errors, usually its file.
+    """
+    for field, (name, measure) in _measures(components, problem, source).items():
         for key in keys:
             reason = _why_not(_check_pair, measure, keys[0], key)
             if reason is not None:
@@ -121,13 +127,18 @@ def _check_similarity(
                 )
 
 
-def _measures(
-    config: CampaignConfig, problem: Problem, source: str
-) -> dict[str, tuple[str, Similarity]]:
-    """Field -> name of the measure there and the measure: the problem's, and the campaign's own."""
+def _measuring(config: CampaignConfig) -> dict[str, Component | None]:
+    """Field -> the measure there: the problem's, and the campaign's own where it has one."""
     components: dict[str, Component | None] = {"problem: similarity": None}
     if config.diversity is not None and config.diversity.similarity is not None:
         components["diversity.similarity"] = config.diversity.similarity
+    return components
+
+
+def _measures(
+    components: Mapping[str, Component | None], problem: Problem, source: str
+) -> dict[str, tuple[str, Similarity]]:
+    """Field -> name of the measure there, and the measure."""
     measures = {}
     for field, component in components.items():
         with in_field(source, field):

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from mfal.campaign import Campaign, derive_seed, make_surrogate
+from mfal.campaign import Campaign, derive_seed
 from mfal.dataset import build_dataset
 from mfal.errors import SurrogateError
 from mfal.learn import best_promising
-from mfal.similarity import different, similarity_of
+from mfal.similarity import different
+from mfal.surrogate.base import make_surrogate
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,7 @@ def recommend(campaign: Campaign, n: int, diverse: float | None = None) -> list[
     have no value at the target is not among them.
 
     Args:
-        diverse: Leave out whoever is more similar than this to a better one that is in, by the
-            campaign's own measure where it has one under `diversity`, or else the problem's.
+        diverse: Leave out whoever is more similar than this to a better one that is in.
 
     Raises:
         SurrogateError: if the campaign has none, or the answers do not allow one yet.
@@ -51,9 +51,7 @@ def recommend(campaign: Campaign, n: int, diverse: float | None = None) -> list[
     fitted = surrogate.fit(data, seed=seed)
     keys = list(best_promising(data, fitted))
     if diverse is not None:
-        limits = campaign.config.diversity
-        similarity = similarity_of(campaign.problem, limits.similarity if limits else None)
-        keys = different(keys, similarity, diverse, n)
+        keys = different(keys, campaign.similarity, diverse, n)
     rows = data.places(keys[:n])
     moments = fitted.joint(data.features[rows], rows)
     mean = (moments.mean[:, -1] * campaign.objective.sign).tolist()

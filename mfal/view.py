@@ -14,7 +14,7 @@ from mfal.config import CampaignConfig
 from mfal.errors import DataError, MissingDependencyError
 from mfal.metrics import best
 from mfal.recommend import Recommendation, recommend
-from mfal.similarity import different, similarity_of
+from mfal.similarity import different
 from mfal.status import Status, status
 from mfal.types import Observation, Problem
 
@@ -65,16 +65,13 @@ def leaders(campaign: Campaign, n: int, diverse: float | None = None) -> list[Ob
     """The n best answers at the target, best first.
 
     Args:
-        diverse: Leave out whoever is more similar than this to a better one that is in, by the
-            campaign's ``diversity.similarity``, or else the problem's own measure.
+        diverse: Leave out whoever is more similar than this to a better one that is in.
     """
     observations = campaign.store.observations()
     found = best(observations, campaign.target.name, campaign.objective, len(observations))
     if diverse is None:
         return found[:n]
-    rule = campaign.config.diversity
-    similarity = similarity_of(campaign.problem, None if rule is None else rule.similarity)
-    kept = set(different([o.query.key for o in found], similarity, diverse, n))
+    kept = set(different([o.query.key for o in found], campaign.similarity, diverse, n))
     return [o for o in found if o.query.key in kept]
 
 

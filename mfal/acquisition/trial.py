@@ -10,6 +10,7 @@ from mfal.errors import SurrogateError
 from mfal.features.base import FeatureSet
 from mfal.registry import BUILTIN, build
 from mfal.sections import Component
+from mfal.surrogate.base import make_surrogate
 
 SEED = 0
 
@@ -46,13 +47,7 @@ def try_acquisition(
         n_fidelities=rungs,
     )
     try:
-        fitted = build(
-            "surrogate",
-            surrogate,
-            n_fidelities=rungs,
-            levels=tuple(levels),
-            linear_columns=features.linear_columns,
-        ).fit(data, seed=SEED)
+        fitted = make_surrogate(surrogate, tuple(levels), features).fit(data, seed=SEED)
     except SurrogateError:
         return
     built = build(

@@ -8,11 +8,8 @@ from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
 from mfal.compare.runs import Run
 from mfal.compare.settings import check_settings
-from mfal.config_errors import in_field
-from mfal.errors import ConfigError, MfalError
-from mfal.readable import sample_keys
-from mfal.similarity import similarity_of
-from mfal.user_code import user_code
+from mfal.errors import ConfigError
+from mfal.readable import check_similarity, sample_keys
 
 
 def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
@@ -47,25 +44,11 @@ def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
 
 def check_measure(comparison: Comparison, campaign: Campaign) -> None:
     """Raise MfalError where a similarity of the measure cannot compare the problem's candidates."""
-    problem = campaign.problem
     keys = sample_keys(campaign.environment, campaign.ladder, campaign.pool, campaign.config.seed)
-    fields = {"pairs": comparison.measure.pairs, "similarity": comparison.measure.similarity}
-    for field, component in fields.items():
-        if component is None:
-            continue
-        with in_field(comparison.source(), f"measure.{field}"):
-            measure = similarity_of(problem, component)
-        try:
-            with user_code("it raises", ""):
-                alike = [measure(keys[0], key) for key in keys]
-            if odd := [a for a in alike if not 0 <= a <= 1]:
-                raise ConfigError(f"it gives {odd[0]}, which is not in [0, 1]")
-        except MfalError as error:
-            raise ConfigError(
-                f"{comparison.source()}: measure.{field}: {component.name} cannot compare "
-                f"candidates of {problem.name}: {error.message}",
-                "name a measure that reads this problem's candidates, such as edit",
-            ) from error
+    measure = comparison.measure
+    named = {"measure.pairs": measure.pairs, "measure.similarity": measure.similarity}
+    given = {field: component for field, component in named.items() if component is not None}
+    check_similarity(given, campaign.problem, keys, comparison.source())
 
 
 def check_computed(comparison: Comparison, run: Run, campaign: Campaign) -> None:
