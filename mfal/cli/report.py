@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from rich.console import Console
 
@@ -66,7 +67,7 @@ def _report_comparison(
     if table.empty:
         raise LedgerError(
             f"{comparison.folder}: no run of {comparison.name!r} has begun",
-            f"run it first: mfal compare {path}",
+            f"run it first: mfal compare {quote(str(path))}",
         )
     begun = next(run for run in runs_of(comparison) if run.has_begun)
     with open_campaign(begun.config, begun.name, to_read=True) as campaign:

@@ -71,6 +71,8 @@ def test_a_proxy_for_others_does_not_stand_before_this_machine(
         for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+        # As in a new process: `urlopen` remembers the proxies that it saw first.
+        monkeypatch.setattr("urllib.request._opener", None)
         assert not is_healthy(url)
         apply_defaults()
         assert is_healthy(url)
