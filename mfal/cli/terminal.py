@@ -203,7 +203,7 @@ def recommended_table(campaign: Campaign, recommended: Sequence[Recommendation])
     table.add_column("candidate", overflow="fold")
     expected = _add_values(table, objective.labelled("expected"), [r.mean for r in recommended])
     table.add_column("±", justify="right", no_wrap=True)
-    measured = _add_values(table, f"measured at {target}", [r.measured for r in recommended])
+    measured = _add_values(table, "measured", [r.measured for r in recommended])
     for r in recommended:
         shown = Text(_with_description(campaign, r.candidate))
         table.add_row(shown, expected(r.mean), f"{r.sd:.2g}", measured(r.measured))
