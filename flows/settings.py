@@ -22,6 +22,8 @@ DEFAULTS = {
     # and its page.
     "PREFECT_LOGGING_EXTRA_LOGGERS": "mfal",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+    # mfal's loggers speak outside of runs as well, where there is no page to be told.
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
 }
 
 

@@ -93,15 +93,28 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
     if campaign.config.surrogate is None:
         return Fitted(data, best=best_measured(data, START))
     component, levels = campaign.config.surrogate, tuple(f.level for f in ladder)
-    try:
-        surrogate = make_surrogate(component, levels, featurise).fit(data, seed=seed)
-    except SurrogateError as error:
-        log.warning("no surrogate this round, the batch is random: %s", error.message)
-        why = f"random batch: {error.message}"
-        return Fitted(data, fallback=why, best=best_measured(data, START))
-    promising = WithPromise(featurise, surrogate, data)
-    of_one = make_surrogate(component, (1.0,), promising)
-    feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
+    unfitted = make_surrogate(component, levels, featurise)
+    with user_code(f"surrogate {component.name!r}", "mend it", unfitted):
+        try:
+            surrogate = unfitted.fit(data, seed=seed)
+        except SurrogateError as error:
+            log.warning("no surrogate this round, the batch is random: %s", error.message)
+            why = f"random batch: {error.message}"
+            return Fitted(data, fallback=why, best=best_measured(data, START))
+        promising = WithPromise(featurise, surrogate, data)
+        of_one = make_surrogate(component, (1.0,), promising)
+        feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
+        return _fitted(campaign, observations, data, surrogate, feasibility, seed)
+
+
+def _fitted(
+    campaign: Campaign,
+    observations: Sequence[Observation],
+    data: Dataset,
+    surrogate: Surrogate,
+    feasibility: Feasibility | None,
+    seed: int,
+) -> Fitted:
     diagnostics = surrogate.diagnostics()
     _warn_of_collapse(campaign, diagnostics)
     _warn_of_opposites(campaign, observations)

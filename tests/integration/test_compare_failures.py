@@ -22,7 +22,9 @@ import os
 from pathlib import Path
 
 from mfal.errors import SurrogateError
+from mfal.gfn.base import Proposals
 from mfal.gfn.baselines import RandomSampler
+from mfal.types import Query
 
 class Odd(ValueError):
     # Cannot be sent to another process: it is not made from what it says.
@@ -32,6 +34,11 @@ class Odd(ValueError):
 class Raising(RandomSampler):
     def sample(self, *arguments, **options):
         raise Odd("this sampler", "does not work")
+
+class Misleading(RandomSampler):
+    # What it proposes is no text, which comes out where no line of it is run.
+    def sample(self, *arguments, **options):
+        return Proposals((Query(7, "whole"),))
 
 class Refusing(RandomSampler):
     def sample(self, *arguments, **options):
@@ -84,17 +91,21 @@ def with_samplers(folder: Path, **samplers: Any) -> Path:
 def test_whatever_a_part_raises_the_other_runs_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    comparison = load_comparison(with_samplers(tmp_path, raising={}, refusing={}))
+    samplers: dict[str, dict[str, str]] = {"raising": {}, "refusing": {}, "misleading": {}}
+    comparison = load_comparison(with_samplers(tmp_path, **samplers))
     with caplog.at_level(logging.ERROR), pytest.raises(MfalError) as failed:
         run_comparison(comparison)
     assert sorted(failed.value.message.splitlines()) == [
-        "raising-0, raising-1: Odd: this sampler does not work",
-        "refusing-0, refusing-1: too few",
+        "misleading-0, misleading-1: TypeError: object of type 'int' has no len()",
+        f"raising-0, raising-1: sampler '{tmp_path / 'parts.py'}:Raising': Odd: this sampler does "
+        "not work (parts.py, line 17)",
+        "refusing-0, refusing-1: too few (parts.py, line 26)",
     ]
     assert [run.name for run in runs_of(comparison) if run.is_done] == ["random-0", "random-1"]
     logged = sorted(r.message for r in caplog.records if r.name == "mfal.compare.run")
-    assert [text.split("\n")[0] for text in logged] == ["raising-0 failed:", "raising-1 failed:"]
-    assert all("in sample\n" in text and "Odd" in text for text in logged)
+    # A defect, for all that one can tell, with its traceback; a mistake of the user's is told.
+    assert [text.split("\n")[0] for text in logged] == [f"misleading-{i} failed:" for i in (0, 1)]
+    assert all("in begin_round\n" in text and "TypeError" in text for text in logged)
 
 
 def test_a_process_that_dies_is_said_once_and_the_same_command_goes_on(

@@ -58,6 +58,16 @@ class SamplerOfAnotherLadder(Sampler):
     def give(self, key): return Proposals((Query(key, "full"), Query(key, "whole")))
 class SamplerTakesLess(Sampler):
     def sample(self, log_reward, n): pass
+
+class Process:
+    def __init__(self, n_fidelities):
+        pass
+class FitRaises(Process):
+    def fit(self, data, *, seed): return {}[seed]
+class JointRaises(Process):
+    def fit(self, data, *, seed): return self
+    def diagnostics(self): return {}
+    def joint(self, features, candidate=None): return features.mean(dim=7)
 """
 ACQUISITIONS = [
     ("Row", "Row: log() of 16 candidates at 2 fidelities gives (16,)", "the shape (16, 2)"),
@@ -108,6 +118,19 @@ def test_one_that_fails_later_says_where(motif: MakeConfig, parts: str) -> None:
         pytest.raises(ConfigError, match=r"RaisesLater: IndexError: .*\(parts.py, line 27\)"),
     ):
         run_rounds(campaign, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("FitRaises", "KeyError: "), ("JointRaises", "IndexError: Dimension out")]
+)
+def test_a_surrogate_that_fails_says_where(
+    motif: MakeConfig, parts: str, name: str, said: str
+) -> None:
+    config = motif(surrogate=f"{parts}:{name}")
+    with pytest.raises(ConfigError, match=said) as raised, open_campaign(config) as campaign:
+        run_rounds(campaign, 1)
+    assert raised.value.message.startswith(f"surrogate '{parts}:{name}': ")
+    assert "(parts.py, line " in raised.value.message
 
 
 @pytest.mark.parametrize(("name", "said", "hint"), SAMPLERS, ids=[s[0] for s in SAMPLERS])
