@@ -1,5 +1,6 @@
 """Rows of a user's table as observations, and what is wrong with those that are none."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,12 +140,16 @@ def _cost(number: int, cells: dict[str, object], wrong: list[Complaint]) -> floa
 
 
 def _pointed(cell: object) -> str:
-    """How a number with a decimal comma is written instead; empty for any other cell."""
+    """How a number with a comma is written instead; empty for any other cell."""
     if not isinstance(cell, str) or "," not in cell:
         return ""
-    pointed = cell.strip().replace(",", ".")
-    is_number = finite_number(pointed) is not None
-    return f"a number is written with a point: {pointed}" if is_number else ""
+    given = cell.strip()
+    pointed, whole = given.replace(",", "."), given.replace(",", "")
+    if finite_number(pointed) is None:
+        return ""
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", given):
+        return f"write {pointed} or {whole}, whichever is meant"
+    return f"a number is written with a point: {pointed}"
 
 
 def check_candidates(campaign: Campaign, rows: Sequence[ImportRow]) -> list[Complaint]:

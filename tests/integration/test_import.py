@@ -122,6 +122,9 @@ BAD = [
     ("AAAAAAAA,half,1_0", "row 3, column agreement: '1_0' is no finite number", "places"),
     ("AAAAAAAA,half,-1e300", "row 3, column agreement: -1e300 is too large to be", "1e+100"),
     ("AAAAAAAA,half,1,1", "row 3: has 4 cells; the header has 3", ""),
+    ('AAAAAAAA,half,"1,5"', "'1,5' is no finite number", "is written with a point: 1.5"),
+    ('AAAAAAAA,half,"1,234"', "'1,234' is no finite number", "write 1.234 or 1234, whichever is"),
+    ('AAAAAAAA,half,"0,234"', "'0,234' is no finite number", "is written with a point: 0.234"),
     (
         "CCCCCCCC,half,2",
         "row 3: says 2.0 to 'CCCCCCCC' at half, and row 2 1.0",
