@@ -121,7 +121,7 @@ def _failure(failed: Mapping[str, Failed]) -> MfalError:
         if one.traceback:
             log.error("%s failed:\n%s", name, one.traceback)
     return MfalError(
-        "\n".join(f"{', '.join(of_it)}: {why}" for why, of_it in names.items()),
+        "\n".join(f"{', '.join(sorted(of_it))}: {why}" for why, of_it in names.items()),
         "the other runs have ended; mend this and run the same command again: it goes on where "
         "the ledgers end",
     )
