@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.test_cli import mfal
 from tests.support import ROOT, motif_settings
 
 README = (ROOT / "README.md").read_text()
@@ -23,13 +24,7 @@ def block(first_line: str) -> str:
 def test_a_problem_of_your_own_in_one_file(tmp_path: Path) -> None:
     for name in ("my_problem.py", "my_campaign.yaml"):
         (tmp_path / name).write_text(block(f"# {name}"))
-    done = subprocess.run(
-        [sys.executable, "-m", "mfal", "round", "my_campaign.yaml", "--no-prefect"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = mfal("round", "my_campaign.yaml", "--no-prefect", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     # 20 x 1 + 10 x 5 for the design, 30 for the batch.
     assert "spent 100 of 200" in done.stdout
@@ -60,13 +55,7 @@ def test_a_sampler_with_a_loss_of_its_own_runs_a_campaign(tmp_path: Path) -> Non
         "options": {"train": {"steps": 10, "batch_size": 32}},
     }
     (tmp_path / "mine.yaml").write_text(json.dumps(motif_settings(tmp_path, sampler=sampler)))
-    done = subprocess.run(
-        [sys.executable, "-m", "mfal", "round", "mine.yaml", "--no-prefect"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = mfal("round", "mine.yaml", "--no-prefect", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     # 12 x 1 + 6 x 3 for the design, 12 for the batch.
     assert "spent 42 of 100" in done.stdout
