@@ -29,11 +29,14 @@ class Measure:
         title: Over its panel and its column.
         meaning: For its caption.
         is_value: Whether it is in the objective's unit.
+        number: The figure that says of how many values it is a mean, where that may be fewer
+            than K; else empty.
     """
 
     title: str
     meaning: str
     is_value: bool = True
+    number: str = ""
 
     def header(self, objective: Objective) -> str:
         """The title, with the unit where there is one."""
@@ -41,10 +44,15 @@ class Measure:
 
 
 MEASURES = {
-    "top_k": Measure("best K, measured", "Mean of the K best measured at the target (strict)."),
+    "top_k": Measure(
+        "best K, measured",
+        "Mean of the K best measured at the target (strict).",
+        number="n_target",
+    ),
     "diverse_top_k": Measure(
         "best K that differ, measured",
         "Mean of the K best measured at the target that differ from each other (strict).",
+        number="diverse_n",
     ),
     "published_top_k": Measure(
         "best K, true values",
@@ -52,7 +60,9 @@ MEASURES = {
         "the budget (published reading).",
     ),
     "published_diverse_top_k": Measure(
-        "best K that differ, true values", "The same of candidates that differ from each other."
+        "best K that differ, true values",
+        "The same of candidates that differ from each other.",
+        number="published_diverse_n",
     ),
     "similarity": Measure(
         "similarity, measured",
@@ -85,29 +95,27 @@ def against_cost(
     table: pd.DataFrame,
     metric: str,
     objective: Objective,
+    k: int,
     published: Sequence[PublishedCurve] = (),
 ) -> "Figure":
     """A figure against cost for every method: median over seeds, and the range of the seeds.
 
     Between rounds the last figure stands, so the lines are steps; they end where the first seed
-    does. Of published curves only points are known, which lines join.
+    does, and are dashed as long as a seed has fewer than `k` values. Of published curves only
+    points are known, which lines join.
     """
     figure, axes = panel()
-    for look, rows in _methods(table, [metric]):
-        wide = rows.pivot_table(index="beyond", columns="seed", values="value")
-        # Seeds end their rounds at costs of their own.
-        reached_by_all = rows.groupby("seed")["beyond"].max().min()
-        wide = wide.sort_index().ffill().loc[:reached_by_all].dropna()
+    measure = MEASURES[metric]
+    for look, rows in _methods(table, [metric, measure.number]):
+        wide = _at_equal_cost(rows[rows["metric"] == metric])
         if len(wide) == 0:
             continue
-        cost = wide.index.to_numpy()
         low, high = wide.min(axis=1), wide.max(axis=1)
-        axes.fill_between(cost, low, high, step="post", color=look.colour, alpha=0.15, lw=0)
-        (line,) = axes.plot(cost, wide.median(axis=1), drawstyle="steps-post", markevery=CROWDED)
-        look.put_on(line)
+        axes.fill_between(wide.index, low, high, step="post", color=look.colour, alpha=0.15, lw=0)
+        numbers = _at_equal_cost(rows[rows["metric"] == measure.number]).reindex(wide.index)
+        _plot_medians(axes, look, wide.median(axis=1), (numbers < k).any(axis=1))
     for curve in published:
         axes.plot(curve.cost, curve.value, ":", color="black", label=f"{curve.method} (published)")
-    measure = MEASURES[metric]
     quantity = _quantity(objective) if measure.is_value else "similarity (1: all the same)"
     name_axes(axes, measure.title, "cost beyond the initial design (campaign units)", quantity)
     if measure.is_value:
@@ -147,6 +155,27 @@ def _methods(table: pd.DataFrame, metrics: Sequence[str]) -> Iterator[tuple[Look
         found = rows[rows["metric"].isin(metrics)]
         if len(found):
             yield look, found
+
+
+def _at_equal_cost(rows: pd.DataFrame) -> pd.DataFrame:
+    """A figure at every cost that all seeds have reached and have it at; a column per seed."""
+    if len(rows) == 0:
+        return pd.DataFrame()
+    wide = rows.pivot_table(index="beyond", columns="seed", values="value")
+    # Seeds end their rounds at costs of their own.
+    reached_by_all = rows.groupby("seed")["beyond"].max().min()
+    return wide.sort_index().ffill().loc[:reached_by_all].dropna()
+
+
+def _plot_medians(axes: "Axes", look: Look, medians: pd.Series, is_of_few: pd.Series) -> None:
+    """A line of steps against cost, dashed up to the first cost from which on none is of few."""
+    n_few = int(is_of_few.to_numpy().nonzero()[0].max(initial=-1)) + 1
+    parts = [(medians.iloc[: n_few + 1], "--")] if n_few else []
+    if n_few < len(medians):
+        parts.append((medians.iloc[n_few:], "-"))
+    for i, (part, style) in enumerate(parts):
+        (line,) = axes.plot(part.index, part, style, drawstyle="steps-post", markevery=CROWDED)
+        look.put_on(line, named=i == len(parts) - 1)
 
 
 def _quantity(objective: Objective) -> str:

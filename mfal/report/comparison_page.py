@@ -21,6 +21,7 @@ LEADS = {
 """The figures of which the first paragraph says who is ahead."""
 
 PUBLISHED = " Dotted: published curves, whose points are joined by straight lines."
+FEW = " Dashed: a seed has fewer than K, and its mean is of all it has."
 
 
 def comparison_page(
@@ -138,10 +139,12 @@ def _pictures(
         Picture(
             name.replace("_", "-"),
             # The published evaluation is over the true values of what was queried.
-            against_cost(table, name, objective, published if name == "published_top_k" else ()),
+            against_cost(table, name, objective, k, published if name == "published_top_k" else ()),
             f"{MEASURES[name].meaning} K\u00a0=\u00a0{k}. Line: median over seeds; band: worst "
             "seed to best; markers only tell the methods apart. Compare along a vertical line: "
-            "equal cost." + (PUBLISHED if published and name == "published_top_k" else ""),
+            "equal cost."
+            + (FEW if MEASURES[name].number else "")
+            + (PUBLISHED if published and name == "published_top_k" else ""),
         )
         for name in names
     ]

@@ -59,7 +59,7 @@ def test_a_median_ends_where_the_first_seed_does() -> None:
         figures("a", 0, 40, top_k=5.0),
         figures("a", 1, 20, top_k=2.0),
     )
-    (axes,) = against_cost(rows, "top_k", ENERGY).axes
+    (axes,) = against_cost(rows, "top_k", ENERGY, 5).axes
     assert list(axes.get_lines()[0].get_xdata()) == [20.0]
 
 
@@ -159,7 +159,7 @@ def test_higher_is_ahead_where_the_objective_is_maximised() -> None:
 
 
 def test_lines_are_medians_over_seeds_against_what_was_spent_beyond_the_design() -> None:
-    (axes,) = against_cost(TWO_METHODS, "top_k", ENERGY).axes
+    (axes,) = against_cost(TWO_METHODS, "top_k", ENERGY, 5).axes
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
     assert lines == {
         "gflownet": [[40, -11.5]],  # from where both seeds have a figure
@@ -169,10 +169,28 @@ def test_lines_are_medians_over_seeds_against_what_was_spent_beyond_the_design()
     assert {line.get_drawstyle() for line in axes.get_lines()} == {"steps-post"}
 
 
+def test_a_line_is_dashed_as_long_as_a_seed_has_fewer_than_k() -> None:
+    numbers = {20: (5, 4), 30: (5, 5), 40: (5, 5)}
+    rows = table(
+        *(
+            figures("a", seed, cost, top_k=float(cost + seed), n_target=n)
+            for cost, of_seeds in numbers.items()
+            for seed, n in enumerate(of_seeds)
+        )
+    )
+    (axes,) = against_cost(rows, "top_k", ENERGY, 5).axes
+    lines = [(line.get_linestyle(), line.get_xydata().tolist()) for line in axes.get_lines()]
+    assert lines == [("--", [[20, 20.5], [30, 30.5]]), ("-", [[30, 30.5], [40, 40.5]])]
+    assert len(axes.get_legend().get_texts()) == 1
+    (axes,) = against_cost(rows, "top_k", ENERGY, 6).axes
+    assert [line.get_linestyle() for line in axes.get_lines()] == ["--"]
+    assert len(axes.get_legend().get_texts()) == 1
+
+
 def test_nine_methods_are_told_apart_without_their_colours() -> None:
     nine = [f"method {i}" for i in range(9)]
     rows = table(*(figures(m, 0, n, top_k=n, similarity=0.5) for m in nine for n in (20.0, 30.0)))
-    for figure in (against_cost(rows, "top_k", ENERGY), quality_and_variety(rows, "", ENERGY)):
+    for figure in (against_cost(rows, "top_k", ENERGY, 5), quality_and_variety(rows, "", ENERGY)):
         lines = figure.axes[0].get_lines()
         assert [line.get_label() for line in lines] == nine
         assert len({line.get_marker() for line in lines}) == 9
@@ -187,7 +205,7 @@ def test_a_method_looks_the_same_where_another_has_no_figure() -> None:
     )
     looks = [
         [(line.get_color(), line.get_marker()) for line in figure.axes[0].get_lines()]
-        for figure in (against_cost(rows, m, ENERGY) for m in ("top_k", "published_top_k"))
+        for figure in (against_cost(rows, m, ENERGY, 5) for m in ("top_k", "published_top_k"))
     ]
     assert looks[0] == looks[1][1:]
 
@@ -215,7 +233,7 @@ def test_columns_have_their_units_and_methods_the_order_of_the_file() -> None:
 def test_values_over_decades_have_a_logarithmic_axis(first: float, last: float, scale: str) -> None:
     rows = table(figures("a", 0, 20, top_k=first), figures("a", 0, 40, top_k=last))
     for goal in ("min", "max"):
-        (axes,) = against_cost(rows, "top_k", Objective("Branin", "1", goal)).axes
+        (axes,) = against_cost(rows, "top_k", Objective("Branin", "1", goal), 5).axes
         assert axes.get_yscale() == scale
         assert axes.yaxis_inverted() == (goal == "min")
 
@@ -223,7 +241,7 @@ def test_values_over_decades_have_a_logarithmic_axis(first: float, last: float, 
 def test_published_curves_are_laid_over_the_published_reading() -> None:
     rows = table(figures("gflownet", 0, 20, published_top_k=-9.0))
     curve = PublishedCurve("theirs", "a paper", (5.0, 25.0), (-3.0, -4.0))
-    (axes,) = against_cost(rows, "published_top_k", ENERGY, [curve]).axes
+    (axes,) = against_cost(rows, "published_top_k", ENERGY, 5, [curve]).axes
     assert axes.get_lines()[-1].get_xydata().tolist() == [[5, -3], [25, -4]]
     assert axes.get_lines()[-1].get_drawstyle() == "default"  # only its points are known
     page = render(comparison_page(COMPARISON, rows, ENERGY, 5, [curve]))
@@ -257,7 +275,7 @@ THREE_SEEDS = table(
 
 
 def test_medians_are_no_means() -> None:
-    (axes,) = against_cost(THREE_SEEDS, "top_k", ENERGY).axes
+    (axes,) = against_cost(THREE_SEEDS, "top_k", ENERGY, 3).axes
     assert [list(line.get_ydata()) for line in axes.get_lines()] == [[-8.0], [-8.0]]
     page = comparison_page(COMPARISON, THREE_SEEDS, ENERGY, 3)
     rows = {s.title: s.grids[0].rows for s in page.sections if s.grids}
