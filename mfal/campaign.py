@@ -16,6 +16,7 @@ from mfal.config import CampaignConfig
 from mfal.config_errors import in_field
 from mfal.design import initial_counts
 from mfal.envs.base import Environment
+from mfal.envs.keys import check_keys
 from mfal.errors import BudgetError, ConfigError, LedgerError, NoLedgerError
 from mfal.features.base import Features, FeatureSet
 from mfal.gfn.base import HasPool, Sampler, needs_reward
@@ -139,6 +140,7 @@ def open_campaign(
     check_sampler(sampler, config, source)
     pool = tuple(sampler.pool) if isinstance(sampler, HasPool) else None
     if not to_read:
+        check_keys(environment, pool or (), f"{source}: sampler: its list")
         keys = sample_keys(environment, ladder, pool, config.seed)
         check_readable(config, problem, features.parts, keys, source)
     url, identity = config.ledger_url, config.identity()

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from mfal.envs.base import Environment
+from mfal.envs.keys import check_keys
 from mfal.errors import MfalError
 from mfal.gfn.pool import read_keys
 from mfal.ladder import ask
@@ -152,6 +153,7 @@ def _keys(
     """The candidates to ask about; None where none can be drawn, which the laws name."""
     if file is not None:
         listed = read_keys(file, environment)
+        check_keys(environment, listed, str(file))
         return random.Random(seed).sample(listed, min(n or len(listed), len(listed)))
     try:
         return random_candidates(environment, ladder, n or FEW, seed)

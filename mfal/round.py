@@ -16,6 +16,7 @@ from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, check_promised, derive_seed, versions
 from mfal.design import missing_counts
 from mfal.diagnostics import batch_shares, expected_failures
+from mfal.envs.keys import check_keys
 from mfal.errors import LedgerError
 from mfal.gfn.base import Proposals, TrainMetrics
 from mfal.learn import Fitted, fit, train
@@ -154,7 +155,8 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, 
         record |= {"initial": initial_record(campaign)}
     asked = [(q, campaign.cost(q.fidelity)) for q in queries]
     _check_affordable(campaign, asked)
-    campaign.environment.states([q.key for q in queries])  # refuses what is no candidate
+    keys = list(dict.fromkeys(q.key for q in queries))
+    check_keys(campaign.environment, keys, f"round {number}")
     campaign.writer.begin_round(
         number,
         asked,

@@ -67,7 +67,9 @@ def canonical(text: str, max_length: int = 64) -> str:
     for start in sorted(range(len(rank)), key=rank.__getitem__):
         tokens = spell(mol, rank, start)
         found = "".join(tokens)
-        if len(tokens) <= max_length and Chem.MolToSmiles(molecule(found)) == identity:
+        if len(tokens) > max_length:
+            continue
+        if found == text or Chem.MolToSmiles(molecule(found)) == identity:
             return found
     return text
 

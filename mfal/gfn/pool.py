@@ -9,7 +9,8 @@ from torch import Generator
 
 from mfal.envs.base import Environment
 from mfal.envs.fidelity import FidelityEnvironment
-from mfal.errors import ConfigError, InvalidKeyError
+from mfal.envs.keys import refused_keys
+from mfal.errors import ConfigError
 from mfal.gfn.base import LogReward, Proposals, TrainMetrics
 from mfal.gfn.guided import random_states
 from mfal.types import Fidelity, Query
@@ -76,6 +77,8 @@ class PoolSampler:
 def read_keys(path: Path, environment: Environment) -> list[str]:
     """The keys in a text file, one a line; blank lines are passed over.
 
+    All are candidates, though maybe not as the environment writes them: see `check_keys`.
+
     Raises:
         ConfigError: naming the file, the line, and what would be right.
     """
@@ -97,7 +100,8 @@ def read_keys(path: Path, environment: Environment) -> list[str]:
             found[key] = number
     if not found:
         raise ConfigError(f"{path}: holds no key", "write one key per line")
-    _check_keys(path, found, environment)
+    for key, (what, right) in refused_keys(environment, list(found)).items():
+        raise ConfigError(f"{path}, line {found[key]}: {what}", right)
     return list(found)
 
 
@@ -118,16 +122,3 @@ def draw_keys(environment: Environment, n: int, *, seed: int) -> list[str]:
         f"sampler 'pool': n is {n}, and {len(found)} different candidates were found",
         "set a smaller n: the problem's search space is small",
     )
-
-
-def _check_keys(path: Path, lines: dict[str, int], environment: Environment) -> None:
-    try:
-        environment.states(list(lines))
-    except InvalidKeyError:
-        # One of thousands is wrong: which one is found out only then, key by key.
-        for key, number in lines.items():
-            try:
-                environment.states([key])
-            except InvalidKeyError as error:
-                raise ConfigError(f"{path}, line {number}: {error.message}", error.hint) from error
-        raise

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfal.campaign import Campaign
-from mfal.errors import DataError, InvalidKeyError
+from mfal.envs.keys import bad_keys
+from mfal.errors import DataError
 from mfal.ledger.store import IMPORTED
 from mfal.readable import unreadable
 from mfal.reasons import kept, plain
 from mfal.tabular import Complaint, Sheet, finite_number
 from mfal.types import LARGEST, Observation, Outcome, Query
-from mfal.user_code import user_code
 
 _LEDGER = "the ledger"
 _REPLICATES = "keep one answer to a query, such as their mean"
@@ -155,7 +155,7 @@ def _pointed(cell: object) -> str:
 def check_candidates(campaign: Campaign, rows: Sequence[ImportRow]) -> list[Complaint]:
     """Complaints about what is no candidate, not its canonical text, or cannot be read later."""
     keys = list(dict.fromkeys(row.observation.query.key for row in rows))
-    wrong = _bad_keys(campaign, keys)
+    wrong = bad_keys(campaign.environment, keys)
     if candidates := [key for key in keys if key not in wrong]:
         parts = campaign.features.parts
         wrong |= unreadable(campaign.config, campaign.problem, parts, candidates)
@@ -164,29 +164,6 @@ def check_candidates(campaign: Campaign, rows: Sequence[ImportRow]) -> list[Comp
         for row in rows
         if row.observation.query.key in wrong
     ]
-
-
-def _bad_keys(campaign: Campaign, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Key -> what is wrong and what would be right; halves what the environment refuses."""
-    if not keys:
-        return {}
-    environment = campaign.environment
-    try:
-        with user_code(
-            f"problem {campaign.problem.name!r}: its environment cannot read the candidates",
-            "have its states() raise InvalidKeyError for what is no candidate",
-        ):
-            canonical = environment.keys(environment.states(keys))
-    except InvalidKeyError as error:
-        if len(keys) == 1:
-            return {keys[0]: (error.message, error.hint)}
-        half = len(keys) // 2
-        return _bad_keys(campaign, keys[:half]) | _bad_keys(campaign, keys[half:])
-    return {
-        key: (f"{key!r} is not how this candidate is written", f"write {right!r}")
-        for key, right in zip(keys, canonical, strict=True)
-        if key != right
-    }
 
 
 def check_columns(campaign: Campaign, sheet: Sheet) -> None:

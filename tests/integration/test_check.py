@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mfal.check import check_problem
 from mfal.cli.app import app
 from mfal.cli.new_problem import new_problem
-from mfal.errors import ConfigError, UnknownNameError
+from mfal.errors import ConfigError, InvalidKeyError, UnknownNameError
 from mfal.registry import resolve
 from mfal.sections import Component
 from mfal.testing import OracleChecks
@@ -339,6 +339,14 @@ def test_candidates_of_a_file_are_asked_about(
     asked = {key for key in log.read_text().split() if len(key) == 8}
     assert asked <= {*listed} and len(asked) == n
     assert done.output.count(f"0 of {n}") == 2  # fidelities
+
+
+def test_a_file_with_a_candidate_written_otherwise_is_an_error_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "keys.txt").write_text("AAAACCCC\nCCCCAAAA\n")
+    given = ["check", "tests.problems.two_ways:problem", "--keys", str(tmp_path / "keys.txt")]
+    done = CliRunner().invoke(app, given)
+    assert isinstance(done.exception, InvalidKeyError)
+    assert "keys.txt: 'CCCCAAAA' is not how" in done.exception.message
 
 
 def test_a_file_that_holds_no_candidates_is_an_error_of_its_own(

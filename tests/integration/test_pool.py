@@ -10,7 +10,7 @@ import torch
 
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
-from mfal.errors import ConfigError, LedgerError
+from mfal.errors import ConfigError, InvalidKeyError, LedgerError
 from mfal.importing.observations import import_file
 from mfal.learn import fit
 from mfal.propose import make_pool, promotions
@@ -54,6 +54,18 @@ def test_a_campaign_asks_about_its_pool_and_nothing_else(
     queries = asked(config)
     assert len(queries) > 18  # beyond the initial design
     assert {q.key for q in queries} <= set(POOL)
+
+
+def test_a_list_with_two_spellings_of_a_candidate_is_refused_before_anything_is_asked(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pool.txt").write_text("AAAACCCC\nCCCCAAAA\nACACACAC\n")
+    settings = motif_settings(tmp_path, problem="tests.problems.two_ways:problem")
+    settings["sampler"] = {"name": "pool", "options": {"file": str(tmp_path / "pool.txt")}}
+    with pytest.raises(InvalidKeyError) as raised, open_campaign(parse_config(settings), "a.yaml"):
+        pass
+    said = "a.yaml: sampler: its list: 'CCCCAAAA' is not how this candidate is written"
+    assert (raised.value.message, raised.value.hint) == (said, "write 'AAAACCCC'")
 
 
 def test_a_pool_is_asked_to_the_end_and_then_the_campaign_is_over(

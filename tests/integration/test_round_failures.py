@@ -20,6 +20,7 @@ from mfal.budget import total_cost
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.dataset import Dataset, build_dataset
+from mfal.errors import InvalidKeyError
 from mfal.failures import failed_candidates
 from mfal.learn import best_measured, best_promising, fit
 from mfal.propose import make_crowd, promotions
@@ -47,6 +48,16 @@ def test_a_failing_oracle_is_recorded_and_charged_and_the_round_goes_on(
     assert all(row[9] == row[6] for row in rows)
     with open_campaign(config) as campaign:
         assert campaign.store.spent() == total_cost(row[6] for row in rows) == 42
+
+
+def test_a_candidate_that_is_written_otherwise_is_not_bought(tmp_path: Path) -> None:
+    config = parse_config(motif_settings(tmp_path, problem="tests.problems.two_ways:problem"))
+    again = Steps(propose=lambda *_: [Query("TTTTAAAA", "half"), Query("TTTTAAAA", "whole")])
+    with pytest.raises(InvalidKeyError) as raised:
+        run(config, 1, again)
+    said = "round 1: 'TTTTAAAA' is not how this candidate is written"
+    assert (raised.value.message, raised.value.hint) == (said, "write 'AAAATTTT'")
+    assert {row[0] for row in ledger(config)} == {0}
 
 
 def test_the_best_known_are_those_with_the_best_values_at_their_highest_fidelity() -> None:
