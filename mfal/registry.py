@@ -90,8 +90,7 @@ def build(kind: str, component: Component, **given: object) -> Any:  # noqa: ANN
         ConfigError: for an option of the wrong type or out of range, and for whatever a part of
             a user's own raises.
     """
-    options = check(kind, component, given)
-    factory = resolve(kind, component.name)
+    factory, options = check(kind, component, given)
     accepted = inspect.signature(factory).parameters
     options |= {k: v for k, v in given.items() if k in accepted}
     if component.name in BUILTIN[kind]:
@@ -100,8 +99,10 @@ def build(kind: str, component: Component, **given: object) -> Any:  # noqa: ANN
         return factory(**options)
 
 
-def check(kind: str, component: Component, given: Collection[str] = ()) -> dict[str, Any]:
-    """The checked options of `component`; raises as `build` does, and calls nothing.
+def check(
+    kind: str, component: Component, given: Collection[str] = ()
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """What `component` names, and its checked options; raises as `build` does, and calls nothing.
 
     Args:
         given: Names of the arguments that the campaign itself will pass.
@@ -124,7 +125,7 @@ def check(kind: str, component: Component, given: Collection[str] = ()) -> dict[
             f"{kind} {component.name!r}: needs the option {', '.join(missing)}",
             f"write {{name: {component.name}, options: {{{missing[0]}: …}}}}",
         )
-    return _checked_options(kind, component, factory)
+    return factory, _checked_options(kind, component, factory)
 
 
 def resolve(kind: str, name: str) -> Callable[..., Any]:
@@ -165,8 +166,10 @@ def _installed(kind: str) -> dict[str, str]:
     Raises:
         ConfigError: where two packages offer the same name, or one a built-in name.
     """
+    if kind not in ENTRY_POINTS:
+        return {}  # to look through all packages takes time
     found: dict[str, str] = {}
-    for entry in entry_points(group=ENTRY_POINTS.get(kind, "")):
+    for entry in entry_points(group=ENTRY_POINTS[kind]):
         other = BUILTIN[kind].get(entry.name) or found.get(entry.name, entry.value)
         if other != entry.value:
             raise ConfigError(

@@ -1,6 +1,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -221,10 +222,25 @@ def test_what_is_wrong_with_a_problem_is_named(tmp_path: Path, body: str, said: 
 def test_a_defect_of_a_built_in_part_is_not_blamed_on_the_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(BUILTIN["problem"], "broken", "operator:truediv")
-    monkeypatch.setattr("mfal.registry.check", lambda *_: {"a": 1})
+    monkeypatch.setitem(BUILTIN["problem"], "broken", "json:loads")
     with pytest.raises(TypeError):
-        build("problem", Component(name="broken"))
+        build("problem", Component(name="broken", options={"s": 3}))
+
+
+def test_installed_packages_are_looked_through_once_and_for_problems_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+
+    def look(*, group: str) -> EntryPoints:
+        looked.append(group)
+        return entry_points(group=group)
+
+    monkeypatch.setattr("mfal.registry.entry_points", look)
+    build("features", Component(name="kmers", options={"alphabet": "ACGT", "k": 2}))
+    assert looked == []
+    build("problem", Component(name=MOTIF))
+    assert looked == ["mfal.problems"]
 
 
 def test_a_package_that_is_not_installed_is_told_from_a_wrong_name(package: Path) -> None:
@@ -309,7 +325,8 @@ def test_a_missing_option_is_named() -> None:
 
 def test_check_calls_nothing_and_gives_the_options_their_types(parts: str) -> None:
     options = {"size": 9, "rate": 1, "names": ["a", "b"], "kind": "other", "least": None}
-    checked = check("sampler", Component(name=f"{parts}:Sized", options=options), ["environment"])
+    component = Component(name=f"{parts}:Sized", options=options)
+    _, checked = check("sampler", component, ["environment"])
     assert called(parts) == []
     assert checked == options | {"names": ("a", "b")}
     assert isinstance(checked["rate"], float)
