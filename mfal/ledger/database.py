@@ -23,7 +23,26 @@ _IDLE_SECONDS = 60.0
 """After which a server gives up a transaction whose machine has vanished, and others may write."""
 
 _SAFE = "what was recorded before is safe, and the same command goes on"
-_REMEDIES = (
+# A pattern in what was said, and what to do then; the first that fits.
+_FULL = "full|no space|i/o error", f"make room on that disk, or set data_dir to another; {_SAFE}"
+_LOCKED = "locked", f"end the program that holds the database for so long; {_SAFE}"
+_ANYTHING = (
+    "",
+    "check that the folder exists, may be written and has space, or set data_dir to one that "
+    f"does; {_SAFE}",
+)
+_OF_A_FILE = (
+    # First, since what is damaged is named.
+    (
+        "malformed|not a database|damaged",
+        "keep a copy of the file; bring a backup back, or what `sqlite3 ledger.db .recover` saves "
+        "of it; or set data_dir to another folder to begin anew",
+    ),
+    _FULL,
+    _LOCKED,
+    _ANYTHING,
+)
+_OF_A_SERVER = (
     # First, since the server goes on about full text indexes.
     (
         "index row (size|requires)",
@@ -37,23 +56,14 @@ _REMEDIES = (
         "DELETE ON ALL TABLES IN SCHEMA public, and GRANT USAGE ON ALL SEQUENCES IN SCHEMA public; "
         "who is to make them needs GRANT CREATE ON SCHEMA public",
     ),
-    ("full|no space|i/o error", f"make room on that disk, or set data_dir to another; {_SAFE}"),
-    (
-        "malformed|not a database|damaged",
-        "keep a copy of the file; bring a backup back, or what `sqlite3 ledger.db .recover` saves "
-        "of it; or set data_dir to another folder to begin anew",
-    ),
-    ("locked", f"end the program that holds the database for so long; {_SAFE}"),
+    _FULL,
+    _LOCKED,
     (
         "connect|server|authentication|ssl",
         "check that the server runs and knows you; a password comes from ~/.pgpass, from "
         f"PGPASSWORD, or from the environment by ${{NAME}} in `ledger`; {_SAFE}",
     ),
-    (
-        "",
-        "check that the folder exists, may be written and has space, or set data_dir to one that "
-        f"does; {_SAFE}",
-    ),
+    _ANYTHING,
 )
 
 
@@ -164,7 +174,10 @@ class Database:
         said = " ".join(str(reason).split())
         if self._url.password:
             said = said.replace(self._url.password, "***")
-        hint = next(h for pattern, h in _REMEDIES if re.search(pattern, said, re.IGNORECASE))
+        remedies = _OF_A_SERVER if self.path is None else _OF_A_FILE
+        # Without the path, which may hold any of the words.
+        why = reason.strerror or "" if isinstance(reason, OSError) else said
+        hint = next(h for pattern, h in remedies if re.search(pattern, why, re.IGNORECASE))
         return LedgerError(f"{self.name}: the ledger cannot be {done}: {said}", hint)
 
 

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,25 @@ def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("not a folder")
     with pytest.raises(LedgerError, match=r"taken/here/ledger\.db: the ledger cannot be made"):
         Store(url_of(tmp_path / "taken" / "here"), "test", {})
+
+
+@pytest.mark.parametrize("name", ["connectome", "full", "locked", "damaged"])
+def test_the_name_of_a_folder_says_nothing_of_what_is_wrong(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("not a folder")
+    with pytest.raises(LedgerError, match=f"Not a directory.*{name}") as raised:
+        Store(url_of(tmp_path / name / "here"), "test", {})
+    assert raised.value.hint.startswith("check that the folder exists")
+
+
+def test_a_damaged_campaign_is_named_and_its_name_says_nothing_of_the_disk(tmp_path: Path) -> None:
+    url = url_of(tmp_path)
+    with Store(url, "full", {}):
+        pass
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as connection, connection:
+        connection.execute("UPDATE campaigns SET identity = 'none'")
+    with pytest.raises(LedgerError, match="campaign full is no JSON") as raised:
+        Store(url, "full", {})
+    assert "bring a backup back" in raised.value.hint
 
 
 def test_a_link_to_nothing_is_named_and_left_alone(tmp_path: Path) -> None:
