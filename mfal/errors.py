@@ -55,7 +55,7 @@ class SurrogateError(MfalError):
 
 
 class DataError(MfalError):
-    """Data of a user that cannot be imported as they are."""
+    """Data of a user that cannot be used as they are."""
 
 
 class OracleError(MfalError):

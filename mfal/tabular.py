@@ -66,7 +66,7 @@ def read_sheet(path: Path) -> Sheet:
     """
     kind = path.suffix.lower()
     if kind not in (".csv", ".parquet"):
-        raise DataError(f"{path}: is neither .csv nor .parquet", "import a file of these two kinds")
+        raise DataError(f"{path}: is neither .csv nor .parquet", "name a file of these two kinds")
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:  # a folder that may not be entered, a name that is too long
@@ -101,8 +101,8 @@ def refuse(source: str, complaints: Sequence[Complaint]) -> None:
     ]
     if len(complaints) > _SHOWN:
         lines.append(f"  and {len(complaints) - _SHOWN} more")
-    said = f"{rows} row{'s' if rows > 1 else ''} cannot be imported, so nothing was"
-    raise DataError("\n".join([f"{source}: {said}:", *lines]), "mend these rows and import again")
+    said = f"{rows} row{'s' if rows > 1 else ''} cannot be used, so nothing was"
+    raise DataError("\n".join([f"{source}: {said}:", *lines]), "mend these rows and do it again")
 
 
 def finite_number(cell: object) -> float | None:

@@ -141,7 +141,7 @@ def test_a_bad_row_is_named_and_nothing_is_imported(
     with open_campaign(motif()) as campaign:
         with pytest.raises(DataError) as raised:
             import_file(campaign, path)
-        assert raised.value.message.startswith(f"{path}: 1 row cannot be imported")
+        assert raised.value.message.startswith(f"{path}: 1 row cannot be used")
         assert message in raised.value.message and right in raised.value.message
         assert campaign.store.rounds() == [] and campaign.store.asked() == set()
 
@@ -159,7 +159,7 @@ def test_what_features_or_similarity_cannot_read_is_not_imported(
         with pytest.raises(DataError) as raised:
             import_file(campaign, data(tmp_path, HEADER + rows))
         said = raised.value.message.splitlines()
-        assert said[0].endswith("3 rows cannot be imported, so nothing was:")
+        assert said[0].endswith("3 rows cannot be used, so nothing was:")
         for line, row, parts in zip(
             said[1:],
             (2, 4, 5),
@@ -194,11 +194,11 @@ def test_the_command_line_names_every_bad_row(tmp_path: Path) -> None:
     done = mfal("import", config, str(data(tmp_path, text)), cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     for expected in (
-        "mine.csv: 2 rows cannot be imported, so nothing was",
+        "mine.csv: 2 rows cannot be used, so nothing was",
         "row 2, column candidate",
         "row 4, column fidelity: 'third' is not on the ladder; write half or whole",
         "row 4, column agreement: 'x' is no finite number",
-        "hint:  mend these rows and import again",
+        "hint:  mend these rows and do it again",
     ):
         assert expected in done.stderr, done.stderr
     with sqlite3.connect(tmp_path / "data" / "motif" / "ledger.db") as connection:
@@ -264,7 +264,7 @@ def test_rows_of_a_query_that_differ_in_cost_are_both_named(
     rows = "".join(f"CCCCCCCC,half,1,{cost}\n" for cost in costs)
     path = data(tmp_path, f"candidate,fidelity,agreement,cost\n{rows}")
     with open_campaign(motif()) as campaign:
-        with pytest.raises(DataError, match="2 rows cannot be imported") as raised:
+        with pytest.raises(DataError, match="2 rows cannot be used") as raised:
             import_file(campaign, path)
         assert campaign.store.asked() == set()
     first, second = (float(cost or 0) for cost in costs)
@@ -360,7 +360,7 @@ def test_rows_of_a_frame_are_named_too(motif: MakeConfig) -> None:
     frame = pd.DataFrame({"candidate": [3], "fidelity": ["half"], "agreement": [True]})
     with open_campaign(motif()) as campaign, pytest.raises(DataError) as raised:
         import_frame(campaign, frame)
-    assert raised.value.message.startswith("DataFrame: 1 row cannot be imported")
+    assert raised.value.message.startswith("DataFrame: 1 row cannot be used")
     assert "row 1, column candidate: 3 is not a text" in raised.value.message
     assert "row 1, column agreement: True is no finite number" in raised.value.message
 

@@ -140,6 +140,6 @@ def test_complaints_are_named_by_row_up_to_twenty() -> None:
     with pytest.raises(DataError) as raised:
         refuse("data.csv", [Complaint(i, "x", "is odd", "be even") for i in range(25, 0, -1)])
     lines = raised.value.message.splitlines()
-    assert lines[0] == "data.csv: 25 rows cannot be imported, so nothing was:"
+    assert lines[0] == "data.csv: 25 rows cannot be used, so nothing was:"
     assert lines[1] == "  row 1, column x: is odd; be even"
     assert len(lines) == 22 and lines[-1] == "  and 5 more"

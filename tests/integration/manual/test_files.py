@@ -73,7 +73,7 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(
         with pytest.raises(DataError) as raised:
             import_file(campaign, path)
         for expected in (
-            "7 rows cannot be imported, so nothing was",
+            "7 rows cannot be used, so nothing was",
             "row 3, column binding: 'many' is no finite number",
             "row 4: round 0 does not wait for 'GGGGGGGT' at assay; leave the row out",
             "row 5, column candidate: ",

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mfal.errors import ConfigError, DataError
+from mfal.errors import DataError
 from mfal.progress import round_name
 from mfal.report.campaign_page import campaign_page
 from mfal.report.diversity import diversity_curve, gallery_keys
@@ -356,28 +356,30 @@ def test_published_curves_are_read_or_refused(tmp_path: Path) -> None:
     assert (first.method, first.cost, first.value) == ("a", (10.0, 20.0), (-1.5, -2.5))
     assert second.source == "paper"
     path.write_text("method,cost,value,source\na,ten,-1.5,paper\n")
-    with pytest.raises(ConfigError, match=r"line 2: cost is 'ten'"):
+    with pytest.raises(DataError, match=r"row 2, column cost: 'ten' is no finite number"):
         read_published(path)
     for row, said in (
-        (",1,2,paper", "line 2: method is ''"),
-        ("a,1,2, ", "line 2: source is ' '"),
-        ("a,1,inf,paper", "line 2: value is 'inf'"),
-        ("a,1,,paper", "line 2: value is ''"),
+        (",1,2,paper", "row 2, column method: is empty"),
+        ("a,1,2, ", "row 2, column source: is empty"),
+        ("a,1,inf,paper", "row 2, column value: 'inf' is no"),
+        ("a,1,,paper", "row 2, column value: '' is no"),
+        ("\na,1,x,paper", "row 3, column value: 'x' is no"),
+        ('"a\nb",1,2,paper\na,1,x,paper', "row 4, column value: 'x' is no"),
     ):
         path.write_text(f"method,cost,value,source\n{row}\n")
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(DataError, match=said):
             read_published(path)
     path.write_text("method,cost,value,source\nNone,10,-1.5,NA\n")
     assert [(c.method, c.source) for c in read_published(path)] == [("None", "NA")]
     path.write_text("method,cost\na,1\n")
-    with pytest.raises(ConfigError, match=re.escape("has no column value, source")):
+    with pytest.raises(DataError, match=re.escape("has no column value, source")):
         read_published(path)
 
 
 def test_a_published_curve_that_goes_back_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "published.csv"
     path.write_text("method,cost,value,source\na,10,-1,p\nb,5,-1,p\na,20,-2,p\na,15,-3,p\n")
-    with pytest.raises(ConfigError, match=r"line 5: cost is 15, below the one before of a"):
+    with pytest.raises(DataError, match="row 5, column cost: is 15, below the one before of a"):
         read_published(path)
 
 
