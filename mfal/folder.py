@@ -9,6 +9,7 @@ from mfal.errors import ConfigError
 from mfal.yaml_file import read_yaml
 
 CONFIGS = Path("configs")
+ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +64,14 @@ def find_campaign(
 
 def is_file_of(which: str) -> bool:
     """Whether this is the path of a YAML file, and no name."""
-    return Path(which).suffix in (".yaml", ".yml")
+    return Path(which).suffix in ENDINGS
 
 
 def _meant(which: str, known: Iterable[str]) -> str:
     """What somebody may have meant by a name that no campaign of the folder has."""
-    here = Path(f"{which}.yaml")
-    if here.is_file():
-        return f"write {here}, with its ending"
+    for here in (Path(f"{which}{ending}") for ending in ENDINGS):
+        if here.is_file():
+            return f"write {here}, with its ending"
     return f"there are {', '.join(known) or 'none'}; or give the path of a YAML file, as in a.yaml"
 
 
@@ -84,7 +85,7 @@ def _campaign(name: str, paths: Sequence[Path]) -> CampaignConfig | Broken:
 def _files(folder: Path) -> dict[str, list[Path]]:
     """Name of a campaign -> the files that have it."""
     found: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(p for p in folder.glob("*") if p.suffix in ENDINGS):
         found.setdefault(_name(path), []).append(path)
     return found
 

@@ -130,6 +130,15 @@ def test_status_without_a_name_is_that_of_the_folder(folder: Folder) -> None:
     assert folder.call("status")[0] == 0
 
 
+def test_a_campaign_may_have_either_ending_of_yaml(folder: Folder) -> None:
+    folder.add("long")
+    folder.add("short")
+    configs = folder.path / "configs"
+    (configs / "short.yaml").rename(configs / "short.yml")
+    assert [s["campaign"] for s in folder.status()] == ["long", "short"]
+    assert [s["campaign"] for s in folder.status("short")] == ["short"]
+
+
 def test_a_name_that_is_not_there_is_answered_with_those_that_are(folder: Folder) -> None:
     folder.add("motif")
     single = ("round", "campaign", "status", "best", "report", "resume", "ladder")
