@@ -99,13 +99,17 @@ class Snapshot:
 
 
 def take(campaign: Campaign) -> Snapshot:
-    """The campaign as its ledger is now."""
+    """The campaign as its ledger is now, whoever works on it meanwhile."""
+    # In this order: a round that is begun and answered between the two has no answers here, where
+    # the other way round it would have answers and no name.
+    observations = tuple(campaign.store.observations())
+    rounds = tuple(campaign.store.rounds())
     return Snapshot(
         config=campaign.config,
         problem=campaign.problem,
         ladder=campaign.ladder,
-        rounds=tuple(campaign.store.rounds()),
-        observations=tuple(campaign.store.observations()),
+        rounds=rounds,
+        observations=observations,
         spent=campaign.store.spent(),
         promised=campaign.store.promised(),
         waiting=waiting(campaign),
