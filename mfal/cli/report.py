@@ -69,7 +69,7 @@ def _report_comparison(
             f"{comparison.folder}: no run of {comparison.name!r} has begun",
             f"run it first: mfal compare {quote(str(path))}",
         )
-    begun = next(run for run in runs_of(comparison) if run.has_begun)
+    begun = next(run for run in runs_of(comparison) if run.look().has_begun)
     with open_campaign(begun.config, begun.name, to_read=True) as campaign:
         objective, k = campaign.objective, campaign.config.top_k
     page = comparison_page(comparison, table, objective, k, others)

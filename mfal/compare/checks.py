@@ -6,24 +6,24 @@ from mfal.budget import total_of_counted
 from mfal.campaign import Campaign, open_campaign
 from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
-from mfal.compare.runs import Run
+from mfal.compare.runs import Look, Run
 from mfal.compare.settings import check_settings
 from mfal.errors import ConfigError
 from mfal.readable import check_similarity, sample_keys
 
 
-def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
+def check_runs(comparison: Comparison, looks: Sequence[Look]) -> None:
     """Raise MfalError unless all methods can run and what they find can be compared.
 
     They begin from designs of one cost, as near as may be: to less than what a query at the target
     costs. The measure reads their candidates. No person has to measure anything, and all runs have
     the same engines. What was run already was run with the settings that it has now.
     """
-    check_settings(comparison, runs)
+    check_settings(comparison, looks)
     costs: dict[str, float] = {}
     today: dict[str, Engines] = {}
     dearest = 0.0
-    for run in runs:
+    for run in (look.run for look in looks):
         if run.method in costs:
             continue
         with open_campaign(run.config, comparison.source(run.method)) as campaign:
@@ -39,7 +39,7 @@ def check_runs(comparison: Comparison, runs: Sequence[Run]) -> None:
             + ", ".join(f"{method} {cost:g}" for method, cost in costs.items()),
             "set initial.queries of each method that uses other fidelities",
         )
-    check_engines(comparison, runs, today)
+    check_engines(comparison, looks, today)
 
 
 def check_measure(comparison: Comparison, campaign: Campaign) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from mfal.compare.config import Comparison
-from mfal.compare.runs import Run
+from mfal.compare.runs import Look
 from mfal.errors import LedgerError
 from mfal.ledger.store import IMPORTED
 
@@ -13,7 +13,7 @@ Engines = Mapping[str, AbstractSet[str]]
 
 
 def check_engines(
-    comparison: Comparison, runs: Sequence[Run], others: Mapping[str, Engines]
+    comparison: Comparison, looks: Sequence[Look], others: Mapping[str, Engines]
 ) -> None:
     """Raise LedgerError where answers at a fidelity are of different engines.
 
@@ -22,9 +22,9 @@ def check_engines(
     Args:
         others: Who answers beside the runs, by a name for the message.
     """
-    if all(run.config.mix_backends for run in runs):
+    if all(look.run.config.mix_backends for look in looks):
         return
-    found = _by_fidelity({run.name: run.backends for run in runs} | dict(others))
+    found = _by_fidelity({look.run.name: look.backends for look in looks} | dict(others))
     mixed = [
         f"{comparison.source()}: answers at {fidelity!r} are of different engines: "
         + "; ".join(f"{engine} ({', '.join(names)})" for engine, names in engines.items())

@@ -64,12 +64,13 @@ def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.Data
         LedgerError: where answers at one fidelity came from different engines, or rounds were
             run with other settings than their method has now.
     """
-    begun = [r for r in (runs_of(comparison) if runs is None else runs) if r.has_begun]
+    looks = [run.look() for run in (runs_of(comparison) if runs is None else runs)]
+    begun = [look for look in looks if look.has_begun]
     check_settings(comparison, begun)
     outside = true_values_of(comparison) if begun and comparison.measure.outside else None
     check_engines(comparison, begun, {} if outside is None else {FOLDER: outside.engines})
     rows: list[tuple[object, ...]] = []
-    for run in begun:
+    for run in (look.run for look in begun):
         with open_campaign(run.config, run.name, to_read=True) as campaign:
             for number, cost, design, name, value in _figures(campaign, comparison, outside):
                 rows.append((run.method, run.seed, number, cost, design, name, value))

@@ -11,7 +11,7 @@ from mfal.campaign import Campaign, open_campaign, versions
 from mfal.compare.checks import check_computed, engines_now
 from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
-from mfal.compare.runs import Run, runs_of
+from mfal.compare.runs import Look, Run, runs_of
 from mfal.errors import NoLedgerError, OracleError
 from mfal.ledger.reading import read_ledger
 from mfal.ledger.store import Store
@@ -44,7 +44,7 @@ class TrueValues:
 
 def true_values_of(comparison: Comparison) -> TrueValues:
     """What all runs measured at the target, and what `score_outside` found; asks nothing."""
-    runs = _begun(comparison)
+    runs = [look.run for look in _begun(comparison)]
     with open_campaign(runs[0].config, runs[0].name, to_read=True) as campaign:
         known, _ = _look(runs, campaign.target.name)
     try:
@@ -73,9 +73,10 @@ def score_outside(comparison: Comparison) -> None:
         OracleError: if query after query fails, and so does one that was answered before. Nothing
             was paid, so none of these failures is kept, and they are asked again.
     """
-    runs = _begun(comparison)
-    if not runs:
+    begun = _begun(comparison)
+    if not begun:
         return
+    runs = [look.run for look in begun]
     first = runs[0].config
     with (
         open_campaign(first, first.name, to_read=True) as campaign,
@@ -88,14 +89,14 @@ def score_outside(comparison: Comparison) -> None:
         if new or not all(info.finished for info in store.outline()):
             check_computed(comparison, runs[0], campaign)
             engines["today"] = {campaign.target.name: engines_now(campaign)[campaign.target.name]}
-        check_engines(comparison, runs, engines)
+        check_engines(comparison, begun, engines)
         if new:
             _begin(store, campaign, new)
         _finish(store, campaign, next(iter(known), None))
 
 
-def _begun(comparison: Comparison) -> list[Run]:
-    return [run for run in runs_of(comparison) if run.has_begun]
+def _begun(comparison: Comparison) -> list[Look]:
+    return [look for run in runs_of(comparison) if (look := run.look()).has_begun]
 
 
 def _url(comparison: Comparison) -> str:

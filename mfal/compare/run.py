@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from mfal.campaign import open_campaign
 from mfal.compare.checks import check_runs
 from mfal.compare.config import Comparison
 from mfal.compare.outside import score_outside
-from mfal.compare.runs import Run, mark_done, runs_of
+from mfal.compare.runs import Look, Run, mark_done, runs_of
 from mfal.config import CampaignConfig
 from mfal.errors import MfalError
 from mfal.round import run_rounds
@@ -80,24 +81,28 @@ def run_comparison(comparison: Comparison, progress: RunProgress | None = None) 
     """
     watch = progress or Silent()
     runs = runs_of(comparison)
-    check_runs(comparison, runs)
-    left = [run for run in runs if not run.is_done]
+    looks = [run.look() for run in runs]
+    check_runs(comparison, looks)
+    spent = {look.run.name: look.spent for look in looks}
+    finished = {look.run.name for look in looks if look.is_done}
+    left = [run for run in runs if run.name not in finished]
     failed: dict[str, Failed] = {}
     with _workers(comparison.processes) as pool:
-        clock = _Clock(runs)
+        clock = _Clock(looks)
         futures = {pool.submit(_work, run.config): run for run in left}
         while futures:
             done, _ = wait(futures, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
             for future in done:
                 run, ended = futures.pop(future), _result(future)
+                spent[run.name] = run.look().spent
                 if isinstance(ended, Failed):
                     failed[run.name] = ended
                 else:
+                    finished.add(run.name)
                     watch.ended(run, *ended)
-            spent = {run.name: run.spent for run in runs}
-            running = [run.name for future, run in futures.items() if future.running()]
-            finished = [run.name for run in runs if run.is_done]
-            watch.state(spent, running, clock.seconds_left(spent, finished))
+            running = [run for future, run in futures.items() if future.running()]
+            spent |= {run.name: run.look().spent for run in running}
+            watch.state(spent, [run.name for run in running], clock.seconds_left(spent, finished))
     if failed:
         raise _failure(failed)
     if comparison.measure.outside:
@@ -130,12 +135,12 @@ def _failure(failed: Mapping[str, Failed]) -> MfalError:
 class _Clock:
     """Estimates the time left from how long it took to spend what was spent here."""
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._budgets = {run.name: run.config.budget.total for run in runs}
-        self._before = {run.name: run.spent for run in runs}
+    def __init__(self, looks: Sequence[Look]) -> None:
+        self._budgets = {look.run.name: look.run.config.budget.total for look in looks}
+        self._before = {look.run.name: look.spent for look in looks}
         self._started = time.monotonic()
 
-    def seconds_left(self, spent: dict[str, float], done: Sequence[str]) -> float:
+    def seconds_left(self, spent: dict[str, float], done: AbstractSet[str]) -> float:
         """Infinite until something was spent."""
         here = sum(spent[name] - self._before[name] for name in spent)
         rest = sum(total - spent[name] for name, total in self._budgets.items() if name not in done)

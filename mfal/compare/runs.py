@@ -1,18 +1,18 @@
 """The runs of a comparison, and what is known of each from its ledger and its folder."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
 
 from mfal.budget import total_cost
 from mfal.compare.config import Comparison
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
 from mfal.files import write_whole
-from mfal.ledger.reading import Ledger, read_ledger
+from mfal.ledger.reading import read_ledger
 
 DONE = "done"  # a file in the folder of a run that came to its end: what its end depends on
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -28,47 +28,53 @@ class Run:
         """Of its folder, too."""
         return self.config.name
 
-    @property
-    def spent(self) -> float:
-        """Campaign units in its ledger so far."""
-        return self._look(lambda ledger: ledger.spent(), 0.0)
+    def look(self) -> "Look":
+        """What its ledger holds now; it is opened once, which takes longer than to read it."""
+        try:
+            with read_ledger(self.config.ledger_url, self.name, self.config.identity()) as ledger:
+                return Look(
+                    run=self,
+                    has_begun=bool(ledger.outline()),
+                    spent=ledger.spent(),
+                    promised=ledger.promised(),
+                    settings=ledger.settings(),
+                    backends=ledger.backends(),
+                )
+        except NoLedgerError:
+            return Look(self)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A run, and what its ledger held when it was looked at.
+
+    Attributes:
+        has_begun: Whether there was anything in it.
+        spent: Campaign units that the answers cost.
+        promised: Campaign units set aside for what had no answer.
+        settings: The configurations of its batches, each once; the initial design follows from
+            the identity.
+        backends: Fidelity -> the engines that had answered at it.
+    """
+
+    run: Run
+    has_begun: bool = False
+    spent: float = 0.0
+    promised: float = 0.0
+    settings: Sequence[dict[str, Any]] = ()
+    backends: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
 
     @property
     def committed(self) -> float:
-        """Campaign units that it has spent, or will when what it has begun is answered."""
-        return self._look(lambda ledger: total_cost([ledger.spent(), ledger.promised()]), 0.0)
-
-    @property
-    def settings(self) -> list[dict[str, Any]]:
-        """The configuration of each batch so far; the initial design follows from the identity."""
-        return self._look(
-            lambda ledger: [r.config for r in ledger.rounds() if r.kind == "batch"], []
-        )
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether there is anything in its ledger."""
-        return self._look(lambda ledger: bool(ledger.outline()), False)
-
-    @property
-    def backends(self) -> dict[str, set[str]]:
-        """Fidelity -> the engines that answered at it so far."""
-        return self._look(lambda ledger: ledger.backends(), {})
+        """Campaign units that are spent, or will be when what was begun is answered."""
+        return total_cost([self.spent, self.promised])
 
     @property
     def is_done(self) -> bool:
-        """Whether it came to its end, with the budget and the limits that it has now."""
-        path = self.config.folder / DONE
-        ended = path.is_file() and path.read_bytes() == _limits(self.config).encode()
+        """Whether the run came to its end, with the budget and the limits that it has now."""
+        path = self.run.config.folder / DONE
+        ended = path.is_file() and path.read_bytes() == _limits(self.run.config).encode()
         return ended and self.has_begun  # a ledger that was taken away takes its end with it
-
-    def _look(self, at: Callable[[Ledger], T], without: T) -> T:
-        """What is to be seen in its ledger; `without` where there is none yet."""
-        try:
-            with read_ledger(self.config.ledger_url, self.name, self.config.identity()) as ledger:
-                return at(ledger)
-        except NoLedgerError:
-            return without
 
 
 def runs_of(comparison: Comparison) -> list[Run]:

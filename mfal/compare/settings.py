@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from mfal.budget import fits
 from mfal.compare.config import Comparison
-from mfal.compare.runs import Run
+from mfal.compare.runs import Look
 from mfal.differences import PLACE, Pair, differing
 from mfal.errors import LedgerError
 
@@ -26,26 +26,26 @@ FREE = {
 """Fields and sections that decide when and where a run goes on, and not what it finds."""
 
 
-def check_settings(comparison: Comparison, runs: Sequence[Run]) -> None:
+def check_settings(comparison: Comparison, looks: Sequence[Look]) -> None:
     """Raise LedgerError where rounds were run with other settings than their method has now.
 
     Their figures would stand under a method that did not find them. The settings are those that
     the ledgers hold of each round; a budget may be raised, and lowered to what is spent.
     """
     changed: dict[tuple[str, str], list[str]] = {}
-    for run in runs:
-        for pair in _changes(run):
+    for look in looks:
+        for pair in _changes(look):
             what = f"{pair.where} is {_shown(pair.second)} now, and was {_shown(pair.first)}"
-            changed.setdefault((run.method, what), []).append(run.name)
+            changed.setdefault((look.run.method, what), []).append(look.run.name)
     said = [
         f"{comparison.source(method)}: {what} in the rounds of {', '.join(names)}"
         for (method, what), names in changed.items()
     ]
     said += [
-        f"{comparison.source(run.method)}: budget.total is {total:g} now, and {run.name} has spent "
-        f"{committed:g}"
-        for run in runs
-        if not fits(committed := run.committed, total := run.config.budget.total)
+        f"{comparison.source(look.run.method)}: budget.total is {total:g} now, and "
+        f"{look.run.name} has spent {look.committed:g}"
+        for look in looks
+        if not fits(look.committed, total := look.run.config.budget.total)
     ]
     if said:
         raise LedgerError(
@@ -55,12 +55,12 @@ def check_settings(comparison: Comparison, runs: Sequence[Run]) -> None:
         )
 
 
-def _changes(run: Run) -> list[Pair]:
+def _changes(look: Look) -> list[Pair]:
     """Each field that one of the run's rounds had another value of."""
-    now = run.config.model_dump(mode="json")
+    now = look.run.config.model_dump(mode="json")
     found = {
         (pair.where, json.dumps(pair.first)): pair
-        for settings in run.settings
+        for settings in look.settings
         for pair in differing(settings, now)
         if not any(f"{pair.where}.".startswith(f"{free}.") for free in FREE)
     }

@@ -61,7 +61,7 @@ def compare_in_terminal(
     if run:
         with Bars(console, runs) as bars:
             run_comparison(comparison, bars)
-    elif not any(run.has_begun for run in runs):
+    elif not any(run.look().has_begun for run in runs):
         raise NoLedgerError(
             f"nothing of it has run: there is no ledger in {comparison.folder}/",
             "run it, without --show",
@@ -81,7 +81,7 @@ class Bars:
     def __init__(self, console: Console, runs: Sequence[Run]) -> None:
         self._console = console
         self._budgets = {run.name: run.config.budget.total for run in runs}
-        self._ended = sum(run.is_done for run in runs)
+        self._ended = sum(run.look().is_done for run in runs)
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=32),

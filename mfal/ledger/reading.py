@@ -129,6 +129,17 @@ class Ledger:
         with self._database.read() as c:
             return [RoundOutline(*row) for row in c.execute(statement)]
 
+    def settings(self) -> list[dict[str, Any]]:
+        """The configurations that batches were begun with, each once, by the first such batch."""
+        statement = (
+            select(rounds.c.config)
+            .where(rounds.c.campaign_id == self._campaign_id, rounds.c.kind == "batch")
+            .group_by(rounds.c.config)
+            .order_by(func.min(rounds.c.number))
+        )
+        with self._database.read() as c:
+            return [json.loads(text) for text in c.execute(statement).scalars()]
+
     def weights(self) -> bytes | None:
         """What the last round left for the next one's sampler; None where that starts anew."""
         statement = (

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ from mfal.compare.figures import COLUMNS
 from mfal.compare.runs import DONE
 from mfal.compare.terminal import compare_in_terminal
 from mfal.errors import ConfigError, MfalError, NoLedgerError
+from mfal.ledger.reading import Ledger, read_ledger
 from tests.integration.comparisons import ledgers, written
 
 PATIENCE = 240.0  # seconds
@@ -57,7 +59,7 @@ def test_kill_9_loses_nothing_and_the_same_command_finishes(
     expected = ledgers(undisturbed)
     assert ledgers(path) == {name: expected[name] for name in ledgers(path)}
     comparison = load_comparison(path)
-    assert all(run.is_done for run in runs_of(comparison))
+    assert all(run.look().is_done for run in runs_of(comparison))
     table = pd.read_csv(comparison.folder / "curves.csv")
     again = pd.DataFrame(json.loads((comparison.folder / "curves.json").read_text()))
     assert tuple(table.columns) == tuple(again.columns) == COLUMNS
@@ -81,6 +83,21 @@ def test_what_has_ended_is_not_run_again(undisturbed: Path) -> None:
     before = [mark.stat().st_mtime_ns for mark in marks]
     run_comparison(comparison)
     assert [mark.stat().st_mtime_ns for mark in marks] == before
+
+
+def test_each_ledger_is_opened_once_to_see_that_all_have_ended(
+    undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison = load_comparison(undisturbed, ["measure.outside=false"])
+    opened: list[str] = []
+
+    def noted(url: str, campaign: str, identity: dict[str, Any]) -> Ledger:
+        opened.append(campaign)
+        return read_ledger(url, campaign, identity)
+
+    monkeypatch.setattr("mfal.compare.runs.read_ledger", noted)
+    names = [run.name for run in run_comparison(comparison)]
+    assert opened == names
 
 
 def test_methods_share_the_design_of_a_seed(undisturbed: Path) -> None:
@@ -121,7 +138,7 @@ def test_curves_are_what_the_ledgers_say(undisturbed: Path) -> None:
             assert mine[mine["round"] == number]["cost"].unique() == [sum(o.cost for o in until)]
         assert mine["design"].unique() == [30.0]
     # Scoring outside the budget charged no run.
-    assert {run.spent for run in runs} == {54.0}
+    assert {run.look().spent for run in runs} == {54.0}
     assert set(at_cost(table, 0.0)["n_target"]) == {6.0, 10.0}
 
 

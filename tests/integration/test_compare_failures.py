@@ -101,7 +101,8 @@ def test_whatever_a_part_raises_the_other_runs_end(
         "not work (parts.py, line 17)",
         "refusing-0, refusing-1: too few (parts.py, line 26)",
     ]
-    assert [run.name for run in runs_of(comparison) if run.is_done] == ["random-0", "random-1"]
+    done = [run.name for run in runs_of(comparison) if run.look().is_done]
+    assert done == ["random-0", "random-1"]
     logged = sorted(r.message for r in caplog.records if r.name == "mfal.compare.run")
     # A defect, for all that one can tell, with its traceback; a mistake of the user's is told.
     assert [text.split("\n")[0] for text in logged] == [f"misleading-{i} failed:" for i in (0, 1)]
@@ -121,7 +122,7 @@ def test_a_process_that_dies_is_said_once_and_the_same_command_goes_on(
     assert "run the same command again" in failed.value.hint
 
     run_comparison(comparison)
-    assert all(run.is_done for run in runs_of(comparison))
+    assert all(run.look().is_done for run in runs_of(comparison))
     found = ledgers(path)
     for seed in (0, 1):
         assert found[f"dying-{seed}"] == found[f"random-{seed}"]
@@ -131,7 +132,7 @@ def test_a_mark_that_something_else_has_written_ends_no_run(tmp_path: Path) -> N
     run, *_ = runs_of(load_comparison(written(tmp_path)))
     run.config.folder.mkdir(parents=True)
     (run.config.folder / DONE).write_bytes(b"\xff")
-    assert not run.is_done
+    assert not run.look().is_done
 
 
 def test_the_end_of_a_run_goes_with_its_ledger(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_the_end_of_a_run_goes_with_its_ledger(tmp_path: Path) -> None:
     before = ledgers(path)
     for file in run.config.folder.glob("ledger.db*"):
         file.unlink()
-    assert not run.is_done
+    assert not run.look().is_done
     run_comparison(comparison)
     assert ledgers(path) == before
 
@@ -189,7 +190,7 @@ def test_one_that_no_method_uses_is_none_of_its_business(tmp_path: Path) -> None
     target_alone = "methods={random: {surrogate: null, sampler: random, fidelities: [whole], \
         initial.queries: {whole: 10}}}"
     comparison = measured_by_people(tmp_path, "half", target_alone, "seeds=[0]")
-    assert run_comparison(comparison)[0].is_done
+    assert run_comparison(comparison)[0].look().is_done
 
 
 def test_people_are_not_asked_outside_the_budget(tmp_path: Path) -> None:

@@ -81,6 +81,13 @@ def test_how_a_round_was_made_comes_back(store: Store) -> None:
     ]
 
 
+def test_settings_are_those_of_batches_each_once(store: Store) -> None:
+    settings = {"cost": 1}, {"cost": 9}, {"cost": 3}, {"cost": 9}
+    for number, config in enumerate(settings):
+        begin(store, number, kind="batch" if number else "initial", config=config)
+    assert store.settings() == [{"cost": 9}, {"cost": 3}]
+
+
 def test_weights_come_back_byte_by_byte_to_the_round_after(store: Store) -> None:
     assert store.weights() is None
     every = bytes(range(256)) * 3
