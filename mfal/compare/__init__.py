@@ -5,13 +5,22 @@ every figure of every run after every round as one table, and `final` the last o
 """
 
 from mfal.compare.config import Comparison, MeasureConfig, load_comparison
-from mfal.compare.figures import COLUMNS, at_cost, beyond_design, curves, final, write_curves
+from mfal.compare.figures import (
+    COLUMNS,
+    NUMBERS,
+    at_cost,
+    beyond_design,
+    curves,
+    final,
+    write_curves,
+)
 from mfal.compare.outside import score_outside
 from mfal.compare.run import run_comparison
 from mfal.compare.runs import Run, runs_of
 
 __all__ = [
     "COLUMNS",
+    "NUMBERS",
     "Comparison",
     "MeasureConfig",
     "Run",

@@ -45,6 +45,11 @@ class MeasureConfig(Frozen):
     mode: float | None = Field(
         default=None, description="Value at the target from which a candidate counts as a mode."
     )
+    reach: tuple[float, ...] = Field(
+        default=(),
+        description="Values of means of the K best, in the objective's unit, of which a report "
+        "says what it cost to reach them.",
+    )
     outside: bool = Field(
         default=True,
         description="Whether everything that was queried is also scored at the target outside "

@@ -45,6 +45,13 @@ VALUES = (
 )
 """Figures in the objective's unit."""
 
+NUMBERS = {
+    "top_k": "n_target",
+    "diverse_top_k": "diverse_n",
+    "published_diverse_top_k": "published_diverse_n",
+}
+"""Means of the K best -> the figure that says of how many values, where that may be fewer."""
+
 
 def curves(comparison: Comparison, runs: Sequence[Run] | None = None) -> pd.DataFrame:
     """All figures of all runs that have begun, in long form; asks no oracle.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from mfal.compare import beyond_design
+from mfal.compare import NUMBERS, beyond_design
 from mfal.report.canvas import COLOURS, MARKERS, add_legend, logarithmic, name_axes, panel
 from mfal.report.published import PublishedCurve
 from mfal.types import Objective
@@ -29,14 +29,11 @@ class Measure:
         title: Over its panel and its column.
         meaning: For its caption.
         is_value: Whether it is in the objective's unit.
-        number: The figure that says of how many values it is a mean, where that may be fewer
-            than K; else empty.
     """
 
     title: str
     meaning: str
     is_value: bool = True
-    number: str = ""
 
     def header(self, objective: Objective) -> str:
         """The title, with the unit where there is one."""
@@ -47,12 +44,10 @@ MEASURES = {
     "top_k": Measure(
         "best K, measured",
         "Mean of the K best measured at the target (strict).",
-        number="n_target",
     ),
     "diverse_top_k": Measure(
         "best K that differ, measured",
         "Mean of the K best measured at the target that differ from each other (strict).",
-        number="diverse_n",
     ),
     "published_top_k": Measure(
         "best K, true values",
@@ -62,7 +57,6 @@ MEASURES = {
     "published_diverse_top_k": Measure(
         "best K that differ, true values",
         "The same of candidates that differ from each other.",
-        number="published_diverse_n",
     ),
     "similarity": Measure(
         "similarity, measured",
@@ -105,14 +99,14 @@ def against_cost(
     points are known, which lines join.
     """
     figure, axes = panel()
-    measure = MEASURES[metric]
-    for look, rows in _methods(table, [metric, measure.number]):
+    measure, number = MEASURES[metric], NUMBERS.get(metric)
+    for look, rows in _methods(table, [metric, number]):
         wide = _at_equal_cost(rows[rows["metric"] == metric])
         if len(wide) == 0:
             continue
         low, high = wide.min(axis=1), wide.max(axis=1)
         axes.fill_between(wide.index, low, high, step="post", color=look.colour, alpha=0.15, lw=0)
-        numbers = _at_equal_cost(rows[rows["metric"] == measure.number]).reindex(wide.index)
+        numbers = _at_equal_cost(rows[rows["metric"] == number]).reindex(wide.index)
         _plot_medians(axes, look, wide.median(axis=1), (numbers < k).any(axis=1))
     for curve in published:
         axes.plot(curve.cost, curve.value, ":", color="black", label=f"{curve.method} (published)")
@@ -147,7 +141,9 @@ def quality_and_variety(table: pd.DataFrame, prefix: str, objective: Objective) 
     return figure
 
 
-def _methods(table: pd.DataFrame, metrics: Sequence[str]) -> Iterator[tuple[Look, pd.DataFrame]]:
+def _methods(
+    table: pd.DataFrame, metrics: Sequence[str | None]
+) -> Iterator[tuple[Look, pd.DataFrame]]:
     """The look of each method, the same in all figures, and its rows of some metrics."""
     table = table.assign(beyond=beyond_design(table))
     for i, (method, rows) in enumerate(table.groupby("method", sort=False)):

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mfal.compare import Comparison, at_cost, beyond_design, final
+from mfal.compare import NUMBERS, Comparison, at_cost, beyond_design, final
 from mfal.digits import number, written
 from mfal.report.cells import inline, unitless
 from mfal.report.comparison_figures import MEASURES, against_cost, quality_and_variety
 from mfal.report.page import Grid, Page, Picture, Section
 from mfal.report.published import PublishedCurve
+from mfal.report.reaching import reaching
 from mfal.report.words import counted, listed
 from mfal.types import Objective
 
@@ -42,6 +43,7 @@ def comparison_page(
     sections = [
         Section("Against cost", pictures=_pictures(table, names, objective, k, published)),
         Section("Every seed at its end", grids=[_ends(comparison, table, names, objective, k)]),
+        *([reached] if (reached := reaching(comparison, table, names, objective, k)) else []),
         Section("Where the cost went", grids=[_shares(comparison, table)]),
     ]
     if published:
@@ -143,7 +145,7 @@ def _pictures(
             f"{MEASURES[name].meaning} K\u00a0=\u00a0{k}. Line: median over seeds; band: worst "
             "seed to best; markers only tell the methods apart. Compare along a vertical line: "
             "equal cost."
-            + (FEW if MEASURES[name].number else "")
+            + (FEW if name in NUMBERS else "")
             + (PUBLISHED if published and name == "published_top_k" else ""),
         )
         for name in names

@@ -233,6 +233,10 @@ def test_designs_of_unequal_cost_are_refused_before_anything_is_spent(tmp_path: 
         ("seeds=['2']", r"--set: seeds\.0: Input should be a valid integer, got '2'"),
         ("processes=true", "--set: processes: Input should be a valid integer, got True"),
         ("measure.mode='5'", r"--set: measure\.mode: Input should be a valid number, got '5'"),
+        (
+            "measure.reach=['5']",
+            r"--set: measure\.reach\.0: Input should be a valid number, got '5'",
+        ),
         ("sedes=[0]", "--set: sedes: there is no such field"),
         ("campaign.budget.total=much", "--set: campaign: budget.total: Input should be a valid"),
         ("methods.random.batch.cost=-1", "--set: methods.random: batch.cost: Input should be"),
