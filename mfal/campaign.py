@@ -27,7 +27,7 @@ from mfal.portraits import shown
 from mfal.problem import build_environment, build_problem, check_engines
 from mfal.readable import check_readable, sample_keys
 from mfal.similarity import Similarity, similarity_of
-from mfal.surrogate.base import make_surrogate
+from mfal.surrogate.making import make_surrogate
 from mfal.types import Fidelity, Objective, Problem
 
 # Queries that a budget or a batch may pay for: beyond it, prices have no digits in common with it.

@@ -39,7 +39,7 @@ def held_out(surrogate: Surrogate, data: Dataset, *, seed: int) -> HeldOut | Non
         elif isinstance(surrogate, Reconditions):
             return predict_folds(surrogate, data, FOLDS, seed=seed)
         else:
-            why = f"{type(surrogate).__name__} has neither held_out() nor condition()"
+            why = "the surrogate has neither held_out() nor condition()"
     except SurrogateError as error:
         why = error.message
     log.warning("no held-out figures this round: %s", why)

@@ -24,7 +24,8 @@ from mfal.progress import training_line
 from mfal.promise import WithPromise
 from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
-from mfal.surrogate.base import FallsBack, Surrogate, make_surrogate, posterior_mean
+from mfal.surrogate.base import FallsBack, Surrogate, posterior_mean
+from mfal.surrogate.making import make_surrogate
 from mfal.types import Observation
 from mfal.user_code import user_code
 
@@ -94,17 +95,16 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
         return Fitted(data, best=best_measured(data, START))
     component, levels = campaign.config.surrogate, tuple(f.level for f in ladder)
     unfitted = make_surrogate(component, levels, featurise)
-    with user_code(f"surrogate {component.name!r}", "mend it", unfitted):
-        try:
-            surrogate = unfitted.fit(data, seed=seed)
-        except SurrogateError as error:
-            log.warning("no surrogate this round, the batch is random: %s", error.message)
-            why = f"random batch: {error.message}"
-            return Fitted(data, fallback=why, best=best_measured(data, START))
-        promising = WithPromise(featurise, surrogate, data)
-        of_one = make_surrogate(component, (1.0,), promising)
-        feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
-        return _fitted(campaign, observations, data, surrogate, feasibility, seed)
+    try:
+        surrogate = unfitted.fit(data, seed=seed)
+    except SurrogateError as error:
+        log.warning("no surrogate this round, the batch is random: %s", error.message)
+        why = f"random batch: {error.message}"
+        return Fitted(data, fallback=why, best=best_measured(data, START))
+    promising = WithPromise(featurise, surrogate, data)
+    of_one = make_surrogate(component, (1.0,), promising)
+    feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
+    return _fitted(campaign, observations, data, surrogate, feasibility, seed)
 
 
 def _fitted(

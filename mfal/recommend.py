@@ -7,7 +7,7 @@ from mfal.dataset import build_dataset
 from mfal.errors import SurrogateError
 from mfal.learn import best_promising
 from mfal.similarity import different
-from mfal.surrogate.base import make_surrogate
+from mfal.surrogate.making import make_surrogate
 
 
 @dataclass(frozen=True, slots=True)

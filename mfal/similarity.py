@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mfal.errors import ConfigError
-from mfal.registry import build
+from mfal.registry import BUILTIN, build
 from mfal.sections import Component
 from mfal.types import Problem
+from mfal.user_code import user_code
 
 if TYPE_CHECKING:
     from Bio.Align import Alignment, PairwiseAligner
@@ -165,7 +166,25 @@ def similarity_of(problem: Problem, given: Component | None = None) -> Similarit
     """The measure that is given, or the problem's own."""
     component = given or Component(name=problem.similarity)
     found: Similarity = build("similarity", component, problem=problem)
-    return found
+    is_own = component.name not in BUILTIN["similarity"]
+    return Guarded(found, component.name) if is_own else found
+
+
+class Guarded(Similarity):
+    """A similarity of a user's own: what it raises says where, as `user_code` does."""
+
+    def __init__(self, similarity: Similarity, name: str) -> None:
+        self._similarity, self._what = similarity, f"similarity {name!r}"
+
+    def __call__(self, a: str, b: str) -> float:
+        """As the similarity itself."""
+        with user_code(self._what, "mend its __call__()", self._similarity):
+            return self._similarity(a, b)
+
+    def matrix(self, keys: Sequence[str], others: Sequence[str]) -> NDArray[np.float32]:
+        """As the similarity itself, ``n x m``."""
+        with user_code(self._what, "mend its matrix()", self._similarity):
+            return self._similarity.matrix(keys, others)
 
 
 class Remembered(Similarity):

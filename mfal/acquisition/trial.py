@@ -10,7 +10,7 @@ from mfal.errors import SurrogateError
 from mfal.features.base import FeatureSet
 from mfal.registry import BUILTIN, build
 from mfal.sections import Component
-from mfal.surrogate.base import make_surrogate
+from mfal.surrogate.making import make_surrogate
 
 SEED = 0
 

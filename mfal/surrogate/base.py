@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 from torch import Tensor
 
 from mfal.dataset import Dataset
-from mfal.features.base import Features
-from mfal.registry import build
-from mfal.sections import Component
 
 if TYPE_CHECKING:
     from botorch.models.model import Model
@@ -87,17 +84,3 @@ class FallsBack(Protocol):
     def fallback(self) -> str:
         """What was fitted instead of what was asked for, and why; empty where nothing was."""
         ...
-
-
-def make_surrogate(
-    component: Component, levels: tuple[float, ...], features: Features
-) -> Surrogate:
-    """The surrogate of that name and options for fidelities at these levels, not fitted."""
-    surrogate: Surrogate = build(
-        "surrogate",
-        component,
-        n_fidelities=len(levels),
-        levels=levels,
-        linear_columns=tuple(features.linear_columns),
-    )
-    return surrogate

@@ -11,12 +11,16 @@ from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig
 from mfal.errors import ConfigError
 from mfal.round import run_rounds
+from mfal.view import View
 from tests.integration.test_cli import mfal, write
 from tests.support import motif_settings
 
 PARTS = """
 import torch
 from mfal.gfn.base import Proposals
+from mfal.surrogate.base import JointMoments
+from mfal.similarity import EditSimilarity
+from mfal.surrogate.gp import MultiFidelityGP
 from mfal.types import Query
 
 class Acquisition:
@@ -68,6 +72,26 @@ class JointRaises(Process):
     def fit(self, data, *, seed): return self
     def diagnostics(self): return {}
     def joint(self, features, candidate=None): return features.mean(dim=7)
+class JointOfAnotherShape(JointRaises):
+    def joint(self, features, candidate=None): return JointMoments(*4 * [features.mean(dim=1)])
+class Works(MultiFidelityGP):
+    def fallback(self): return "a stand-in"
+class CovarianceRaises(MultiFidelityGP):
+    def covariance(self, features, candidate, fidelity): return 1 / 0
+class MeanRaises(MultiFidelityGP):
+    def mean(self, features, candidate=None): return 1 / 0
+class LateRaises(MultiFidelityGP):
+    asked = 0
+    def joint(self, features, candidate=None):
+        self.asked += 1
+        return 1 / 0 if self.asked == 15 else super().joint(features, candidate)
+
+class Alike(EditSimilarity):
+    asked = 0
+    def __call__(self, a, b):
+        self.asked += 1
+        return 1 / 0 if self.asked == 60 else super().__call__(a, b)
+    def matrix(self, keys, others): return 1 / 0
 """
 ACQUISITIONS = [
     ("Row", "Row: log() of 16 candidates at 2 fidelities gives (16,)", "the shape (16, 2)"),
@@ -78,10 +102,18 @@ ACQUISITIONS = [
     ("TakesNothing", "acquisition TakesNothing: TypeError: ", "mend its log()"),
 ]
 SAMPLERS = [
-    ("SamplerRaises", "ZeroDivisionError: division by zero (parts.py, line 38)", "mend its"),
+    ("SamplerRaises", "ZeroDivisionError: division by zero (parts.py, line 41)", "mend its"),
     ("SamplerOfAList", "its sample() gives a list", "Proposals(queries)"),
     ("SamplerOfAnotherLadder", "proposes queries at full", "the fidelities are half, whole"),
     ("SamplerTakesLess", "TypeError: ", "mend its sample()"),
+]
+SURROGATES = [
+    ("FitRaises", "KeyError: "),
+    ("JointRaises", "IndexError: Dimension out"),
+    ("JointOfAnotherShape", "its joint() gives no means of the shape ("),
+    ("LateRaises", "ZeroDivisionError: division by zero (parts.py, line "),
+    ("MeanRaises", "ZeroDivisionError: division by zero (parts.py, line "),
+    ("CovarianceRaises", "ZeroDivisionError: division by zero (parts.py, line "),
 ]
 
 MakeConfig = Callable[..., CampaignConfig]
@@ -115,22 +147,53 @@ def test_one_that_can_be_used_is_used(motif: MakeConfig, parts: str) -> None:
 def test_one_that_fails_later_says_where(motif: MakeConfig, parts: str) -> None:
     with (
         open_campaign(motif(acquisition=f"{parts}:RaisesLater")) as campaign,
-        pytest.raises(ConfigError, match=r"RaisesLater: IndexError: .*\(parts.py, line 27\)"),
+        pytest.raises(ConfigError, match=r"RaisesLater: IndexError: .*\(parts.py, line 30\)"),
     ):
         run_rounds(campaign, 1)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"), [("FitRaises", "KeyError: "), ("JointRaises", "IndexError: Dimension out")]
-)
-def test_a_surrogate_that_fails_says_where(
+@pytest.mark.parametrize(("name", "said"), SURROGATES)
+def test_a_surrogate_that_fails_is_named(
     motif: MakeConfig, parts: str, name: str, said: str
 ) -> None:
     config = motif(surrogate=f"{parts}:{name}")
-    with pytest.raises(ConfigError, match=said) as raised, open_campaign(config) as campaign:
+    with pytest.raises(ConfigError) as raised, open_campaign(config) as campaign:
         run_rounds(campaign, 1)
-    assert raised.value.message.startswith(f"surrogate '{parts}:{name}': ")
+    assert raised.value.message.startswith(f"surrogate '{parts}:{name}': {said}")
+
+
+def test_a_surrogate_of_ones_own_has_what_it_offers(
+    motif: MakeConfig, parts: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_campaign(motif(surrogate=f"{parts}:Works")) as campaign:
+        run_rounds(campaign, 1)
+        record = campaign.store.rounds()[-1].record
+    assert record["held_out"] and record["fallback"] == "a stand-in" and not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("FitRaises", "KeyError: "), ("MeanRaises", "ZeroDivisionError: ")]
+)
+def test_a_surrogate_that_fails_where_it_recommends_is_named(
+    motif: MakeConfig, parts: str, name: str, said: str
+) -> None:
+    with open_campaign(motif()) as campaign:
+        run_rounds(campaign, 1)
+    with pytest.raises(ConfigError) as raised:
+        View(motif(surrogate=f"{parts}:{name}")).recommended()
+    assert raised.value.message.startswith(f"surrogate '{parts}:{name}': {said}")
     assert "(parts.py, line " in raised.value.message
+
+
+@pytest.mark.parametrize("repulsion", [0, 4])
+def test_a_similarity_that_fails_late_is_named(
+    motif: MakeConfig, parts: str, repulsion: float
+) -> None:
+    rule = {"at_most": 0.5, "similarity": f"{parts}:Alike", "repulsion": repulsion}
+    with pytest.raises(ConfigError) as raised, open_campaign(motif(diversity=rule)) as campaign:
+        run_rounds(campaign, 1)
+    said = f"similarity '{parts}:Alike': ZeroDivisionError: division by zero (parts.py, line "
+    assert raised.value.message.startswith(said)
 
 
 @pytest.mark.parametrize(("name", "said", "hint"), SAMPLERS, ids=[s[0] for s in SAMPLERS])
@@ -149,7 +212,7 @@ def test_the_command_line_says_it_in_two_lines(tmp_path: Path, parts: str) -> No
     settings = motif_settings(tmp_path, sampler=f"{parts}:SamplerRaises")
     done = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "(parts.py, line 38)\nhint:  mend its sample()" in done.stderr
+    assert "(parts.py, line 41)\nhint:  mend its sample()" in done.stderr
 
 
 def test_a_defect_of_mfal_is_a_plain_traceback() -> None:

@@ -234,7 +234,7 @@ def test_a_surrogate_that_cannot_do_without_some_data_says_why(
     assert held_out(WithoutHeldOut(fitted), three_rungs, seed=0) is None  # type: ignore[arg-type]
     assert caplog.messages == [
         "no held-out figures this round: it needs them all",
-        "no held-out figures this round: WithoutHeldOut has neither held_out() nor condition()",
+        "no held-out figures this round: the surrogate has neither held_out() nor condition()",
     ]
 
 
