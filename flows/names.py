@@ -1,10 +1,11 @@
 """What flows and their runs are called on Prefect's page."""
 
-from mfal.campaign import Campaign
+from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
 from mfal.ledger.reading import read_ledger
 from mfal.progress import round_name
+from mfal.round import next_kind
 
 CAMPAIGN, ROUNDS, RESUME = "campaign", "rounds", "resume"
 """Flows: of a served campaign, and of `mfal round` and `mfal resume` in a shell."""
@@ -12,7 +13,7 @@ CAMPAIGN, ROUNDS, RESUME = "campaign", "rounds", "resume"
 
 def run_name(config: CampaignConfig, rounds: int | None) -> str:
     """Name of a run of so many rounds, such as ``dna-aptamers round 7``."""
-    first = next_number(config)
+    first = next_batch(config)
     if rounds == 1:
         return f"{config.name} round {first}"
     return f"{config.name} rounds {first} to {'the end' if rounds is None else first + rounds - 1}"
@@ -26,11 +27,19 @@ def open_name(campaign: Campaign) -> str:
     return f"{campaign.config.name} {round_name(begun.number, begun.kind)}"
 
 
-def next_number(config: CampaignConfig) -> int:
-    """Number of the round that comes next: an unfinished one, or the one after the last."""
+def next_batch(config: CampaignConfig) -> int:
+    """Number of the batch that comes next: an unfinished one, or the first that is not begun."""
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
             known = ledger.outline()
     except NoLedgerError:
         return 1
-    return next((r.number for r in known if not r.finished and r.number > 0), max(1, len(known)))
+    is_new = all(r.kind == "imported" for r in known)
+    unfinished = (r.number for r in known if r.kind == "batch" and not r.finished)
+    return next(unfinished, len(known) + (is_new and _asks_design(config)))
+
+
+def _asks_design(config: CampaignConfig) -> bool:
+    """Whether a campaign that has begun no round of its own has a design to ask before a batch."""
+    with open_campaign(config, config.name, to_read=True) as campaign:
+        return next_kind(campaign) == "initial"
