@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from mfal.cli.runner import chosen_runner
 from mfal.cli.which import Folder, Overrides, Several, Which, as_typed, chosen
 from mfal.digits import number
 from mfal.errors import ConfigError
@@ -131,14 +133,14 @@ def resume(
     from mfal.errors import MfalError
 
     failed = False
+    runner = cache(partial(chosen_runner, no_prefect=no_prefect))  # one for all, if any
     configured = _configured(which, configs, overrides)
     names = which or [c.name for c in configured]
     for config, name in zip(configured, names, strict=True):
         try:
             if isinstance(config, Broken):
                 raise config.error
-            source = as_typed(name, configs, overrides)
-            resume_in_terminal(config, source, no_prefect=no_prefect)
+            resume_in_terminal(config, as_typed(name, configs, overrides), runner)
         except MfalError as error:
             failed = True
             named = "" if str(error).startswith(f"{config.name}: ") else f"{config.name}: "

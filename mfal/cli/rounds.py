@@ -1,11 +1,12 @@
 """Rounds for a person at a terminal: progress while they run, tables when they end."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from mfal.campaign import Campaign, open_campaign
-from mfal.cli.runner import Runner, chosen_runner
+from mfal.cli.runner import Runner
 from mfal.cli.terminal import TerminalProgress, engine_lines, show_rounds
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
@@ -39,11 +40,12 @@ def run_in_terminal(
             console.print(f"No further round: {why_no_further(campaign)}.")
 
 
-def resume_in_terminal(config: CampaignConfig, source: str, *, no_prefect: bool) -> None:
+def resume_in_terminal(config: CampaignConfig, source: str, runner: Callable[[], Runner]) -> None:
     """Finish the round of a campaign that was begun and not finished, and say what was done.
 
     Args:
         source: Name of the configuration in errors, usually its file.
+        runner: Gives who does it, called where there is something to finish.
     """
     console = Console(highlight=False, markup=False)
     try:
@@ -52,12 +54,11 @@ def resume_in_terminal(config: CampaignConfig, source: str, *, no_prefect: bool)
     except NoLedgerError:
         said = "nothing to do: it has not begun"
     else:
-        said = NOTHING_OPEN if is_whole else _resume(console, config, source, no_prefect)
+        said = NOTHING_OPEN if is_whole else _resume(console, config, source, runner())
     console.print(f"{config.name}: {said}", soft_wrap=True)
 
 
-def _resume(console: Console, config: CampaignConfig, source: str, no_prefect: bool) -> str:
-    runner = chosen_runner(no_prefect=no_prefect)
+def _resume(console: Console, config: CampaignConfig, source: str, runner: Runner) -> str:
     with open_campaign(config, source) as campaign:
         with TerminalProgress(console) as progress:
             done = runner.resume(campaign, progress)

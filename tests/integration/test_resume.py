@@ -3,6 +3,7 @@
 import pytest
 
 from mfal.campaign import open_campaign
+from mfal.cli.runner import Library
 from mfal.config import CampaignConfig
 from mfal.errors import BudgetError
 from mfal.round import run_rounds
@@ -44,6 +45,27 @@ def test_resume_leaves_a_campaign_to_whoever_is_at_work(folder: Folder) -> None:
     with open_campaign(config):
         code, out = folder.call("resume", "motif", "--no-prefect")
     assert code == 2 and "is working on campaign 'motif'" in out
+
+
+def test_one_runner_does_for_all_that_is_resumed(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def prefect() -> Library:
+        made.append(Library())
+        return made[-1]
+
+    monkeypatch.setattr("mfal.cli.runner.resolve", lambda kind, name: prefect)
+    folder.add("new")
+    assert folder.call("resume")[0] == 0 and made == []
+    at_work, left = folder.add("a"), folder.add("b")
+    for config in (at_work, left):
+        play(config, unanswered=1)
+    with open_campaign(at_work):
+        code, out = folder.call("resume")
+    assert code == 2 and "is working on campaign 'a'" in out
+    assert "b: round 1 is finished" in out and len(made) == 1
 
 
 def state(config: CampaignConfig) -> tuple[float, int]:
