@@ -109,6 +109,8 @@ def open_campaign(
 ) -> Iterator[Campaign]:
     """The campaign of `config`, alone on its ledger while the block lasts.
 
+    So long torch has the campaign's number of threads, and then as many as before.
+
     Args:
         source: Name of the configuration in errors, usually its file.
         to_read: Only to look at a campaign that exists, beside whoever works on it, and on
@@ -117,8 +119,30 @@ def open_campaign(
     Raises:
         MfalError: for whatever would go wrong later, before anything is spent.
     """
-    if not to_read:
-        torch.set_num_threads(config.threads)
+    with _threads(config.threads):
+        campaign = _assembled(config, source, to_read=to_read)
+        with campaign.store as store:
+            numbers = declared(campaign.problem.oracle.objectives, campaign.ladder)
+            if isinstance(store, Store):
+                store.declare(numbers)
+                check_backends(store, campaign.problem, config)
+            else:
+                store.check_declared(numbers)
+            yield campaign
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Let torch have n threads for an operation while the block lasts."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _assembled(config: CampaignConfig, source: str, *, to_read: bool) -> Campaign:
     with in_field(source, "problem"):
         problem: Problem = shown(build_problem(config.problem))
     ladder = campaign_ladder(problem, config, source)
@@ -149,14 +173,7 @@ def open_campaign(
         store = read_ledger(url, config.name, identity)
     else:
         store = Store(url, config.name, identity, config.lock)
-    with store:
-        numbers = declared(problem.oracle.objectives, ladder)
-        if isinstance(store, Store):
-            store.declare(numbers)
-            check_backends(store, problem, config)
-        else:
-            store.check_declared(numbers)
-        yield Campaign(config, problem, ladder, environment, features, store, pool)
+    return Campaign(config, problem, ladder, environment, features, store, pool)
 
 
 def campaign_ladder(problem: Problem, config: CampaignConfig, source: str) -> tuple[Fidelity, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mfal.batch.select import candidate_queries
 from mfal.budget import total_cost
@@ -222,3 +223,17 @@ def test_the_ledger_does_not_depend_on_who_asks_or_how_many(tmp_path: Path, trou
         ledgers.append(ledger(config))
     assert ledgers[0] == ledgers[1] == ledgers[2]
     assert any(row[8] for row in ledgers[0]) == bool(trouble)
+
+
+@pytest.mark.parametrize("to_read", [False, True])
+def test_torch_has_the_threads_of_a_campaign_while_that_is_open(
+    tmp_path: Path, to_read: bool
+) -> None:
+    before = torch.get_num_threads()
+    config = parse_config(motif_settings(tmp_path, threads=before + 1))
+    with open_campaign(config):  # which begins it
+        pass
+    with pytest.raises(ZeroDivisionError), open_campaign(config, to_read=to_read):
+        assert torch.get_num_threads() == before + 1
+        _ = 1 / 0
+    assert torch.get_num_threads() == before
