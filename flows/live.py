@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from mfal.campaign import Campaign
 from mfal.gfn.base import TrainMetrics
-from mfal.progress import STAGES, Stage, round_name, training_line
+from mfal.progress import STAGES, Progress, Stage, round_name, training_line
 from mfal.report.canvas import load_canvas
 from mfal.report.markdown import batch_rows, round_markdown
 from mfal.report.snapshot import Snapshot, take
@@ -28,7 +28,7 @@ PAUSE = 3.0  # seconds between two updates of the live line; the page asks less 
 RETRIES = 3  # of a request that nobody answered, for 14 seconds in all; Prefect's own is 5, for 62
 
 
-class LivePage:
+class LivePage(Progress):
     """Progress for the page of the flow run that it is made in; to be closed, as a context.
 
     The page only shows: a thread of its own draws and sends, so that no round waits for a slow

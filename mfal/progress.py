@@ -1,7 +1,7 @@
 """What a round tells whoever is watching: a terminal, a log, a page."""
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal
 
 from mfal.gfn.base import TrainMetrics
 
@@ -26,57 +26,29 @@ def training_line(metrics: TrainMetrics) -> str:
     )
 
 
-class Progress(Protocol):
-    """Receives what happens, as it happens."""
+class Progress:
+    """Is told what happens, as it happens; this one says nothing to anybody."""
 
     def begin_round(self, number: int, kind: str) -> None:
         """A round of a kind starts: ``initial``, the design, or ``batch``."""
-        ...
 
     def end_round(self, number: int) -> None:
         """Every answer of the round is in the ledger."""
-        ...
 
     def stage(self, stage: Stage) -> None:
         """A stage of the round starts."""
-        ...
 
     def train(self, metrics: TrainMetrics) -> None:
         """The sampler has learnt for a while."""
-        ...
 
     def scored(self, done: int, total: int) -> None:
         """`done` of the round's `total` queries are in the ledger."""
-        ...
 
     def spent(self, cost: float, budget: float) -> None:
         """`cost` of the campaign's `budget` is spent."""
-        ...
 
 
-class Silent:
-    """Progress that nobody watches."""
-
-    def begin_round(self, number: int, kind: str) -> None:
-        """Say nothing."""
-
-    def end_round(self, number: int) -> None:
-        """Say nothing."""
-
-    def stage(self, stage: Stage) -> None:
-        """Say nothing."""
-
-    def train(self, metrics: TrainMetrics) -> None:
-        """Say nothing."""
-
-    def scored(self, done: int, total: int) -> None:
-        """Say nothing."""
-
-    def spent(self, cost: float, budget: float) -> None:
-        """Say nothing."""
-
-
-class Both:
+class Both(Progress):
     """Two watchers of the same rounds."""
 
     def __init__(self, first: Progress, second: Progress) -> None:

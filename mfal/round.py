@@ -20,7 +20,7 @@ from mfal.envs.keys import check_keys
 from mfal.errors import LedgerError
 from mfal.gfn.base import Proposals, TrainMetrics
 from mfal.learn import Fitted, fit, train
-from mfal.progress import Progress, Silent, Stage
+from mfal.progress import Progress, Stage
 from mfal.propose import initial_design, propose
 from mfal.scoring.scorer import Scorer, scorer
 from mfal.stopping import stop_reason
@@ -87,7 +87,7 @@ def run_rounds(
         OracleError: if everything that was asked so far has failed, or too much in a row has.
         BudgetError: if the budget no longer pays for a round that was begun.
     """
-    watch = progress or Silent()
+    watch = progress or Progress()
     ended: list[int] = []
     patience = Patience()
     with asking(campaign) as asker:

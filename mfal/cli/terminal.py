@@ -7,7 +7,8 @@ from typing import Self
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -16,7 +17,7 @@ from mfal.cli.diagnostics import last_diagnosed, rung_table
 from mfal.digits import written
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve, in_order
-from mfal.progress import STAGES, Stage, round_name, training_line
+from mfal.progress import STAGES, Progress, Stage, round_name, training_line
 from mfal.reasons import commonest
 from mfal.recommend import Recommendation
 from mfal.types import Observation
@@ -28,7 +29,7 @@ INDENT = 11  # columns before a bar, and before what is said below it
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
-class TerminalProgress:
+class TerminalProgress(Progress):
     """A live view of the running round: stage, training, oracle calls, cost of budget."""
 
     def __init__(self, console: Console) -> None:
@@ -65,9 +66,6 @@ class TerminalProgress:
         self._bars.reset(self._score, visible=False, note="oracle calls")
         self._refresh()
 
-    def end_round(self, number: int) -> None:
-        """Leave the finished round as it stands; its tables follow when all have ended."""
-
     def stage(self, stage: Stage) -> None:
         """Mark the stage that runs."""
         name = self._heading.plain.partition("  ")[0]
@@ -101,9 +99,9 @@ class TerminalProgress:
         return Group(*parts, self._bars)
 
 
-def _bars(console: Console) -> Progress:
+def _bars(console: Console) -> Bars:
     """Bars whose columns are as wide as those of any others made here, to stand below them."""
-    return Progress(
+    return Bars(
         TextColumn(f"  {{task.description:<{INDENT - 3}}}", markup=False),
         BarColumn(bar_width=32),
         MofNCompleteColumn(table_column=Column(min_width=11)),

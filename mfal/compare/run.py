@@ -12,7 +12,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from mfal.campaign import open_campaign
 from mfal.compare.checks import check_runs
@@ -48,26 +47,14 @@ class Failed:
     traceback: str = ""
 
 
-class RunProgress(Protocol):
-    """Is told how a comparison goes on."""
+class RunProgress:
+    """Is told how a comparison goes on; this one says nothing to anybody."""
 
     def state(self, spent: dict[str, float], running: Sequence[str], seconds_left: float) -> None:
         """What each run has spent, which are running, and an estimate of the time left."""
-        ...
 
     def ended(self, run: Run, seconds: float, why: str) -> None:
         """A run came to its end, after so many seconds of this time."""
-        ...
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def state(self, spent: dict[str, float], running: Sequence[str], seconds_left: float) -> None:
-        """Say nothing."""
-
-    def ended(self, run: Run, seconds: float, why: str) -> None:
-        """Say nothing."""
 
 
 def run_comparison(comparison: Comparison, progress: RunProgress | None = None) -> list[Run]:
@@ -79,7 +66,7 @@ def run_comparison(comparison: Comparison, progress: RunProgress | None = None) 
     Raises:
         MfalError: naming the runs that failed, after the others have ended.
     """
-    watch = progress or Silent()
+    watch = progress or RunProgress()
     runs = runs_of(comparison)
     looks = [run.look() for run in runs]
     check_runs(comparison, looks)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mfal.compare.config import Comparison, load_comparison
 from mfal.compare.figures import VALUES, curves, final, write_curves
-from mfal.compare.run import run_comparison
+from mfal.compare.run import RunProgress, run_comparison
 from mfal.compare.runs import Run, runs_of
 from mfal.digits import written
 from mfal.errors import NoLedgerError
@@ -75,7 +75,7 @@ def compare_in_terminal(
         console.print(f"curves: {path}", soft_wrap=True)
 
 
-class Bars:
+class Bars(RunProgress):
     """A bar for each run that has begun, and one for all; a line for each that has ended."""
 
     def __init__(self, console: Console, runs: Sequence[Run]) -> None:

@@ -10,7 +10,7 @@ from flows.names import run_name
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.importing.observations import import_frame
-from mfal.progress import Silent
+from mfal.progress import Progress
 from mfal.round import Steps, begin_round, run_rounds
 from tests.support import motif_settings
 
@@ -33,7 +33,7 @@ def bring(campaign: Campaign, half: int, whole: int) -> None:
 
 def begin(campaign: Campaign, number: int, kind: str) -> None:
     """Begin a round and leave it there."""
-    assert begin_round(campaign, number, Steps(), Silent(), kind)
+    assert begin_round(campaign, number, Steps(), Progress(), kind)
 
 
 def nothing(campaign: Campaign) -> None:

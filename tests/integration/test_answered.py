@@ -14,7 +14,7 @@ from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import OracleError
 from mfal.ladder import examine_ladder
-from mfal.progress import Silent
+from mfal.progress import Progress
 from mfal.round import Answer, Steps, run_rounds, score
 from mfal.scoring.scorer import IN_A_ROW, Scorer
 from mfal.types import Outcome, Query
@@ -223,7 +223,7 @@ def test_an_answer_that_came_in_while_a_display_broke_is_not_lost(tmp_path: Path
         asker.append(it)
         return score(campaign, it)
 
-    class Breaking(Silent):
+    class Breaking(Progress):
         def scored(self, done: int, total: int) -> None:
             if done:
                 came_in.extend(query for query, _ in asker[0].unsettled())

@@ -11,7 +11,7 @@ import yaml
 
 from mfal.campaign import open_campaign
 from mfal.compare import Comparison, load_comparison, run_comparison, runs_of, score_outside
-from mfal.compare.run import Silent
+from mfal.compare.run import RunProgress
 from mfal.compare.runs import DONE
 from mfal.errors import ConfigError, MfalError
 from mfal.round import run_rounds
@@ -148,7 +148,7 @@ def test_the_end_of_a_run_goes_with_its_ledger(tmp_path: Path) -> None:
 
 
 def test_processes_of_the_caller_outlive_a_comparison_that_stops(tmp_path: Path) -> None:
-    class Stopped(Silent):
+    class Stopped(RunProgress):
         def state(self, *_: object) -> None:
             raise KeyboardInterrupt
 

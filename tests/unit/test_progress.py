@@ -1,7 +1,7 @@
 import pytest
 
 from mfal.gfn.base import TrainMetrics
-from mfal.progress import Both, Silent, Stage, round_name, training_line
+from mfal.progress import Both, Progress, Stage, round_name, training_line
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_round_is_called_by_its_kind_or_its_number(kind: str, name: str) -> No
     assert round_name(4, kind) == name
 
 
-class Heard(Silent):
+class Heard(Progress):
     def __init__(self) -> None:
         self.said: list[tuple[object, ...]] = []
 

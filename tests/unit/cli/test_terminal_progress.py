@@ -11,7 +11,7 @@ from mfal.cli.terminal import (
     TerminalProgress,
 )
 from mfal.gfn.base import TrainMetrics
-from mfal.progress import STAGES, Silent, training_line
+from mfal.progress import STAGES, Progress, training_line
 
 
 def recorder(width: int = 100) -> Console:
@@ -138,7 +138,7 @@ def test_nothing_is_left_of_a_view_in_which_no_round_began() -> None:
 
 
 def test_progress_may_be_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    silent = Silent()
+    silent = Progress()
     silent.begin_round(0, "initial")
     silent.stage("fit")
     silent.train(TrainMetrics(1, 2, 0.0, 0.0, 0.0, 1.0, 0))
