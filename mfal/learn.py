@@ -21,7 +21,6 @@ from mfal.feasibility import Feasibility, learn_feasibility
 from mfal.gfn.base import Proposals, Sampler, TrainMetrics, needs_reward, no_reward
 from mfal.gfn.baselines import RandomSampler
 from mfal.progress import training_line
-from mfal.promise import WithPromise
 from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
 from mfal.surrogate.base import FallsBack, Surrogate, posterior_mean
@@ -101,9 +100,8 @@ def fit(campaign: Campaign, seed: int) -> Fitted:
         log.warning("no surrogate this round, the batch is random: %s", error.message)
         why = f"random batch: {error.message}"
         return Fitted(data, fallback=why, best=best_measured(data, START))
-    promising = WithPromise(featurise, surrogate, data)
-    of_one = make_surrogate(component, (1.0,), promising)
-    feasibility = learn_feasibility(observations, ladder, promising, of_one, seed=seed)
+    of_one = make_surrogate(component, (1.0,), featurise)
+    feasibility = learn_feasibility(observations, ladder, featurise, of_one, seed=seed)
     return _fitted(campaign, observations, data, surrogate, feasibility, seed)
 
 

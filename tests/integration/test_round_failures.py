@@ -10,6 +10,7 @@ from dataclasses import replace
 from operator import ne
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import psutil
 import pytest
@@ -23,7 +24,7 @@ from mfal.dataset import Dataset, build_dataset
 from mfal.errors import InvalidKeyError
 from mfal.failures import failed_candidates
 from mfal.learn import best_measured, best_promising, fit
-from mfal.propose import make_crowd, promotions
+from mfal.propose import make_crowd, promotions, random_keys
 from mfal.round import Steps, score
 from mfal.types import Fidelity, Objective, Observation, Outcome, Query
 from tests.integration.rounds import MakeConfig, ledger, run
@@ -259,6 +260,29 @@ def fails_on_the_right(*arguments: Any) -> Any:
         else (q, o, b)
         for q, o, b in score(*arguments)
     ]
+
+
+def fails_by_chance(*arguments: Any) -> Any:
+    """Three words in ten have no value, whatever they are like."""
+    return [
+        (q, type(o)(None, "bad luck", o.seconds), b)
+        if crc32(q.key.encode()) % 10 < 3
+        else (q, o, b)
+        for q, o, b in score(*arguments)
+    ]
+
+
+def test_failures_by_chance_are_expected_of_new_candidates_as_often_as_they_are(
+    motif: MakeConfig,
+) -> None:
+    config = motif(fidelities=["whole"], initial={"queries": {"whole": 200}}, budget={"total": 620})
+    run(config, 1, Steps(score=fails_by_chance))
+    with open_campaign(config) as campaign:
+        asked = [o.query.key for o in campaign.store.observations()]
+        feasibility = fit(campaign, 0).feasibility
+        assert feasibility is not None
+        new = random_keys(campaign, 300, 5, without=asked)
+        assert float(feasibility(new)[:, -1].mean()) == pytest.approx(0.7, abs=0.05)
 
 
 def failures(config: CampaignConfig) -> tuple[int, int]:

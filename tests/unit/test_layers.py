@@ -21,7 +21,7 @@ LAYERS = [
     ["dataset", "features", "scoring"],
     ["envs"],
     ["surrogate"],
-    ["acquisition", "feasibility", "promise"],
+    ["acquisition", "feasibility"],
     ["gfn", "batch"],
     ["boards", "verification", "readable", "portraits", "problem"],
     ["campaign", "diagnostics", "progress", "differences"],
