@@ -25,7 +25,7 @@ from mfal.reference import attainable, best_rows, reference_keys
 from mfal.sections import Component
 from mfal.surrogate.base import FallsBack, Surrogate, posterior_mean
 from mfal.surrogate.making import make_surrogate
-from mfal.types import Observation
+from mfal.types import Observation, Query
 from mfal.user_code import user_code
 
 log = logging.getLogger(__name__)
@@ -262,8 +262,7 @@ def train(
     )
 
     if fitted.reward is None and needs_reward(sampler):
-        fallback = RandomSampler(campaign.environment, campaign.ladder)
-        return replace(fallback.sample(no_reward, n, seed=seed), weights=weights)
+        return replace(_at_random(campaign, n, seed), weights=weights)
 
     def report(metrics: TrainMetrics) -> None:
         log.info("step %d of %d: %s", metrics.step, metrics.steps, training_line(metrics))
@@ -279,11 +278,20 @@ def train(
             weights=weights,
             on_step=report,
         )
-    return _of_the_ladder(campaign, found)
+    return _of_the_campaign(campaign, found)
 
 
-def _of_the_ladder(campaign: Campaign, found: object) -> Proposals:
-    """What a sampler gave, where that is proposals at fidelities that there are."""
+def _at_random(campaign: Campaign, n: int, seed: int) -> Proposals:
+    """Random proposals, n; every query of a fixed list, from which a batch is chosen at random."""
+    if campaign.pool is not None:
+        return Proposals(
+            tuple(Query(key, f.name) for key in campaign.pool for f in campaign.ladder)
+        )
+    return RandomSampler(campaign.environment, campaign.ladder).sample(no_reward, n, seed=seed)
+
+
+def _of_the_campaign(campaign: Campaign, found: object) -> Proposals:
+    """What a sampler gave, where that is proposals of its list at fidelities that there are."""
     sampler, names = f"sampler {campaign.config.sampler.name!r}", [f.name for f in campaign.ladder]
     if not isinstance(found, Proposals):
         raise ConfigError(
@@ -294,6 +302,11 @@ def _of_the_ladder(campaign: Campaign, found: object) -> Proposals:
         raise ConfigError(
             f"{sampler}: proposes queries at {', '.join(strange)}",
             f"the fidelities are {', '.join(names)}",
+        )
+    if strange := sorted({q.key for q in found.queries if not campaign.may_ask(q.key)}):
+        raise ConfigError(
+            f"{sampler}: proposes {strange[0]!r}, which is not in its pool",
+            "its pool lists every candidate that it may propose",
         )
     return found
 

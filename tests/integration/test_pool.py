@@ -237,3 +237,47 @@ def test_a_query_has_the_noise_of_its_fidelity(pooled: Callable[..., CampaignCon
         known = surrogate.joint(campaign.features(POOL[:1]), fitted.candidate(POOL[:1])).noise
     assert known[0] != known[1]
     assert pool.noise.tolist() == [*known.tolist()] * 2
+
+
+OWN = """
+from mfal.gfn.base import Proposals
+from mfal.types import Query
+
+class Listed:
+    pool = ("CCCCACGT", "GGGGACGT", "TTTTACGT", "CGCGACGT", "GCGCACGT", "TCTCACGT")
+    def sample(self, log_reward, n, *, seed, start, weights, on_step):
+        log_reward(self.pool)
+        return Proposals(tuple(Query(key, "whole") for key in self.proposes()))
+    def proposes(self):
+        return self.pool
+class Strays(Listed):
+    def proposes(self):
+        return "AAAAACGT", *self.pool
+"""
+
+
+def test_a_round_without_a_surrogate_stays_in_the_list_of_a_sampler_of_ones_own(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    settings = motif_settings(tmp_path, sampler=f"{tmp_path}/own.py:Listed")
+    settings["initial"] = {"queries": {"whole": 2}}
+    config = parse_config(settings)
+    with open_campaign(config) as campaign:
+        run_rounds(campaign, 1)
+        (batch,) = (r for r in campaign.store.rounds() if r.kind == "batch")
+        assert batch.record["fallback"].startswith("random batch")
+        queries = [o.query for o in campaign.store.observations()]
+        assert len(queries) > 4 and {q.fidelity for q in queries} == {"half", "whole"}
+        assert {q.key for q in queries} <= set(campaign.pool or ())
+
+
+def test_what_a_sampler_of_ones_own_proposes_outside_its_list_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    settings = motif_settings(tmp_path, sampler=f"{tmp_path}/own.py:Strays")
+    settings["initial"] = {"queries": {"half": 5, "whole": 3}}
+    with (
+        open_campaign(parse_config(settings)) as campaign,
+        pytest.raises(ConfigError, match="proposes 'AAAAACGT', which is not in its pool"),
+    ):
+        run_rounds(campaign, 1)
