@@ -55,7 +55,9 @@ class Evidence:
     def __init__(
         self, kernel: CandidateKernel, priors: Priors, data: Dataset, values: Tensor
     ) -> None:
-        features = data.features[data.candidate]
+        # Candidates are compared once each, however often they were asked.
+        self.place = data.candidate if len(data.keys) < len(data) else None
+        features = data.features[data.candidate] if self.place is None else data.features
         self.geometry: Geometry = kernel.geometry(features, features)
         self.same = (data.candidate[:, None] == data.candidate[None, :]).to(torch.float64)
         self.member = torch.nn.functional.one_hot(data.fidelity, data.n_fidelities).double()
@@ -68,7 +70,14 @@ class Evidence:
         smooth = self.member @ h.smooth @ self.member.T
         nugget = self.member @ h.nugget @ self.member.T
         noise = torch.diag(self.member @ h.noise)
-        return smooth * self.geometry.gram(h) + nugget * self.same + noise
+        return smooth * self._gram(h) + nugget * self.same + noise
+
+    def _gram(self, h: Hyperparameters) -> Tensor:
+        """The kernel over candidates between observations, ``N x N``."""
+        gram = self.geometry.gram(h)
+        if self.place is None:
+            return gram
+        return gram.index_select(0, self.place).index_select(1, self.place)
 
     def log_likelihood(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """In nats, and its gradient with respect to `theta`."""
