@@ -51,6 +51,92 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Points to measure distances to: all that does not take the others.
+
+    Attributes:
+        values: The points less their mean, ``a x q``.
+        centre: Their mean, ``q``.
+        squares: Squared lengths of `values`, ``a``.
+    """
+
+    values: Tensor
+    centre: Tensor
+    squares: Tensor
+
+    @classmethod
+    def of(cls, points: Tensor) -> "Points":
+        """From ``a x q`` points."""
+        centre = points.mean(dim=0)
+        values = points - centre
+        return cls(values, centre, values.square().sum(dim=1))
+
+    def compared(self, others: Tensor) -> Tensor:
+        """Euclidean distances from ``b x q`` others, ``a x b``."""
+        others = others - self.centre
+        squared = torch.addmm(others.square().sum(dim=1), self.values, others.T, alpha=-2)
+        return squared.add_(self.squares[:, None]).clamp_(min=0).sqrt_()
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Counts to find what is shared with: all that does not take the others.
+
+    Attributes:
+        columns: Those where some of them are not zero, ``q``; elsewhere nothing is shared.
+        values: The counts there, ``a x q``.
+        squares: Sums of their squares, ``a``.
+    """
+
+    columns: Tensor
+    values: Tensor
+    squares: Tensor
+
+    @classmethod
+    def of(cls, counts: Tensor) -> "Bags":
+        """From ``a x p`` counts."""
+        columns = (counts != 0).any(dim=0).nonzero()[:, 0]
+        return cls(columns, counts[:, columns], counts.square().sum(dim=1))
+
+    def compared(self, others: Tensor) -> Tensor:
+        """Shared over joint counts, ``a x b`` in [0, 1]; two empty rows share everything."""
+        shared = self.values @ others[:, self.columns].T
+        joint = self.squares[:, None] + others.square().sum(dim=1) - shared
+        # A feature that is no number must come out as none: so not "where joint > 0".
+        return torch.where(joint <= 0, 1.0, shared / joint.clamp(min=1e-300))
+
+
+@dataclass(frozen=True)
+class Places:
+    """Rows to find differing places in.
+
+    Attributes:
+        values: The rows, ``a x q``.
+    """
+
+    values: Tensor
+
+    def compared(self, others: Tensor) -> Tensor:
+        """In how many columns each differs from ``b x q`` others, ``a x b``."""
+        return torch.cdist(self.values, others, p=0)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One set of candidates, ready to be compared with others again and again.
+
+    Attributes:
+        counts: Their counts.
+        trends: Their scaled trend columns.
+        slopes: The same columns, ``a x t``.
+    """
+
+    counts: Points | Bags | Places
+    trends: Points
+    slopes: Tensor
+
+
+@dataclass(frozen=True)
 class CandidateKernel:
     """Compares candidates by their features.
 
@@ -79,44 +165,40 @@ class CandidateKernel:
         """Whether there are columns with a linear trend."""
         return len(self.scale.trends) > 0
 
-    def geometry(self, a: Tensor, b: Tensor) -> Geometry:
-        """Of ``a x p`` and ``b x p`` features."""
-        (a_counts, a_trends), (b_counts, b_trends) = self.scale.split(a), self.scale.split(b)
-        nothing = torch.zeros(0, dtype=a.dtype)
-        counts = nothing
-        if self.has_counts and self.kernel == "tanimoto":
-            counts = tanimoto(a_counts, b_counts)
-        elif self.has_counts and self.kernel == "hamming":
-            counts = torch.cdist(a_counts, b_counts, p=0) / self.scale.count_scale
-        elif self.has_counts:
-            counts = distance(a_counts, b_counts) / self.scale.count_scale
+    def prepare(self, a: Tensor) -> Prepared:
+        """What ``a x p`` features take part with in any comparison."""
+        counts, trends = self.scale.split(a)
+        return Prepared(self._prepare_counts(counts), Points.of(trends), trends)
+
+    def _prepare_counts(self, counts: Tensor) -> Points | Bags | Places:
+        if self.kernel == "tanimoto":
+            return Bags.of(counts)
+        return Places(counts) if self.kernel == "hamming" else Points.of(counts)
+
+    def compare(self, a: Prepared, b: Tensor) -> Geometry:
+        """Of a candidates and ``b x p`` features."""
+        counts, trends = self.scale.split(b)
+        nothing = torch.zeros(0, dtype=b.dtype)
+        similarity = nothing
+        if self.has_counts:
+            similarity = a.counts.compared(counts)
+        if self.kernel != "tanimoto":
+            similarity = similarity / self.scale.count_scale
         return Geometry(
-            counts=counts,
-            distance=distance(a_trends, b_trends) if self.has_trends else nothing,
-            product=a_trends @ b_trends.T,
+            counts=similarity,
+            distance=a.trends.compared(trends) if self.has_trends else nothing,
+            product=a.slopes @ trends.T,
             kernel=self.kernel,
         )
+
+    def geometry(self, a: Tensor, b: Tensor) -> Geometry:
+        """Of ``a x p`` and ``b x p`` features."""
+        return self.compare(self.prepare(a), b)
 
     def diagonal(self, a: Tensor, h: Hyperparameters) -> Tensor:
         """k_x of each of ``a x p`` candidates with itself, ``a``."""
         _, trends = self.scale.split(a)
         return h.count_variance + h.trend_variance + h.slope_variance * trends.square().sum(dim=1)
-
-
-def distance(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances, ``a x b``."""
-    centre = b.mean(dim=0)
-    a, b = a - centre, b - centre
-    squared = torch.addmm(b.square().sum(dim=1), a, b.T, alpha=-2)
-    return squared.add_(a.square().sum(dim=1)[:, None]).clamp_(min=0).sqrt_()
-
-
-def tanimoto(a: Tensor, b: Tensor) -> Tensor:
-    """Shared over joint counts, ``a x b`` in [0, 1]; two empty rows share everything."""
-    shared = a @ b.T
-    joint = a.square().sum(dim=1)[:, None] + b.square().sum(dim=1) - shared
-    # A feature that is no number must come out as none: so not "where joint > 0".
-    return torch.where(joint <= 0, 1.0, shared / joint.clamp(min=1e-300))
 
 
 def matern52(r: Tensor, length: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mfal.dataset import Dataset
 from mfal.surrogate.base import JointMoments
-from mfal.surrogate.kernels import CandidateKernel
+from mfal.surrogate.kernels import CandidateKernel, Prepared
 from mfal.surrogate.parameters import Hyperparameters
 from mfal.surrogate.scaling import UtilityScale
 from mfal.surrogate.subspace import OwnRows
@@ -38,7 +38,7 @@ class Predictor:
         kernel: Compares candidates.
         h: Hyperparameters, in standardised units.
         scale: The lines from standardised units to utilities.
-        features: Of the training candidates, ``c x p``.
+        trained: The c training candidates.
         candidate: Training candidate of each observation, ``N``.
         fidelity: Rung of each observation, ``N``, never falling.
         bounds: Where the observations of each rung begin, and N at the end: ``M + 1`` places.
@@ -52,7 +52,7 @@ class Predictor:
     kernel: CandidateKernel
     h: Hyperparameters
     scale: UtilityScale
-    features: Tensor
+    trained: Prepared
     candidate: Tensor
     fidelity: Tensor
     bounds: tuple[int, ...]
@@ -85,7 +85,7 @@ class Predictor:
             kernel=kernel,
             h=h,
             scale=scale,
-            features=data.features,
+            trained=kernel.prepare(data.features),
             candidate=data.candidate,
             fidelity=data.fidelity,
             bounds=(0, *count.cumsum(0).tolist()),
@@ -121,7 +121,7 @@ class Predictor:
         """The means of `joint`, ``n x M``, for c products a candidate instead of N^2 / 2."""
 
         def means(features: Tensor, candidate: Tensor) -> tuple[Tensor]:
-            similarity = self.kernel.geometry(self.features, features).gram(self.h)
+            similarity = self.kernel.compare(self.trained, features).gram(self.h)
             return (self._mean(similarity, candidate),)
 
         mean = self._in_blocks(means, 1, features, candidate)[0]
@@ -139,7 +139,7 @@ class Predictor:
         candidate: Tensor,
     ) -> Tensor:
         """What `block` makes of so many candidates at a time, ``k x n x M``."""
-        device, dtype = self.features.device, self.features.dtype
+        device, dtype = self.whitener.device, self.whitener.dtype
         shape = k, 0, len(self.h.offset)
         parts = [torch.zeros(shape, dtype=torch.float64, device=features.device)]
         step = self._chunk()
@@ -155,14 +155,14 @@ class Predictor:
         return similarity.T @ self.mean_map + self.h.offset + own
 
     def _chunk(self) -> int:
-        widest = max(len(self.features), len(self.candidate))
-        fitting = _CHUNK_BYTES // (widest * self.features.element_size())
+        widest = max(len(self.mean_map), len(self.candidate))
+        fitting = _CHUNK_BYTES // (widest * self.whitener.element_size())
         return max(1, min(_LONGEST_CHUNK, fitting))
 
     def _block(self, features: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Standardised mean, variance and covariance with the target, each ``n x M``."""
         h = self.h
-        similarity = self.kernel.geometry(self.features, features).gram(h)
+        similarity = self.kernel.compare(self.trained, features).gram(h)
         known = (candidate >= 0).nonzero()[:, 0]
         same = (self.candidate[:, None] == candidate[known]).to(similarity.dtype)
         mean = self._mean(similarity, candidate)

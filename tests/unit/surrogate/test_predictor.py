@@ -11,6 +11,7 @@ from mfal.dataset import Dataset
 from mfal.errors import ConfigError
 from mfal.surrogate.base import JointMoments
 from mfal.surrogate.gp import MultiFidelityGP
+from mfal.surrogate.kernels import CountKernel
 from mfal.surrogate.posterior import Posterior, observed_covariance
 from mfal.surrogate.predictor import moved
 from mfal.surrogate.subspace import Subspace
@@ -80,7 +81,7 @@ def test_float32_agrees_with_float64_at_a_low_rank(large: Dataset) -> None:
 def test_blocks_shrink_as_the_data_grow(exact: MultiFidelityGP, large: Dataset) -> None:
     predictor = exact.posterior.predictor
     expected = predictor.joint(*queries(large))
-    wide = replace(predictor, features=torch.zeros(20_000, 9, dtype=torch.float64))
+    wide = replace(predictor, mean_map=torch.zeros(20_000, 2, dtype=torch.float64))
     assert predictor._chunk() == 512
     assert wide._chunk() * 20_000 * 8 <= 2**25
     in_pieces = [predictor.joint(f[None], c[None]) for f, c in zip(*queries(large), strict=True)]
@@ -124,7 +125,7 @@ def test_a_predictor_runs_where_it_is_put(exact: MultiFidelityGP, large: Dataset
     places = {part.device.type for part in vars(predictor).values() if isinstance(part, Tensor)}
     assert places == {"meta"}
     features, _ = queries(large)
-    similarity = predictor.kernel.geometry(features.float().to("meta"), predictor.features)
+    similarity = predictor.kernel.compare(predictor.trained, features.float().to("meta"))
     assert similarity.gram(predictor.h).device.type == "meta"
 
 
@@ -200,3 +201,21 @@ def test_the_subspace_is_that_of_the_largest_eigenvalues(exact: MultiFidelityGP)
     explained = (subspace.loadings @ subspace.loadings.T).diagonal().sum()
     best = torch.linalg.eigvalsh(covariance)[-20:].sum()
     assert float(explained) == pytest.approx(float(best), rel=1e-2)
+
+
+@pytest.mark.parametrize("kernel", ["matern52", "tanimoto", "hamming", "rbf"])
+def test_counts_that_no_training_candidate_has_are_compared_all_the_same(
+    large: Dataset, kernel: CountKernel
+) -> None:
+    features = large.features.clone()
+    features[:, 0] = 0
+    surrogate = MultiFidelityGP(linear_columns=TRENDS, kernel=kernel, max_steps=2)
+    predictor = surrogate.fit(replace(large, features=features), seed=0).posterior.predictor
+    ours = predictor.kernel.compare(predictor.trained, large.features).counts
+    a, b = features[:, :6], large.features[:, :6]
+    shared, squares = a @ b.T, [x.square().sum(dim=1) for x in (a, b)]
+    expected = {
+        "tanimoto": (shared / (squares[0][:, None] + squares[1] - shared)).nan_to_num(1.0),
+        "hamming": (a[:, None] != b).sum(dim=2) / predictor.kernel.scale.count_scale,
+    }.get(kernel, torch.cdist(a, b) / predictor.kernel.scale.count_scale)
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
