@@ -123,7 +123,7 @@ class Tanimoto(Similarity):
 
     def _bits(self, key: str) -> frozenset[int]:
         if key not in self._known:
-            self._known[key] = frozenset(self._counts([key])[0].nonzero()[:, 0].tolist())
+            self._known[key] = self._counts.bits(key)
         return self._known[key]
 
 

@@ -1,13 +1,13 @@
 """From the text of a molecule to atoms in space."""
 
 import importlib.metadata
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mfal.features.molecules import NoMoleculeError, parser
 from oracles.relaxation import Array
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ ELECTRONS = {1: 1, 5: 3, 6: 4, 7: 5, 8: 6, 9: 7, 15: 5, 16: 6, 17: 7, 35: 7}
 """Atomic number -> valence electrons, of the elements of the published vocabulary."""
 
 MAX_CHARACTERS = 2_000
-TOKENS = re.compile(r"(\[[^\[\]]+\]|\.)+")
 CONFORMERS = 4
 SEED = 0
 ATTEMPTS = 25
@@ -48,27 +47,17 @@ class Geometry:
 
 
 def molecule(key: str) -> "Mol":
-    """The molecule that a SELFIES spells, without its hydrogens.
+    """The molecule that a SELFIES spells, without its hydrogens; shared, and not to be changed.
 
     Raises:
         NoValueError: for a text that is no SELFIES, or that RDKit reads no molecule from.
     """
-    import selfies
-    from rdkit import Chem, rdBase
-
     if len(key) > MAX_CHARACTERS:
         raise NoValueError(f"a text of {len(key)} characters is longer than {MAX_CHARACTERS}")
-    if not TOKENS.fullmatch(key):  # the decoder passes over what stands between tokens
-        raise NoValueError("not a SELFIES: tokens in square brackets, such as [C]")
     try:
-        smiles = selfies.decoder(key)
-    except selfies.DecoderError as error:
-        raise NoValueError(f"not a SELFIES: {error}".partition("\n")[0]) from error
-    with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-    if mol is None:
-        raise NoValueError(f"RDKit reads no molecule from {smiles!r}")
-    return mol
+        return parser("selfies")(key)
+    except NoMoleculeError as error:
+        raise NoValueError(str(error)) from error
 
 
 def geometry(key: str, max_atoms: int, *, keep_bonds: bool = False) -> Geometry:

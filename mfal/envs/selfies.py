@@ -53,6 +53,6 @@ class SelfiesEnvironment(VariableSequenceEnvironment):
 
     def identities(self, keys: Sequence[str]) -> list[str]:
         """Canonical SMILES of the molecules; a key itself where RDKit reads no molecule from it."""
-        from mfal.features.morgan import canonical_smiles
+        from mfal.features.molecules import canonical_smiles
 
         return canonical_smiles(keys)

@@ -1,19 +1,25 @@
 """Counts of atom environments in a molecule."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from mfal.errors import InvalidKeyError, MissingDependencyError
+from mfal.errors import InvalidKeyError
+from mfal.features.molecules import NoMoleculeError, Notation, parser
 
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
     from rdkit.Chem.rdFingerprintGenerator import FingerprintGenerator64
 
-Notation = Literal["selfies", "smiles"]
+_HINTS: dict[Notation, str] = {
+    "selfies": "write tokens in square brackets such as [C][=C][O], or set notation: smiles",
+    "smiles": "check its brackets, rings and valences, or set notation: selfies",
+}
 
 
 class MorganCounts:
@@ -45,7 +51,7 @@ class MorganCounts:
         self.notation = notation
         self.radius = radius
         self.width = size
-        self._parse = _parser(notation)
+        self._parse = parser(notation)
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """``n x width`` float64 counts.
@@ -53,84 +59,42 @@ class MorganCounts:
         Raises:
             InvalidKeyError: A key does not spell a molecule.
         """
-        counts = torch.zeros(len(keys), self.width, dtype=torch.float64)
-        generator = _generator(self.radius, self.width)
-        for row, key in enumerate(keys):
-            found = generator.GetCountFingerprint(self._parse(key)).GetNonzeroElements()
-            counts[row, list(found)] = torch.tensor(list(found.values()), dtype=torch.float64)
-        return counts
+        counts = np.zeros((len(keys), self.width))
+        for row, key in zip(counts, keys, strict=True):
+            row[:] = self._generator.GetCountFingerprintAsNumPy(self._molecule(key))
+        return torch.from_numpy(counts)
+
+    def bits(self, key: str) -> frozenset[int]:
+        """Which columns of a key's row are not zero.
+
+        Raises:
+            InvalidKeyError: The key does not spell a molecule.
+        """
+        found = self._generator.GetCountFingerprint(self._molecule(key)).GetNonzeroElements()
+        return frozenset(found)
 
     def collisions(self, keys: Sequence[str]) -> int:
         """How many of the distinct environments in `keys` share their column with another."""
-        generator = _generator(self.radius, self.width)
         environments: set[int] = set()
         for key in keys:
-            molecule = self._parse(key)
+            molecule = self._molecule(key)
             environments |= (
-                generator.GetSparseCountFingerprint(molecule).GetNonzeroElements().keys()
+                self._generator.GetSparseCountFingerprint(molecule).GetNonzeroElements().keys()
             )
         columns = torch.tensor([identifier % self.width for identifier in environments])
         taken = torch.bincount(columns.long(), minlength=self.width)
         return int(taken[taken > 1].sum())
 
-
-def canonical_smiles(keys: Sequence[str]) -> list[str]:
-    """What all SELFIES of a molecule have in common; a key where RDKit reads no molecule."""
-    parse = _parser("selfies")
-    from rdkit import Chem
-
-    def smiles(key: str) -> str:
+    def _molecule(self, key: str) -> "Mol":
         try:
-            return Chem.MolToSmiles(parse(key))
-        except InvalidKeyError:
-            return key
-
-    return [smiles(key) for key in keys]
-
-
-def _generator(radius: int, size: int) -> "FingerprintGenerator64":
-    from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
-
-    return GetMorganGenerator(radius=radius, fpSize=size)
-
-
-def _parser(notation: Notation) -> Callable[[str], "Mol"]:
-    """Key to molecule; raises MissingDependencyError where the packages are not installed."""
-    try:
-        from rdkit import Chem, rdBase
-
-        if notation == "selfies":
-            from selfies import DecoderError, decoder
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"Morgan counts need the package {error.name!r}, which is not installed",
-            "in the checkout of mfal: make setup, or pip install -e '.[molecules]'",
-        ) from error
-
-    def from_smiles(key: str) -> "Mol":
-        with rdBase.BlockLogs():
-            molecule = Chem.MolFromSmiles(key)
-        if molecule is None:
+            return self._parse(key)
+        except NoMoleculeError as error:
             raise InvalidKeyError(
-                f"{key!r} is not the SMILES of a molecule",
-                "check its brackets, rings and valences, or set notation: selfies",
-            )
-        return molecule
+                f"{key!r} is not the {self.notation.upper()} of a molecule", _HINTS[self.notation]
+            ) from error
 
-    def from_selfies(key: str) -> "Mol":
-        # The decoder passes over letters outside brackets, and would make nothing of a SMILES.
-        if key and not (key.startswith("[") and key.endswith("]")):
-            raise _not_selfies(key)
-        try:
-            return from_smiles(str(decoder(key)))
-        except DecoderError as error:
-            raise _not_selfies(key) from error
+    @cached_property
+    def _generator(self) -> "FingerprintGenerator64":
+        from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
-    return from_selfies if notation == "selfies" else from_smiles
-
-
-def _not_selfies(key: str) -> InvalidKeyError:
-    return InvalidKeyError(
-        f"{key!r} is not SELFIES",
-        "write tokens in square brackets such as [C][=C][O], or set notation: smiles",
-    )
+        return GetMorganGenerator(radius=self.radius, fpSize=self.width)

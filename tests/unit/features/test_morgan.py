@@ -82,10 +82,19 @@ def test_what_is_no_smiles_is_named(key: str, capfd: pytest.CaptureFixture[str])
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("key", ["CCO", "c1ccccc1", "[C", "[C]x", "[C][Foo]", "C[C]"])
+@pytest.mark.parametrize(
+    "key", ["CCO", "c1ccccc1", "", "[C", "[C]x", "[C][Foo]", "C[C]", "[C].x[C]", "[F][F]x[C]"]
+)
 def test_what_is_no_selfies_is_named(key: str) -> None:
-    with pytest.raises(InvalidKeyError, match="is not SELFIES"):
+    with pytest.raises(InvalidKeyError, match="is not the SELFIES of a molecule"):
         MorganCounts()(["[C]", key])
+
+
+@pytest.mark.parametrize("size", [64, 2048])
+def test_bits_are_the_columns_that_are_counted(size: int) -> None:
+    features = MorganCounts(notation="smiles", size=size)
+    for smiles, row in zip(SMILES, features(SMILES), strict=True):
+        assert features.bits(smiles) == set(row.nonzero()[:, 0].tolist())
 
 
 def test_no_keys_give_no_rows() -> None:
