@@ -173,7 +173,8 @@ class DiversityConfig(Frozen):
         ge=0,
         description="How much the sampler's reward is lowered for a candidate that is more "
         "similar than that to one of the top-K by posterior mean: by so many temperatures for "
-        "one that hardly differs.",
+        "one that hardly differs. Compares every candidate with the top-K, which takes minutes "
+        "a round with the similarity identity.",
     )
 
 
