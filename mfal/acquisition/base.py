@@ -14,12 +14,8 @@ class Acquisition(Protocol):
     `candidate` is as for a surrogate: the place of the candidate in the training data, or -1.
     """
 
-    def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Worth of n candidates at M fidelities, ``n x M``, zero or above."""
-        ...
-
     def log(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Its logarithm, ``n x M``, finite even where the worth itself underflows to zero."""
+        """Of n candidates at M fidelities, ``n x M``: its logarithm, finite where it underflows."""
         ...
 
 

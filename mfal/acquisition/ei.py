@@ -41,12 +41,8 @@ class ExpectedImprovement:
         mean = surrogate.joint(reference_features, reference_candidate).mean[:, -1]
         self.best = float(mean.max())
 
-    def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Worth of n candidates at M fidelities, in units of utility, ``n x M``."""
-        return self.log(features, candidate).exp()
-
     def log(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Its logarithm, ``n x M``, finite where the worth underflows."""
+        """Log of the worth of n candidates at M fidelities, in units of utility, ``n x M``."""
         moments = self.surrogate.joint(features, candidate)
         mean, sd = target_moments(moments)
         sd = sd.clamp(min=1e-150)

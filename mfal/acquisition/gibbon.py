@@ -30,25 +30,13 @@ class Gibbon(MaxValueAcquisition):
     one pass of the surrogate.
     """
 
-    def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Information of n candidates at M fidelities in nats, ``n x M``, zero or above."""
-        return information(self.surrogate.joint(features, candidate), self.max_values)
-
     def log(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Its logarithm, ``n x M``, finite and falling on where the information underflows."""
+        """Log of the nats of n candidates at M fidelities, ``n x M``, also where they underflow."""
         return log_information(self.surrogate.joint(features, candidate), self.max_values)
 
 
-def information(moments: JointMoments, max_values: Tensor) -> Tensor:
-    """GIBBON for given max-values ``k``, in nats, ``n x M``."""
-    squared = squared_correlation(moments).clamp(max=_LARGEST_CORRELATION)
-    weight = log_weight(standardised(moments, max_values)).exp()
-    share = (squared[:, :, None] * weight[:, None, :]).clamp(max=_LARGEST_SHARE)
-    return 0.5 * -torch.log1p(-share).mean(dim=-1)
-
-
 def log_information(moments: JointMoments, max_values: Tensor) -> Tensor:
-    """Logarithm of `information`, ``n x M``, without underflow."""
+    """Logarithm of GIBBON in nats for given max-values ``k``, ``n x M``, without underflow."""
     squared = squared_correlation(moments).clamp(max=_LARGEST_CORRELATION)
     each = log_bound(squared, log_weight(standardised(moments, max_values)))
     return each.logsumexp(dim=-1) - log(len(max_values))

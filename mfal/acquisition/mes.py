@@ -29,12 +29,8 @@ class MaxValueEntropy(MaxValueAcquisition):
         I(g, rho) = -1/2 log(1 - rho^2 h (g + h)) + J[p],  h = phi(g) / Phi(g).
     """
 
-    def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Information of n candidates at M fidelities in nats, ``n x M``, zero or above."""
-        return self.log(features, candidate).exp()
-
     def log(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Its logarithm, ``n x M``, finite and falling on where the information underflows."""
+        """Log of the nats of n candidates at M fidelities, ``n x M``, also where they underflow."""
         return log_entropy_lost(self.surrogate.joint(features, candidate), self.max_values)
 
 

@@ -41,12 +41,8 @@ class UpperBound:
         moments = surrogate.joint(reference_features, reference_candidate)
         self.worth = BoundWorth(self._bound(moments))
 
-    def __call__(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Worth of n candidates at M fidelities, ``n x M``."""
-        return self.log(features, candidate).exp()
-
     def log(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """Its logarithm, ``n x M``."""
+        """Logarithm of the worth of n candidates at M fidelities, ``n x M``."""
         moments = self.surrogate.joint(features, candidate)
         return self.worth.log(self._bound(moments), moments)
 

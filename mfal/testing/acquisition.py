@@ -63,18 +63,17 @@ class AcquisitionChecks:
         return torch.cat([kept.features, train.features]), torch.cat([outside, inside])
 
     def test_satisfies_the_protocol(self) -> None:
-        """There are `log` and `__call__`."""
-        assert isinstance(self.make(), Acquisition), "`log` or `__call__` is missing"
+        """There is `log`."""
+        assert isinstance(self.make(), Acquisition), "`log` is missing"
 
     def test_worths_have_a_row_per_candidate_and_a_column_per_fidelity(self) -> None:
-        """Both are ``n x M``, whatever n."""
+        """They are ``n x M``, whatever n."""
         acquisition, (features, candidate) = self.make(), self.queries()
         for n in (len(features), 1, 0):
-            for name, ask in (("log", acquisition.log), ("the worth", acquisition)):
-                found: object = ask(features[:n], candidate[:n])
-                assert isinstance(found, Tensor), f"{name} is a {type(found).__name__}"
-                shape, wanted = tuple(found.shape), (n, 2)
-                assert shape == wanted, f"{name} is {shape}, not {wanted}"
+            found: object = acquisition.log(features[:n], candidate[:n])
+            assert isinstance(found, Tensor), f"log is a {type(found).__name__}"
+            shape, wanted = tuple(found.shape), (n, 2)
+            assert shape == wanted, f"log is {shape}, not {wanted}"
 
     def test_a_ladder_of_one_fidelity_has_one_column(self) -> None:
         """A campaign may use the target alone."""
@@ -87,19 +86,6 @@ class AcquisitionChecks:
         acquisition, (features, candidate) = self.make(), self.queries()
         for log in (acquisition.log(features, candidate), acquisition.log(100 * features + 100)):
             assert log.isfinite().all(), f"{int((~log.isfinite()).sum())} are not finite"
-
-    def test_worths_are_zero_or_above(self) -> None:
-        """And finite: they are added up over a batch."""
-        worth = self.make()(*self.queries())
-        assert worth.isfinite().all(), "a worth is not finite"
-        assert (worth >= 0).all(), f"the least worth is {float(worth.min()):.3g}"
-
-    def test_log_is_the_logarithm_of_the_worth(self) -> None:
-        """They agree wherever the worth does not underflow."""
-        acquisition, queries = self.make(), self.queries()
-        worth, log = acquisition(*queries), acquisition.log(*queries)
-        large = worth > 1e-200
-        self._same(log[large], worth[large].log(), "log and the logarithm of the worth")
 
     def test_candidates_are_told_apart(self) -> None:
         """A worth that is the same for all leaves nothing to follow."""
@@ -134,7 +120,6 @@ class AcquisitionChecks:
         acquisition, (features, candidate) = self.make(), self.queries()
         kept = features.clone(), candidate.clone()
         first = acquisition.log(features, candidate).clone()
-        acquisition(features, candidate)
         assert torch.equal(features, kept[0]), "the features were changed"
         assert torch.equal(candidate, kept[1]), "the places were changed"
         self._same(acquisition.log(features, candidate), first, "asked again")

@@ -33,9 +33,6 @@ class Constant:
     def __init__(self, worth: float = 0.1) -> None:
         self.worth = worth
 
-    def __call__(self, features, candidate=None):
-        return self.log(features, candidate).exp()
-
     def log(self, features, candidate=None):
         return torch.full((len(features), 2), self.worth, dtype=torch.float64).log()
 """

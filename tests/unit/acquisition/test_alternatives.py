@@ -75,7 +75,6 @@ def test_expected_improvement_is_botorchs_times_the_share(
     share = squared_correlation(surrogate.joint(new))
     ours = acquisition.log(new) - share.log()
     torch.testing.assert_close(ours, expected[:, None].expand(-1, 2), rtol=0, atol=1e-6)
-    assert (acquisition(new) >= 0).all()
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 2.5])
@@ -168,7 +167,7 @@ def test_a_draw_becomes_a_worth_as_a_bound_does(
 def test_a_noisier_rung_is_worth_less(kind: type[ExpectedImprovement] | type[UpperBound]) -> None:
     features = torch.zeros(3, 1).double()
     moments = moments_of(0.0, 1.0, 1.0, 0.8, noise=0.1)
-    worth = kind(Given(moments), features, PLACES[:3])(features)
+    worth = kind(Given(moments), features, PLACES[:3]).log(features).exp()
     torch.testing.assert_close(worth[:, 0] / worth[:, 1], torch.full((3,), 0.64).double())
 
 
