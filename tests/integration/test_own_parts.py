@@ -145,7 +145,7 @@ def test_one_that_can_be_used_is_used(motif: MakeConfig, parts: str) -> None:
 def test_one_that_fails_later_says_where(motif: MakeConfig, parts: str) -> None:
     with (
         open_campaign(motif(acquisition=f"{parts}:RaisesLater")) as campaign,
-        pytest.raises(ConfigError, match=r"RaisesLater: IndexError: .*\(parts.py, line 25\)"),
+        pytest.raises(ConfigError, match=r"RaisesLater: IndexError: .*\(parts.py, line 28\)"),
     ):
         run_rounds(campaign, 1)
 
