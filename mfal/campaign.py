@@ -164,7 +164,8 @@ def _assembled(config: CampaignConfig, source: str, *, to_read: bool) -> Campaig
     check_sampler(sampler, config, source)
     pool = tuple(sampler.pool) if isinstance(sampler, HasPool) else None
     if not to_read:
-        check_keys(environment, pool or (), f"{source}: sampler: its list")
+        if pool is not None and not _asked_something(config):  # then each round checks its own
+            check_keys(environment, pool, f"{source}: sampler: its list")
         keys = sample_keys(environment, ladder, pool, config.seed)
         check_readable(config, problem, features.parts, keys, source)
     url, identity = config.ledger_url, config.identity()

@@ -34,7 +34,7 @@ def refused_keys(environment: Buildable, keys: Sequence[str]) -> dict[str, tuple
 def bad_keys(environment: Buildable, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Key -> why it is no candidate, or not how one is written, and what would be right.
 
-    To write candidates anew may take long: a molecule takes a millisecond.
+    To write candidates anew may take long: a molecule takes a millisecond or two.
 
     Raises:
         ConfigError: for whatever else the environment raises.
