@@ -64,9 +64,7 @@ def read_sheet(path: Path) -> Sheet:
         DataError: for a file that cannot be read as one.
         MissingDependencyError: for parquet without pyarrow.
     """
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".parquet"):
-        raise DataError(f"{path}: is neither .csv nor .parquet", "name a file of these two kinds")
+    kind = check_kind(path, "reading")
     try:
         is_folder, is_file = path.is_dir(), path.is_file()
     except OSError as error:  # a folder that may not be entered, a name that is too long
@@ -76,6 +74,27 @@ def read_sheet(path: Path) -> Sheet:
     if not is_file:
         raise DataError(f"{path}: there is no such file", f"it was looked for at {path.resolve()}")
     return _read_csv(path) if kind == ".csv" else _read_parquet(path)
+
+
+def check_kind(path: Path, doing: str) -> str:
+    """The ending of a table's file, ``.csv`` or ``.parquet``.
+
+    Args:
+        doing: ``reading`` or ``writing``, in the error.
+
+    Raises:
+        DataError: for a file of another kind.
+        MissingDependencyError: for parquet without pyarrow.
+    """
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise DataError(f"{path}: is neither .csv nor .parquet", "name a file of these two kinds")
+    if kind == ".parquet" and find_spec("pyarrow") is None:
+        raise MissingDependencyError(
+            f"{path}: {doing} parquet needs the package pyarrow, which is not installed",
+            "pip install pyarrow, or use a CSV file",
+        )
+    return kind
 
 
 def frame_sheet(frame: "DataFrame", source: str) -> Sheet:
@@ -152,11 +171,6 @@ def _read_csv(path: Path) -> Sheet:
 
 
 def _read_parquet(path: Path) -> Sheet:
-    if find_spec("pyarrow") is None:
-        raise MissingDependencyError(
-            f"{path}: reading parquet needs the package pyarrow, which is not installed",
-            "pip install pyarrow, or write the file as CSV",
-        )
     import pandas as pd
 
     try:

@@ -1,21 +1,20 @@
 """A campaign to look at from a notebook or a script, beside whoever works on it."""
 
 import math
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import astuple, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
-from mfal.errors import DataError, MissingDependencyError
+from mfal.errors import DataError
+from mfal.files import write_whole
 from mfal.metrics import best
 from mfal.recommend import Recommendation, recommend
 from mfal.similarity import different
 from mfal.status import Status, status
+from mfal.tabular import check_kind
 from mfal.types import Observation, Problem
 
 if TYPE_CHECKING:
@@ -110,27 +109,14 @@ def export(campaign: Campaign, path: Path) -> int:
         DataError: if the file is of another kind or cannot be written.
         MissingDependencyError: for parquet without pyarrow.
     """
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".parquet"):
-        raise DataError(f"{path}: is neither .csv nor .parquet", "name a file of these two kinds")
-    if kind == ".parquet" and find_spec("pyarrow") is None:
-        raise MissingDependencyError(
-            f"{path}: writing parquet needs the package pyarrow, which is not installed",
-            "pip install pyarrow, or export to a CSV file",
-        )
+    kind = check_kind(path, "writing")
     table = frame(campaign.problem, campaign.store.observations())
-    part = path.with_name(f".{path.name}-{os.getpid()}")
+    is_csv = kind == ".csv"
+    data = table.to_csv(index=False).encode() if is_csv else table.to_parquet(index=False)
     try:
-        if kind == ".csv":
-            table.to_csv(part, index=False)
-        else:
-            table.to_parquet(part, index=False)
-        part.replace(path)
+        write_whole(path, data)
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written: {error}", "export to a folder that may be written"
         ) from error
-    finally:
-        with suppress(OSError):  # such as none where it could not be made: that is said already
-            part.unlink()
     return len(table)

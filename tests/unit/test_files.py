@@ -33,6 +33,7 @@ def test_where_it_cannot_be_written_the_old_file_stays_whole(tmp_path: Path) -> 
     with files_of_at_most(1000), pytest.raises(OSError, match="too large"):
         write_whole(path, b"n" * 100_000)
     assert path.read_bytes() == b"old"
+    assert [*tmp_path.iterdir()] == [path]
     write_whole(path, b"n" * 100_000)
     assert path.read_bytes() == b"n" * 100_000
     assert [*tmp_path.iterdir()] == [path]
