@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from mfal.errors import TransientError
-from mfal.types import Fidelity, Objective, Outcome, as_number, check_ladder, check_objectives
+from mfal.reasons import kept
+from mfal.types import (
+    LARGEST,
+    Fidelity,
+    Objective,
+    Outcome,
+    as_number,
+    check_ladder,
+    check_objectives,
+)
 
 
 class UnavailableError(TransientError):
@@ -32,32 +41,42 @@ def engines(fidelities: Iterable[Fidelity], engine: str) -> Mapping[str, str]:
 def outcome(value: object, n_objectives: int, seconds: float) -> Outcome:
     """The outcome that a returned value stands for.
 
-    An `Outcome` is taken as it is. A number, or a sequence of `n_objectives` numbers, is an
-    answer; whatever else, and what is not finite, a failure that says so.
+    An `Outcome` is taken as it is; a number, or a tuple or list of them, is an answer to check.
     """
     if isinstance(value, Outcome):
         return value
-    parts = list(value) if isinstance(value, tuple | list) else [value]
+    return answered(value if isinstance(value, tuple | list) else (value,), n_objectives, seconds)
+
+
+def answered(values: Iterable[object], n_objectives: int, seconds: float) -> Outcome:
+    """The values in plain numbers; a failure that says why where they are no answer.
+
+    An answer is `n_objectives` finite numbers, none of them beyond `LARGEST`.
+    """
     try:
-        values = tuple(map(as_number, parts))
+        found = tuple(map(as_number, values))
     except (TypeError, ValueError, OverflowError):
-        return failure(f"returned {_shown(value)}, which is no number", seconds)
-    if len(values) != n_objectives:
-        return failure(f"returned {len(values)} numbers for {n_objectives} objectives", seconds)
-    if not all(map(math.isfinite, values)):
-        return failure(f"returned {_shown(value)}, which is not finite", seconds)
-    return Outcome(values, None, seconds)
+        return failure(f"returned {_shown(values)}, which is no number", seconds)
+    if len(found) != n_objectives:
+        return failure(f"returned {len(found)} numbers for {n_objectives} objectives", seconds)
+    if not all(map(math.isfinite, found)):
+        return failure(f"returned {_shown(values)}, which is not finite", seconds)
+    if any(abs(v) > LARGEST for v in found):
+        return failure(f"returned {_shown(values)}, which is too large to be a value", seconds)
+    return Outcome(found, None, seconds)
 
 
-def _shown(value: object) -> str:
-    """A value in words; an array by type and shape, since failures are counted by their reason."""
-    shape = getattr(value, "shape", ())
-    return f"{type(value).__name__} of shape {tuple(shape)}" if shape else repr(value)
+def _shown(values: object) -> str:
+    """Values in words; an array by type and shape, since failures are counted by their reason."""
+    if isinstance(values, tuple | list) and len(values) == 1:
+        return _shown(values[0])
+    shape = getattr(values, "shape", ())
+    return f"{type(values).__name__} of shape {tuple(shape)}" if shape else repr(values)
 
 
 def failure(reason: str, seconds: float) -> Outcome:
-    """A failed outcome."""
-    return Outcome(None, reason, seconds)
+    """A failed outcome, its reason as it is recorded."""
+    return Outcome(None, kept(reason), seconds)
 
 
 def one_by_one(

@@ -3,15 +3,15 @@
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mfal.errors import TransientError
-from mfal.own.answers import UnavailableError
+from mfal.own.answers import UnavailableError, answered, failure
 from mfal.reasons import kept, said
 from mfal.sections import Component
-from mfal.types import LARGEST, Fidelity, Oracle, Outcome, as_number
+from mfal.types import Fidelity, Oracle, Outcome, as_number
 
 DIED = "the oracle's process died"
 """Begins the reason of a failure that ended the oracle's process."""
@@ -113,25 +113,15 @@ def checked(answers: object, n: int, n_objectives: int) -> list[Outcome] | str:
 def _checked_outcome(answer: object, n_objectives: int) -> Outcome:
     """The answer in plain numbers and text, a failure where it cannot be."""
     if not isinstance(answer, Outcome):
-        return _failure(f"the oracle returned a {type(answer).__name__}, not an Outcome")
+        return failure(f"the oracle returned a {type(answer).__name__}, not an Outcome", 0.0)
     try:
         seconds = as_number(answer.seconds)
-        values = None if answer.values is None else tuple(map(as_number, answer.values))
     except (TypeError, ValueError, OverflowError):
-        return _failure(f"not numbers: values {answer.values!r}, seconds {answer.seconds!r}")
+        seconds = math.nan
     if not math.isfinite(seconds) or seconds < 0:
-        return _failure(f"not a time: {answer.seconds!r} seconds")
-    if values is None:
-        return Outcome(values=None, error=kept(str(answer.error)), seconds=seconds)
-    if len(values) != n_objectives:
-        return _failure(f"{len(values)} values for {n_objectives} objectives", seconds)
-    if not all(map(math.isfinite, values)):
-        return _failure(f"not a finite number: {values}", seconds)
-    too_large = [v for v in values if abs(v) > LARGEST]
-    if too_large:
-        return _failure(f"{too_large[0]:g} is too large to be a value", seconds)
-    return Outcome(values=values, error=None, seconds=seconds)
-
-
-def _failure(error: str, seconds: float = 0.0) -> Outcome:
-    return Outcome(values=None, error=kept(error), seconds=seconds)
+        return failure(f"not a time: {answer.seconds!r} seconds", 0.0)
+    if answer.values is None:
+        return failure(str(answer.error), seconds)
+    if not isinstance(answer.values, Iterable):
+        return failure(f"not a tuple of values: {answer.values!r}", seconds)
+    return answered(answer.values, n_objectives, seconds)

@@ -70,6 +70,7 @@ def test_what_is_unannotated_has_to_be_said() -> None:
         (Outcome((7.0,), None, 0.1), 1, (7.0,)),
         (math.nan, 1, "returned nan, which is not finite"),
         ((1.0, -math.inf), 2, "returned (1.0, -inf), which is not finite"),
+        (-1e200, 1, "returned -1e+200, which is too large to be a value"),
         (None, 1, "returned None, which is no number"),
         ("3", 1, "returned '3', which is no number"),
         (True, 1, "returned True, which is no number"),
