@@ -92,7 +92,7 @@ def compare(
     ] = False,
 ) -> None:
     """Run several methods and seeds on one problem; again, to go on where it was stopped."""
-    from mfal.compare.terminal import compare_in_terminal
+    from mfal.cli.compare import compare_in_terminal
 
     compare_in_terminal(comparison, overrides or (), processes, run=not show)
 

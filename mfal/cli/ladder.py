@@ -16,8 +16,15 @@ from rich.text import Text
 from mfal.config import CampaignConfig
 from mfal.digits import written
 from mfal.ladder import Agreement, LadderReport, RungReport, examine_ladder
-from mfal.report.canvas import COLOURS, GREY, add_legend, name_axes, panels, to_bytes
-from mfal.verification.verdict import check_picture
+from mfal.report.canvas import (
+    COLOURS,
+    GREY,
+    add_legend,
+    check_picture,
+    name_axes,
+    panels,
+    to_bytes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,10 +1,14 @@
-"""Axes in one style, and figures as bytes; no state of matplotlib's is touched."""
+"""Axes in one style, figures as bytes, and files for them; no state of matplotlib is touched."""
 
 import base64
 import io
 from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
+
+from mfal.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +28,7 @@ DECADES = 1e3  # ratio of values up to which numbers between powers of ten are l
 # the next name take; shares of the height that a row, and what is around all, takes.
 LETTERS, HANDLE = 70, 8
 ROW, MARGIN = 0.07, 0.06
+ENDINGS = (".png", ".svg", ".pdf")  # of files that a picture is drawn into
 
 
 def load_canvas() -> None:
@@ -114,6 +119,26 @@ def to_bytes(figure: "Figure", kind: str = "png") -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=110)
     return buffer.getvalue()
+
+
+def check_picture(path: Path) -> None:
+    """Raise ConfigError where no picture could be written, and leave nothing there."""
+    if path.suffix not in ENDINGS:
+        raise ConfigError(
+            f"cannot draw {path}: unknown ending {path.suffix!r}", f"end in {', '.join(ENDINGS)}"
+        )
+    if not path.parent.is_dir():
+        raise ConfigError(f"cannot draw {path}: there is no folder {path.parent}", "create it")
+    try:
+        if path.exists():
+            path.open("ab").close()
+        else:
+            TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot draw {path}: it cannot be written: {error.strerror}",
+            "draw into a folder that may be written",
+        ) from error
 
 
 def data_uri(content: bytes | str, kind: str) -> str:

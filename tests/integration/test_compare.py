@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 from mfal.campaign import open_campaign
+from mfal.cli.compare import compare_in_terminal
 from mfal.compare import at_cost, curves, final, load_comparison, run_comparison, runs_of
 from mfal.compare.figures import COLUMNS
 from mfal.compare.runs import DONE
-from mfal.compare.terminal import compare_in_terminal
 from mfal.errors import ConfigError, MfalError, NoLedgerError
 from mfal.ledger.reading import Ledger, read_ledger
 from tests.integration.comparisons import ledgers, written

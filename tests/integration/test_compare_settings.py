@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mfal.campaign import open_campaign
+from mfal.cli.compare import compare_in_terminal
 from mfal.compare import Comparison, curves, load_comparison, run_comparison, runs_of
-from mfal.compare.terminal import compare_in_terminal
 from mfal.errors import LedgerError
 from mfal.round import run_rounds
 from tests.integration.comparisons import written

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from mfal.cli.compare import SHOWN, final_table
 from mfal.compare import COLUMNS, load_comparison, runs_of
-from mfal.compare.terminal import SHOWN, final_table
 from mfal.types import Objective
 from tests.support import ROOT
 

@@ -2,15 +2,11 @@
 
 import json
 from dataclasses import replace
-from io import StringIO
-from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from mfal.gfn.train import TrainSettings
 from mfal.verification import exercises
-from mfal.verification.verdict import draw_verdict, show_verdict
 from mfal.verification.verify import Verdict, fresh_per_step, verify
 
 
@@ -65,22 +61,3 @@ def test_the_summary_is_json(trained: Verdict) -> None:
     assert summary["total_variation"] == trained.total_variation
     assert [mode["exact"] for mode in summary["modes"]] == pytest.approx([0.1] * 5)
     assert summary["history"][-1]["step"] == 40
-
-
-def test_the_tables_show_every_mode_and_figure(trained: Verdict) -> None:
-    console = Console(width=80, record=True, file=StringIO())
-    show_verdict(console, trained)
-    text = console.export_text()
-    for key, learnt, _ in trained.modes():
-        line = next(line for line in text.splitlines() if line.startswith(key))
-        assert f"{100 * learnt:.2f} %" in line and "10.00 %" in line
-    assert f"{trained.total_variation:.5f}" in text
-    assert f"{trained.log_z:.4f}" in text and "2.3026" in text
-
-
-@pytest.mark.parametrize(("ending", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
-def test_pictures(trained: Verdict, ending: str, magic: bytes, tmp_path: Path) -> None:
-    path = tmp_path / f"verdict.{ending}"
-    draw_verdict(trained, path)
-    data = path.read_bytes()
-    assert data.startswith(magic) and len(data) > 10_000
