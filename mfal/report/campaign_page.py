@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mfal.digits import written
-from mfal.report.cells import inline, unitless
 from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule_in_words
 from mfal.report.figures import (
     asking_figure,
@@ -26,6 +25,7 @@ from mfal.report.learning_figures import (
 )
 from mfal.report.page import Card, Grid, Page, Picture, Section
 from mfal.report.snapshot import Snapshot
+from mfal.report.words import inline, unitless
 
 GALLERY = 12
 

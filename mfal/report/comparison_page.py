@@ -6,12 +6,11 @@ import pandas as pd
 
 from mfal.compare import NUMBERS, Comparison, at_cost, beyond_design, final
 from mfal.digits import number, written
-from mfal.report.cells import inline, unitless
 from mfal.report.comparison_figures import MEASURES, against_cost, quality_and_variety
 from mfal.report.page import Grid, Page, Picture, Section
 from mfal.report.published import PublishedCurve
 from mfal.report.reaching import reaching
-from mfal.report.words import counted, listed
+from mfal.report.words import counted, inline, listed, unitless
 from mfal.types import Objective
 
 LEADS = {

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from mfal.metrics import diverse_best, mean_similarity, measured
 from mfal.report.snapshot import Snapshot
 from mfal.sections import DiversityConfig
-from mfal.similarity import Remembered, similarity_of
 
 DEFAULT = DiversityConfig(at_most=0.8)
 
@@ -45,13 +44,12 @@ def rule_in_words(snapshot: Snapshot) -> str:
 
 def diversity_curve(snapshot: Snapshot) -> list[Diversity]:
     """A point per round, from the first on that has anything measured at the target."""
-    given = rule(snapshot)
-    similarity = Remembered(similarity_of(snapshot.problem, given.similarity))
+    similarity, at_most = snapshot.similarity, rule(snapshot).at_most
     points = []
     for point in snapshot.curve():
         until = [o for o in snapshot.observations if o.round <= point.round]
         scored = measured(until, snapshot.target.name, snapshot.objective)
-        diverse = diverse_best(scored, snapshot.top_k, similarity, given.at_most)
+        diverse = diverse_best(scored, snapshot.top_k, similarity, at_most)
         if point.top_k is None or (mean := diverse.mean()) is None:
             continue
         alike = mean_similarity(scored.top(snapshot.top_k).keys, similarity)
@@ -61,7 +59,5 @@ def diversity_curve(snapshot: Snapshot) -> list[Diversity]:
 
 def gallery_keys(snapshot: Snapshot, most: int) -> Sequence[str]:
     """Keys of the best different candidates measured at the target, best first."""
-    given = rule(snapshot)
-    similarity = Remembered(similarity_of(snapshot.problem, given.similarity))
     scored = measured(snapshot.observations, snapshot.target.name, snapshot.objective)
-    return diverse_best(scored, most, similarity, given.at_most).keys
+    return diverse_best(scored, most, snapshot.similarity, rule(snapshot).at_most).keys

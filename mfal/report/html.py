@@ -10,7 +10,6 @@ from mfal.errors import DataError
 from mfal.report.canvas import data_uri, to_bytes
 from mfal.report.page import Grid, Page, Picture, Section
 
-FORMATS = ("svg", "png")
 LONG = 24  # letters beyond which a word may be broken, and below which a cell is one line
 LETTERS = 30  # of a key in a line of its card, where a text stands letter by letter below it
 SHORT = 15  # rows of a table that is kept on one page in print
@@ -53,8 +52,8 @@ def _write(page: Page, tables: dict[str, pd.DataFrame], folder: Path) -> Path:
     for needed in (figures, data):
         needed.mkdir(parents=True, exist_ok=True)
     for picture in (p for section in page.sections for p in section.pictures):
-        for kind in FORMATS:
-            (figures / f"{picture.name}.{kind}").write_bytes(to_bytes(picture.figure, kind))
+        (figures / f"{picture.name}.svg").write_bytes(picture.svg)
+        (figures / f"{picture.name}.png").write_bytes(to_bytes(picture.figure, "png"))
     for name, table in tables.items():
         table.to_csv(data / f"{name}.csv", index=False)
     index = folder / "index.html"
@@ -102,4 +101,4 @@ def _shown(section: Section) -> dict[str, object]:
 
 
 def _shown_picture(picture: Picture) -> dict[str, object]:
-    return {"picture": picture, "address": data_uri(to_bytes(picture.figure, "svg"), "svg")}
+    return {"picture": picture, "address": data_uri(picture.svg, "svg")}

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+from mfal.report.canvas import to_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +22,11 @@ class Picture:
     name: str
     figure: "Figure"
     caption: str
+
+    @cached_property
+    def svg(self) -> bytes:
+        """The figure as it stands in the page and in a file beside it, drawn once for both."""
+        return to_bytes(self.figure, "svg")
 
 
 @dataclass(frozen=True)

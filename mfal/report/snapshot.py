@@ -1,6 +1,7 @@
 """What is shown of a campaign, read off its ledger once."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mfal.campaign import Campaign
@@ -8,6 +9,7 @@ from mfal.config import CampaignConfig
 from mfal.ledger.reading import RoundInfo
 from mfal.metrics import CurvePoint, best, curve, failures, in_order, top_k_mean
 from mfal.progress import round_name
+from mfal.similarity import Remembered, similarity_of
 from mfal.types import Fidelity, Objective, Observation, Problem
 from mfal.waiting import Waiting, waiting
 
@@ -56,6 +58,12 @@ class Snapshot:
     def target(self) -> Fidelity:
         """The last rung of the ladder."""
         return self.ladder[-1]
+
+    @cached_property
+    def similarity(self) -> Remembered:
+        """How alike two candidates are, by the campaign's own rule or else the problem's."""
+        rule = self.config.diversity
+        return Remembered(similarity_of(self.problem, None if rule is None else rule.similarity))
 
     @property
     def diagnosed(self) -> list[RoundInfo]:

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from mfal.report.campaign_page import campaign_page
-from mfal.report.cells import inline
 from mfal.report.diversity import diversity_curve
 from mfal.report.figures import (
     asking_figure,
@@ -22,6 +21,7 @@ from mfal.report.markdown import round_markdown
 from mfal.report.page import Grid
 from mfal.report.snapshot import Snapshot
 from mfal.report.tables import campaign_tables
+from mfal.report.words import inline
 from mfal.types import Objective
 from tests.unit.report.changed import scaled, with_outcomes, with_second
 

@@ -1,6 +1,7 @@
 """The HTML report: complete, self-contained, and true to the ledger."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from mfal.errors import DataError
 from mfal.progress import round_name
@@ -265,6 +267,30 @@ def test_shares_of_the_fidelities_are_of_what_was_spent(snapshot: Snapshot) -> N
     assert [row[4] for row in grid.rows] == [
         f"{float(row[3]) / snapshot.spent:.0%}" for row in grid.rows
     ]
+
+
+def test_a_report_compares_each_pair_once_and_draws_each_file_once(
+    snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs: Counter[tuple[str, str]] = Counter()
+    drawn: Counter[tuple[int, str]] = Counter()
+    compare, save = EditSimilarity.__call__, Figure.savefig
+
+    def compared(self: EditSimilarity, a: str, b: str) -> float:
+        pairs[a, b] += 1
+        return compare(self, a, b)
+
+    def saved(self: Figure, *arguments: Any, **options: Any) -> None:
+        drawn[id(self), options["format"]] += 1
+        save(self, *arguments, **options)
+
+    monkeypatch.setattr(EditSimilarity, "__call__", compared)
+    monkeypatch.setattr(Figure, "savefig", saved)
+    anew = replace(snapshot)
+    page = campaign_page(anew)
+    write(page, campaign_tables(anew), tmp_path)
+    assert set(pairs.values()) == {1} == set(drawn.values())
+    assert len(drawn) == 2 * sum(len(section.pictures) for section in page.sections)
 
 
 def test_failures_that_were_free_are_said_to_be(snapshot: Snapshot) -> None:
