@@ -14,10 +14,16 @@ ENDINGS = (".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A campaign whose configuration cannot be used, and why not."""
+    """A campaign that cannot be used or looked at, and why not."""
 
-    name: str
-    error: ConfigError
+    campaign: str
+    error: str
+    hint: str
+
+    @property
+    def name(self) -> str:
+        """That of the campaign, as its configuration would have it."""
+        return self.campaign
 
 
 def campaigns_in(folder: Path = CONFIGS) -> list[CampaignConfig | Broken]:
@@ -34,7 +40,7 @@ def named_campaigns(folder: Path = CONFIGS) -> dict[str, CampaignConfig]:
     found: dict[str, CampaignConfig] = {}
     for campaign in campaigns_in(folder):
         if isinstance(campaign, Broken):
-            raise campaign.error
+            raise ConfigError(campaign.error, campaign.hint)
         found[campaign.name] = campaign
     return found
 
@@ -79,7 +85,7 @@ def _campaign(name: str, paths: Sequence[Path]) -> CampaignConfig | Broken:
     try:
         return load_config(_only(paths, name))
     except ConfigError as error:
-        return Broken(name, error)
+        return Broken(name, error.message, error.hint)
 
 
 def _files(folder: Path) -> dict[str, list[Path]]:

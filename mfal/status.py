@@ -49,9 +49,9 @@ class Measurements:
     set_aside: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """Where a campaign stands.
+    """Where a campaign stands; unless it is said, it has not begun.
 
     Attributes:
         ledger: Where the ledger lies; None if the campaign has not begun.
@@ -66,30 +66,21 @@ class Status:
 
     campaign: str
     problem: str
-    ledger: str | None
-    rounds: int
-    open_round: int | None
-    pending: int
-    waits_for: Measurements | None
-    observations: int
-    failed: int
+    ledger: str | None = None
+    rounds: int = 0
+    open_round: int | None = None
+    pending: int = 0
+    waits_for: Measurements | None = None
+    observations: int = 0
+    failed: int = 0
     budget: float
-    spent: float
+    spent: float = 0.0
     left: float
-    best: Best | None
-    writer: Writer | None
+    best: Best | None = None
+    writer: Writer | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A campaign that cannot be looked at, and why not."""
-
-    campaign: str
-    error: str
-    hint: str
-
-
-def look(configs: Sequence[CampaignConfig | Broken]) -> list[Status | Unknown]:
+def look(configs: Sequence[CampaignConfig | Broken]) -> list[Status | Broken]:
     """Where each of these campaigns stands."""
     return [_look(config) for config in configs]
 
@@ -117,35 +108,17 @@ def status(campaign: Campaign) -> Status:
     )
 
 
-def _look(config: CampaignConfig | Broken) -> Status | Unknown:
+def _look(config: CampaignConfig | Broken) -> Status | Broken:
     if isinstance(config, Broken):
-        return Unknown(config.name, config.error.message, config.error.hint)
+        return config
     try:
         with open_campaign(config, to_read=True) as campaign:
             return status(campaign)
     except NoLedgerError:
-        return _not_begun(config)
+        total = config.budget.total
+        return Status(campaign=config.name, problem=config.problem.name, budget=total, left=total)
     except MfalError as error:
-        return Unknown(config.name, error.message, error.hint)
-
-
-def _not_begun(config: CampaignConfig) -> Status:
-    return Status(
-        campaign=config.name,
-        problem=config.problem.name,
-        ledger=None,
-        rounds=0,
-        open_round=None,
-        pending=0,
-        waits_for=None,
-        observations=0,
-        failed=0,
-        budget=config.budget.total,
-        spent=0.0,
-        left=config.budget.total,
-        best=None,
-        writer=None,
-    )
+        return Broken(config.name, error.message, error.hint)
 
 
 def _waits_for(campaign: Campaign) -> Measurements | None:

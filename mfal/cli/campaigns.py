@@ -24,7 +24,7 @@ from mfal.yaml_file import COMMAND_LINE
 if TYPE_CHECKING:
     from mfal.config import CampaignConfig
     from mfal.differences import Comparison
-    from mfal.status import Status, Unknown, Writer
+    from mfal.status import Status, Writer
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 NoPrefect = Annotated[
@@ -59,17 +59,17 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where campaigns stand: rounds, cost, the best, what is unanswered, who is at work."""
-    from mfal.status import Unknown, look
+    from mfal.status import look
 
     found = look(_configured(which, configs, overrides))
     if as_json:
         typer.echo(json.dumps([asdict(s) for s in found], indent=2))
     else:
         _show_status(_console(), found)
-    unknown = [s for s in found if isinstance(s, Unknown)]
-    for s in unknown:
+    broken = [s for s in found if isinstance(s, Broken)]
+    for s in broken:
         typer.echo(f"{s.campaign}: {s.error}\n  hint: {s.hint}", err=True)
-    if unknown:
+    if broken:
         raise typer.Exit(2)
 
 
@@ -139,7 +139,7 @@ def resume(
     for config, name in zip(configured, names, strict=True):
         try:
             if isinstance(config, Broken):
-                raise config.error
+                raise ConfigError(config.error, config.hint)
             resume_in_terminal(config, as_typed(name, configs, overrides), runner)
         except MfalError as error:
             failed = True
@@ -184,17 +184,15 @@ def _console() -> Console:
     return Console(highlight=False, markup=False)
 
 
-def _show_status(console: Console, found: "Sequence[Status | Unknown]") -> None:
+def _show_status(console: Console, found: "Sequence[Status | Broken]") -> None:
     """A row per campaign, and a line below for each that has more to say."""
-    from mfal.status import Status
-
     console.print(_status_table(found))
     for s in found:
-        if isinstance(s, Status) and (said := _under_way(s)):
+        if not isinstance(s, Broken) and (said := _under_way(s)):
             console.print(f"{s.campaign}: {said}", soft_wrap=True)
 
 
-def _status_table(found: "Sequence[Status | Unknown]") -> Table:
+def _status_table(found: "Sequence[Status | Broken]") -> Table:
     """A row per campaign."""
     rows = [_status_row(s) for s in found]
     any_failed = any("failed" in row for row in rows)
@@ -209,11 +207,9 @@ def _status_table(found: "Sequence[Status | Unknown]") -> Table:
     return table
 
 
-def _status_row(s: "Status | Unknown") -> dict[str, str]:
+def _status_row(s: "Status | Broken") -> dict[str, str]:
     """Heading -> what stands below it, where there is anything."""
-    from mfal.status import Unknown
-
-    if isinstance(s, Unknown):
+    if isinstance(s, Broken):
         return {"campaign": s.campaign, "best": "cannot be read, see below"}
     begun = "not begun" if s.ledger is None else str(s.rounds)
     row = {"campaign": s.campaign, "rounds": begun, "spent": f"{s.spent:g}", "left": f"{s.left:g}"}

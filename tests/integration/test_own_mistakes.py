@@ -8,9 +8,10 @@ import pytest
 from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError, LedgerError
+from mfal.folder import Broken
 from mfal.ladder import examine_ladder
 from mfal.round import run_rounds
-from mfal.status import Status, Unknown, look
+from mfal.status import Status, look
 from tests.support import motif_settings
 
 MINE = """
@@ -86,7 +87,7 @@ def test_a_problem_that_declares_otherwise_is_refused(
     with pytest.raises(LedgerError, match=said), open_campaign(changed, to_read=True):
         pass
     [found] = look([changed])
-    assert isinstance(found, Unknown) and said in found.error
+    assert isinstance(found, Broken) and said in found.error
     assert (tmp_path / "asked.txt").read_bytes() == asked
     [found] = look([write("back")])
     assert isinstance(found, Status) and found.rounds == 1
@@ -136,4 +137,4 @@ def test_a_problem_that_cannot_be_built_is_named(
         with pytest.raises(ConfigError, match=said):
             ask(config)
     [found] = look([config])
-    assert isinstance(found, Unknown)
+    assert isinstance(found, Broken)
