@@ -73,7 +73,7 @@ class Points:
 
     def compared(self, others: Tensor) -> Tensor:
         """Euclidean distances from ``b x q`` others, ``a x b``."""
-        others = others - self.centre
+        others = (others - self.centre).to(self.values)
         squared = torch.addmm(others.square().sum(dim=1), self.values, others.T, alpha=-2)
         return squared.add_(self.squares[:, None]).clamp_(min=0).sqrt_()
 
@@ -100,6 +100,7 @@ class Bags:
 
     def compared(self, others: Tensor) -> Tensor:
         """Shared over joint counts, ``a x b`` in [0, 1]; two empty rows share everything."""
+        others = others.to(self.values)
         shared = self.values @ others[:, self.columns].T
         joint = self.squares[:, None] + others.square().sum(dim=1) - shared
         # A feature that is no number must come out as none: so not "where joint > 0".
@@ -118,7 +119,7 @@ class Places:
 
     def compared(self, others: Tensor) -> Tensor:
         """In how many columns each differs from ``b x q`` others, ``a x b``."""
-        return torch.cdist(self.values, others, p=0)
+        return torch.cdist(self.values, others.to(self.values), p=0)
 
 
 @dataclass(frozen=True)
@@ -176,9 +177,12 @@ class CandidateKernel:
         return Places(counts) if self.kernel == "hamming" else Points.of(counts)
 
     def compare(self, a: Prepared, b: Tensor) -> Geometry:
-        """Of a candidates and ``b x p`` features."""
+        """Of a candidates and ``b x p`` features, in the precision of the former.
+
+        What is large and differs little keeps its digits where `b` has them: it is centred first.
+        """
         counts, trends = self.scale.split(b)
-        nothing = torch.zeros(0, dtype=b.dtype)
+        nothing = a.slopes.new_zeros(0)
         similarity = nothing
         if self.has_counts:
             similarity = a.counts.compared(counts)
@@ -187,7 +191,7 @@ class CandidateKernel:
         return Geometry(
             counts=similarity,
             distance=a.trends.compared(trends) if self.has_trends else nothing,
-            product=a.slopes @ trends.T,
+            product=a.slopes @ trends.to(a.slopes).T,
             kernel=self.kernel,
         )
 
@@ -197,7 +201,7 @@ class CandidateKernel:
 
     def diagonal(self, a: Tensor, h: Hyperparameters) -> Tensor:
         """k_x of each of ``a x p`` candidates with itself, ``a``."""
-        _, trends = self.scale.split(a)
+        trends = self.scale.split(a)[1].to(h.slope_variance)
         return h.count_variance + h.trend_variance + h.slope_variance * trends.square().sum(dim=1)
 
 

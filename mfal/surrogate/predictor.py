@@ -19,6 +19,7 @@ _CHUNK_BYTES = 2**25
 _LONGEST_CHUNK = 512
 _ROWS = 256  # of a triangle that are multiplied at a time
 _LEAST_VARIANCE = 1e-10
+_DOUBLE = {"scale", "centre"}  # fields that numbers are brought to order one by
 
 T = TypeVar("T")
 
@@ -139,13 +140,13 @@ class Predictor:
         candidate: Tensor,
     ) -> Tensor:
         """What `block` makes of so many candidates at a time, ``k x n x M``."""
-        device, dtype = self.whitener.device, self.whitener.dtype
+        device = self.whitener.device
         shape = k, 0, len(self.h.offset)
         parts = [torch.zeros(shape, dtype=torch.float64, device=features.device)]
         step = self._chunk()
         for start in range(0, len(features), step):
             some = slice(start, start + step)
-            found = block(features[some].to(device, dtype), candidate[some].to(device))
+            found = block(features[some].to(device, torch.float64), candidate[some].to(device))
             parts.append(torch.stack(found).to(features.device, torch.float64))
         return torch.cat(parts, dim=1)
 
@@ -239,10 +240,19 @@ def _products(white: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def moved(part: T, dtype: torch.dtype, device: str) -> T:
-    """A copy of a tensor or of a frozen dataclass of tensors, in another precision or place."""
+    """A copy of a tensor or of a frozen dataclass of tensors, in another precision or place.
+
+    What utilities and features are centred by stays in double precision: rounded, it would move
+    all of them.
+    """
     if isinstance(part, Tensor):
         return cast(T, part.to(device, dtype if part.is_floating_point() else part.dtype))
     if is_dataclass(part) and not isinstance(part, type):
-        fresh = {f.name: moved(getattr(part, f.name), dtype, device) for f in fields(part)}
+        fresh = {
+            f.name: moved(
+                getattr(part, f.name), torch.float64 if f.name in _DOUBLE else dtype, device
+            )
+            for f in fields(part)
+        }
         return replace(part, **fresh)
     return part

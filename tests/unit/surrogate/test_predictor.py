@@ -219,3 +219,18 @@ def test_counts_that_no_training_candidate_has_are_compared_all_the_same(
         "hamming": (a[:, None] != b).sum(dim=2) / predictor.kernel.scale.count_scale,
     }.get(kernel, torch.cdist(a, b) / predictor.kernel.scale.count_scale)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("trends", [TRENDS, ()])
+def test_float32_does_not_round_where_utilities_and_features_begin(
+    large: Dataset, trends: tuple[int, ...]
+) -> None:
+    moved_up = replace(large, utility=large.utility + 1e7, features=large.features + 1e5)
+    surrogate = MultiFidelityGP(linear_columns=trends, max_fit_points=150).fit(moved_up, seed=0)
+    features, candidate = queries(large)
+    single = surrogate.posterior.predictor.to(torch.float32)
+    far = features + 1e5, candidate
+    theirs = surrogate.joint(*far)
+    assert_close_in_float32(single.joint(*far), theirs)
+    error = (single.mean(*far) - theirs.mean).abs()
+    assert (error < 1e-3 * theirs.variance.sqrt()).all()
