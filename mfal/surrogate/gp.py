@@ -169,8 +169,7 @@ class MultiFidelityGP:
         p = self.posterior
         rung = p.data.fidelity
         units = p.scale.scale[rung]
-        identity = torch.eye(len(p.data), dtype=torch.float64)
-        inverse = torch.linalg.solve_triangular(p.factor, identity, upper=False)
+        inverse = p.inverse_factor()
         residual = p.scale.standardise(p.data.utility, rung) - p.h.offset[rung]
         weights = inverse.T @ (inverse @ residual)
         miss, variance = leave_candidates_out(inverse, weights, p.data.candidate)

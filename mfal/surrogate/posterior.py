@@ -74,8 +74,7 @@ class Posterior:
         weights = torch.cholesky_solve(residual[:, None], factor)[:, 0]
         own = None
         if rank == 0:
-            identity = torch.eye(len(data), dtype=torch.float64)
-            whitener = torch.linalg.solve_triangular(factor, identity, upper=False)
+            whitener = inverted(factor)
         else:
             covariance.diagonal().add_(jitter)
             subspace = Subspace.leading(covariance, rank)
@@ -83,6 +82,12 @@ class Posterior:
             own = OwnRows.of(covariance, subspace, data)
         predictor = Predictor.make(kernel, h, scale, data, weights, whitener, own)
         return cls(kernel, h, scale, data, order, factor, predictor, jitter)
+
+    def inverse_factor(self) -> Tensor:
+        """L^-1 for the covariance L L^T of the noisy observations, ``N x N``, in float64."""
+        kept = self.predictor.whitener
+        is_exact = self.predictor.own is None and kept.dtype == torch.float64
+        return kept.to(self.factor.device) if is_exact else inverted(self.factor)
 
     def joint(self, features: Tensor, candidate: Tensor) -> JointMoments:
         """Moments of ``n x p`` `features`; -1 in `candidate` is one never queried."""
@@ -105,6 +110,13 @@ class Posterior:
         white: Tensor = torch.linalg.solve_triangular(self.factor, with_data, upper=False)
         units = self.scale.scale[fidelity]
         return (prior - white.T @ white) * torch.outer(units, units)
+
+
+def inverted(factor: Tensor) -> Tensor:
+    """Inverse of a lower triangular ``N x N`` factor."""
+    identity = torch.eye(len(factor), dtype=factor.dtype)
+    inverse: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return inverse
 
 
 def observed_covariance(kernel: CandidateKernel, h: Hyperparameters, data: Dataset) -> Tensor:
