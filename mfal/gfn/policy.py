@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from torch import Generator, Tensor, nn
 
 from mfal.envs.base import Buildable
+from mfal.errors import ConfigError
 from mfal.gfn.heads import Heads
 from mfal.gfn.perceptron import PerceptronWalk, Workspace
 from mfal.gfn.recurrent import RecurrentPolicy, sequence_shape
@@ -25,6 +26,9 @@ class PolicySettings:
         hidden: Width of the hidden layers.
         layers: Number of hidden layers of the perceptron.
         precision: In which the perceptron multiplies (`MLPPolicy`).
+
+    Raises:
+        ConfigError: the recurrent network is given an option of the perceptron.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -33,6 +37,14 @@ class PolicySettings:
     hidden: Annotated[int, Field(gt=0)] = 256
     layers: Annotated[int, Field(gt=0)] = 2
     precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.kind == "gru" and (self.layers, self.precision) != (2, "float32"):
+            raise ConfigError(
+                f"policy: layers is {self.layers} and precision {self.precision}, and kind 'gru' "
+                "has neither",
+                "leave both out, or take the policy kind 'mlp'",
+            )
 
 
 class UniformPolicy(nn.Module):

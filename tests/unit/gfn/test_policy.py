@@ -1,9 +1,12 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from mfal.envs.hypergrid import HypergridEnvironment
 from mfal.envs.torus import TorusEnvironment
+from mfal.errors import ConfigError
 from mfal.gfn.agent import Agent
 from mfal.gfn.heads import make_heads
 from mfal.gfn.policy import MLPPolicy, PolicySettings, UniformPolicy, make_policy
@@ -206,6 +209,12 @@ def test_settings_name_the_network() -> None:
     assert policy(torch.zeros(2, DNA.n_features + 2)).shape == (2, heads.n_outputs)
     gru = make_policy(PolicySettings(kind="gru", hidden=24), DNA, heads, seeded(0))
     assert isinstance(gru, RecurrentPolicy) and gru.unit.hidden_size == 24
+
+
+@pytest.mark.parametrize("option", [{"layers": 4}, {"precision": "bfloat16"}])
+def test_the_recurrent_network_takes_no_option_of_the_perceptron(option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="kind 'gru' has neither"):
+        PolicySettings(kind="gru", **option)
 
 
 def test_a_continuous_environment_is_looked_at_anew() -> None:
