@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import typer
+from scipy.stats import spearmanr
 
 from mfal.features.residues import ALPHABET
 from oracles.amp_classifier import Array, Classifier, descriptors
@@ -97,20 +98,16 @@ def main() -> None:
     roc_auc = require("sklearn.metrics").roc_auc_score
     for name, classifier in ladder.items():
         found = {of: classifier.probability(rows) for of, rows in peptides.items()}
-        ranks = ", ".join(f"{of} {_spearman(found[of], target[of]):.3f}" for of in peptides)
+        ranks = {of: spearmanr(found[of], target[of]).statistic for of in peptides}
+        agreement = ", ".join(f"{of} {rank:.3f}" for of, rank in ranks.items())
         auc = roc_auc(test.antimicrobial, found["test"])
-        typer.echo(f"{name}: AUC {auc:.4f}; Spearman with the target: {ranks}")
+        typer.echo(f"{name}: AUC {auc:.4f}; Spearman with the target: {agreement}")
     for of, values in target.items():
         typer.echo(
             f"target on {len(values)} {of} peptides: median {np.median(values):.3f}, "
             f"above .99 {np.mean(values > 0.99):.3f}, largest {values.max():.5f}, "
             f"distinct {len(np.unique(values.round(9)))}"
         )
-
-
-def _spearman(a: Array, b: Array) -> float:
-    ranks = np.stack([values.argsort().argsort().astype(float) for values in (a, b)])
-    return float(np.corrcoef(ranks)[0, 1])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 import typer
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from mfal.errors import ConfigError, MfalError
@@ -121,11 +122,6 @@ def held_out(n: int, seed: int) -> Labels:
     return make_labels(n, np.random.default_rng([seed, 1]))
 
 
-def spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """Rank correlation, with average ranks for ties."""
-    return float(pd.Series(x).rank().corr(pd.Series(y).rank()))
-
-
 def r_squared(predicted: Sequence[float], actual: Sequence[float]) -> float:
     """Share of the variance of `actual` that is explained."""
     x, y = np.asarray(predicted), np.asarray(actual)
@@ -145,8 +141,9 @@ def report(model: DnaTransformer, labels: Labels) -> str:
     for name, chosen in subsets.items():
         x, y = predicted[chosen], actual[chosen]
         rmse = math.sqrt(np.square(x - y).mean())
+        rank = spearmanr(x, y).statistic
         lines.append(
-            f"{name}: n {len(x)}, R² {r_squared(x, y):.4f}, Spearman {spearman(x, y):.4f}, "
+            f"{name}: n {len(x)}, R² {r_squared(x, y):.4f}, Spearman {rank:.4f}, "
             f"RMSE {rmse:.2f} kcal/mol"
         )
     return "\n".join(lines)
@@ -196,7 +193,7 @@ def evaluate_command(
             f"it needs {' and '.join(COLUMNS)}",
         )
     predicted = model.predict(table["sequence"].tolist())
-    rho = spearman(predicted, table["nupack_mfe_kcal_mol"].tolist())
+    rho = spearmanr(predicted, table["nupack_mfe_kcal_mol"]).statistic
     typer.echo(f"{labels.name}: n {len(table)}, Spearman with NUPACK {rho:.4f}")
 
 
