@@ -54,18 +54,24 @@ class Dataset:
         """Index into `keys` of each observation at the target, int64."""
         return self.candidate[self.fidelity == self.n_fidelities - 1]
 
+    def rows(self, rows: Tensor) -> "Dataset":
+        """The observations at `rows` (indices or a mask over N), with candidates where they are."""
+        return replace(
+            self,
+            candidate=self.candidate[rows],
+            fidelity=self.fidelity[rows],
+            utility=self.utility[rows],
+        )
+
     def subset(self, rows: Tensor) -> "Dataset":
         """The observations at `rows` (indices or a mask over N), with candidates renumbered."""
-        candidate = self.candidate[rows]
-        kept, renumbered = torch.unique(candidate, return_inverse=True)
-        return Dataset(
+        chosen = self.rows(rows)
+        kept, renumbered = torch.unique(chosen.candidate, return_inverse=True)
+        return replace(
+            chosen,
             keys=tuple(self.keys[i] for i in kept.tolist()),
             features=self.features[kept],
             candidate=renumbered,
-            fidelity=self.fidelity[rows],
-            utility=self.utility[rows],
-            n_fidelities=self.n_fidelities,
-            failed=self.failed,
         )
 
 

@@ -1,6 +1,5 @@
 """Which data a Gaussian process can be fitted to."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 from mfal.dataset import Dataset
@@ -22,12 +21,7 @@ def only_target(data: Dataset) -> Dataset:
             f"{int(target.sum())} observations at the target are too few to fit a surrogate to",
             "ask more at the target, or use another structure than single",
         )
-    return replace(
-        data,
-        candidate=data.candidate[target],
-        fidelity=data.fidelity[target],
-        utility=data.utility[target],
-    )
+    return data.rows(target)
 
 
 def check_levels(levels: tuple[float, ...], n_fidelities: int) -> None:

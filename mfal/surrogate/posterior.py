@@ -1,6 +1,6 @@
 """The conditioned process: exact in its mean and covariances, at any number of points."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -62,12 +62,7 @@ class Posterior:
             SurrogateError: The covariance of the observations cannot be factorised.
         """
         order = data.fidelity.argsort(stable=True)
-        data = replace(
-            data,
-            candidate=data.candidate[order],
-            fidelity=data.fidelity[order],
-            utility=data.utility[order],
-        )
+        data = data.rows(order)
         covariance = observed_covariance(kernel, h, data)
         factor, jitter = factorise(covariance)
         residual = scale.standardise(data.utility, data.fidelity) - h.offset[data.fidelity]

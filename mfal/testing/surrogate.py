@@ -67,7 +67,7 @@ class SurrogateChecks(MomentChecks):
         """Rows of the data in another order teach the same."""
         train = self.train()
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(self.seed))
-        mixed = self.surrogate().fit(_rows(train, order), seed=self.seed)
+        mixed = self.surrogate().fit(train.rows(order), seed=self.seed)
         same_moments(
             mixed.joint(*self.queries()),
             self.fitted().joint(*self.queries()),
@@ -89,7 +89,7 @@ class SurrogateChecks(MomentChecks):
         train = self.train()
         target = train.fidelity == train.n_fidelities - 1
         asked = torch.unique(train.candidate[target])[:_ASKED]
-        fewer = _rows(train, ~(target & torch.isin(train.candidate, asked)))
+        fewer = train.rows(~(target & torch.isin(train.candidate, asked)))
         before = mean_variance(self.surrogate().fit(fewer, seed=self.seed), train, asked)
         after = mean_variance(self.fitted(), train, asked)
         assert after < before, f"mean variance {before:.4g} before, {after:.4g} after"
@@ -107,7 +107,7 @@ class SurrogateChecks(MomentChecks):
     def test_answers_that_were_given_twice_do_no_harm(self) -> None:
         """Every observation three times over: finite moments, and nothing certain."""
         train = self.train()
-        again = _rows(train, torch.arange(len(train)).repeat(3))
+        again = train.rows(torch.arange(len(train)).repeat(3))
         moments = self.surrogate().fit(again, seed=self.seed).joint(*self.queries())
         assert moments.mean.isfinite().all(), "a mean is not finite"
         assert moments.variance.isfinite().all(), "a variance is not finite"
@@ -115,7 +115,7 @@ class SurrogateChecks(MomentChecks):
 
     def test_one_observation_is_fitted_or_refused(self) -> None:
         """A single answer raises SurrogateError, or leads to moments that are finite."""
-        one = _rows(self.train(), torch.tensor([0]))
+        one = self.train().rows(torch.tensor([0]))
         try:
             surrogate = self.surrogate().fit(one, seed=self.seed)
         except SurrogateError:
@@ -153,13 +153,3 @@ class SurrogateChecks(MomentChecks):
             assert error.hint, f"{what} utilities: the error has no hint"
             return
         raise AssertionError(f"{what} utilities were fitted")
-
-
-def _rows(data: Dataset, rows: torch.Tensor) -> Dataset:
-    """The observations at `rows`, with candidates where they are."""
-    return replace(
-        data,
-        candidate=data.candidate[rows],
-        fidelity=data.fidelity[rows],
-        utility=data.utility[rows],
-    )

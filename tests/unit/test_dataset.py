@@ -87,6 +87,13 @@ def test_a_subset_renumbers_its_candidates(data: Dataset, rows: Tensor) -> None:
     assert [part.keys[i] for i in part.candidate.tolist()] == ["a", "ccc", "bb"]
 
 
+def test_rows_leave_candidates_where_they_are(data: Dataset) -> None:
+    part = data.rows(torch.tensor([3, 1, 1]))
+    assert part.utility.tolist() == [data.utility[3], data.utility[1], data.utility[1]]
+    assert [part.keys[i] for i in part.candidate.tolist()] == ["ccc", "a", "a"]
+    assert part.keys == data.keys and torch.equal(part.features, data.features)
+
+
 def test_a_subset_drops_candidates_without_a_row(data: Dataset) -> None:
     part = data.subset(torch.tensor([3, 1]))
     assert sorted(part.keys) == ["a", "ccc"]

@@ -93,12 +93,7 @@ def test_blocks_shrink_as_the_data_grow(exact: MultiFidelityGP, large: Dataset) 
 def test_observations_in_any_order_give_the_exact_moments(large: Dataset) -> None:
     # More rows than are multiplied at a time; a solve with the factor gives the same.
     order = torch.randperm(len(large), generator=torch.Generator().manual_seed(3))
-    mixed = replace(
-        large,
-        candidate=large.candidate[order],
-        fidelity=large.fidelity[order],
-        utility=large.utility[order],
-    )
+    mixed = large.rows(order)
     surrogate = MultiFidelityGP(linear_columns=TRENDS, max_fit_points=150, max_steps=10)
     surrogate = surrogate.fit(mixed, seed=0)
     features, candidate = queries(large)
