@@ -1,6 +1,7 @@
 """Strings of a fixed length in which not every letter may follow every other."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Annotated
 
@@ -8,81 +9,38 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from mfal.envs.sequence import SequenceEnvironment
+from mfal.envs.sequence import LetterEnvironment, filled
 from mfal.errors import ConfigError, InvalidKeyError
 
 _TRIES = 8
 
 
-class ChainEnvironment:
-    """Fixed-length sequences, built letter by letter, without forbidden neighbours.
+class ChainEnvironment(LetterEnvironment):
+    """`LetterEnvironment` without forbidden neighbours.
 
-    States, actions and observations are those of `SequenceEnvironment`; only letters that may
-    follow the last one can be appended.
+    Only letters that may follow the last one can be appended.
 
     Args:
         alphabet: The letters, each once; ASCII.
         length: Number of letters of a finished sequence.
         followers: For each letter of `alphabet` the letters that may follow it, at least one,
             so that no sequence gets stuck.
-
-    Attributes:
-        sequence_shape: As of `SequenceEnvironment`.
     """
 
     def __init__(
         self, *, alphabet: str, length: Annotated[int, Field(gt=0)], followers: Sequence[str]
     ) -> None:
-        self._free = SequenceEnvironment(alphabet=alphabet, length=length)
+        super().__init__(alphabet=alphabet, length=length)
         _check_followers(alphabet, followers)
-        self.alphabet = alphabet
-        self.length = length
         self.followers = tuple(followers)
-        self.n_actions = self._free.n_actions
-        self.n_features = self._free.n_features
-        self.max_steps = self._free.max_steps
-        self.sequence_shape = self._free.sequence_shape
         rows = [[letter in after for letter in alphabet] for after in followers]
         # The row of the empty place (-1) is the last: anything may come first.
         self._allowed = torch.tensor([*rows, [True] * len(alphabet)])
 
-    def initial(self, n: int) -> Tensor:
-        """N empty sequences, ``n x length``."""
-        return self._free.initial(n)
-
-    def step(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Append letter `actions` (``n``) to each row."""
-        return self._free.step(states, actions)
-
-    def undo(self, states: Tensor, actions: Tensor) -> Tensor:
-        """Take the last letter, which `actions` (``n``) names, off each row."""
-        return self._free.undo(states, actions)
-
     def forward_mask(self, states: Tensor) -> Tensor:
         """Letters that may follow the last, until the sequence is full, bool ``n x n_actions``."""
-        filled = (states >= 0).sum(dim=1, keepdim=True)
-        last = states.gather(1, (filled - 1).clamp_min(0))[:, 0]
-        return self._allowed.to(states.device)[last] & self._free.forward_mask(states)
-
-    def backward_mask(self, states: Tensor) -> Tensor:
-        """The last letter, bool ``n x n_actions``."""
-        return self._free.backward_mask(states)
-
-    def observe(self, states: Tensor) -> Tensor:
-        """One-hot prefix, zeros where still empty, ``n x (length * n_actions)``."""
-        return self._free.observe(states)
-
-    def observe_delta(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """The one entry of the observation that a step sets: column and change, ``n x 1``."""
-        return self._free.observe_delta(states, actions)
-
-    def retrace(self, states: Tensor) -> Tensor:
-        """The letters in order, ``length x n``."""
-        return self._free.retrace(states)
-
-    def keys(self, states: Tensor) -> list[str]:
-        """The sequences as text."""
-        return self._free.keys(states)
+        last = states.gather(1, (filled(states) - 1).clamp_min(0))[:, 0]
+        return self._allowed.to(states.device)[last] & super().forward_mask(states)
 
     def states(self, keys: Sequence[str]) -> Tensor:
         """Finished states of sequences, ``n x length``.
@@ -91,21 +49,21 @@ class ChainEnvironment:
             InvalidKeyError: for a sequence of another length, with a foreign letter or with
                 neighbours that are forbidden.
         """
-        states = self._free.states(keys)
+        states = super().states(keys)
         for row in (~self._holds(states)).nonzero()[:, 0].tolist():
             raise InvalidKeyError(*_first_fault(keys[row], self.alphabet, self.followers))
         return states
 
     def mutate(self, states: Tensor, generator: Generator) -> Tensor:
-        """The changes of `SequenceEnvironment.mutate` that forbid nothing.
+        """The changes of `LetterEnvironment.mutate` that forbid nothing.
 
         Each row has a few tries; one that fails in all stays as it was.
         """
-        return self._kept(states, lambda: self._free.mutate(states, generator))
+        return self._kept(states, partial(super().mutate, states, generator))
 
     def crossover(self, first: Tensor, second: Tensor, generator: Generator) -> Tensor:
-        """The crossings of `SequenceEnvironment.crossover` that forbid nothing, in a few tries."""
-        return self._kept(first, lambda: self._free.crossover(first, second, generator))
+        """The crossings of `LetterEnvironment.crossover` that forbid nothing, in a few tries."""
+        return self._kept(first, partial(super().crossover, first, second, generator))
 
     def _kept(self, states: Tensor, change: Callable[[], Tensor]) -> Tensor:
         found = states

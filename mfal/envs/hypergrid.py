@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
+from mfal.envs.draws import rand
 from mfal.errors import ConfigError
 from mfal.features.points import parse_point, point_text
 
@@ -105,15 +106,15 @@ class HypergridEnvironment:
 
     def uniform(self, n: int, generator: Generator) -> Tensor:
         """N points anywhere on the grid; random steps would stop a few from the origin."""
-        points = (_random(n, generator, self.dimensions) * self.side).long()
+        points = (rand(n, generator, self.dimensions) * self.side).long()
         return torch.cat([points, torch.ones_like(points[:, :1])], dim=1)
 
     def mutate(self, states: Tensor, generator: Generator) -> Tensor:
         """One to three coordinates go one step, or for a quarter of the rows one is redrawn."""
         n = len(states)
-        redrawn = _random(n, generator) < 0.25
-        count = (_random(n, generator) * 3).long() + 1
-        rank = _random(n, generator, self.dimensions).argsort(dim=1).argsort(dim=1)
+        redrawn = rand(n, generator) < 0.25
+        count = (rand(n, generator) * 3).long() + 1
+        rank = rand(n, generator, self.dimensions).argsort(dim=1).argsort(dim=1)
         chosen = rank < count.where(~redrawn, 1)[:, None]
         points = states[:, :-1]
         moved = torch.where(
@@ -123,19 +124,19 @@ class HypergridEnvironment:
 
     def crossover(self, first: Tensor, second: Tensor, generator: Generator) -> Tensor:
         """Each coordinate from either parent, ``n x (d + 1)``."""
-        taken = _random(len(first), generator, self.dimensions + 1) < 0.5
+        taken = rand(len(first), generator, self.dimensions + 1) < 0.5
         return torch.where(taken, second, first)
 
     def _nudge(self, points: Tensor, generator: Generator) -> Tensor:
         """Every coordinate one step up or down, away from a border that is in the way."""
-        change = (_random(len(points), generator, self.dimensions) < 0.5).long() * 2 - 1
+        change = (rand(len(points), generator, self.dimensions) < 0.5).long() * 2 - 1
         moved = points + change
         return torch.where((moved < 0) | (moved >= self.side), points - change, moved)
 
     def _redraw(self, points: Tensor, generator: Generator) -> Tensor:
         """Every coordinate at another value."""
         # Adding 1..side-1 modulo the side never lands on the same value.
-        other = (_random(len(points), generator, self.dimensions) * (self.side - 1)).long() + 1
+        other = (rand(len(points), generator, self.dimensions) * (self.side - 1)).long() + 1
         return (points + other) % self.side
 
 
@@ -169,7 +170,3 @@ def _off_centre(states: Tensor, side: int) -> Tensor:
     Whole numbers, so that rounding never moves a point across one of the reward's borders.
     """
     return (2 * states[:, :-1] - (side - 1)).abs()
-
-
-def _random(n: int, generator: Generator, *more: int) -> Tensor:
-    return torch.rand(n, *more, generator=generator, device=generator.device)

@@ -8,12 +8,13 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from mfal.envs.base import Schedule
+from mfal.envs.draws import rand
 from mfal.errors import ConfigError, InvalidKeyError
 
 EMPTY = -1
 
 
-class SequenceEnvironment:
+class LetterEnvironment:
     """Fixed-length sequences, built by appending one letter at a time.
 
     A state is a row of letter indices, filled from the left, -1 where still empty; action a
@@ -54,11 +55,11 @@ class SequenceEnvironment:
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
         """Append letter `actions` (``n``) to each row."""
-        return states.scatter(1, _filled(states), actions[:, None])
+        return states.scatter(1, filled(states), actions[:, None])
 
     def undo(self, states: Tensor, actions: Tensor) -> Tensor:
         """Take the last letter, which `actions` (``n``) names, off each row."""
-        return states.scatter(1, _filled(states) - 1, EMPTY)
+        return states.scatter(1, filled(states) - 1, EMPTY)
 
     def forward_mask(self, states: Tensor) -> Tensor:
         """Every letter until the sequence is full, bool ``n x n_actions``."""
@@ -66,7 +67,7 @@ class SequenceEnvironment:
 
     def backward_mask(self, states: Tensor) -> Tensor:
         """The last letter, bool ``n x n_actions``."""
-        last = states.gather(1, (_filled(states) - 1).clamp_min(0))
+        last = states.gather(1, (filled(states) - 1).clamp_min(0))
         return last == torch.arange(self.n_actions, device=states.device)
 
     def observe(self, states: Tensor) -> Tensor:
@@ -80,20 +81,12 @@ class SequenceEnvironment:
         Returns:
             Its column and its change, both ``n x 1``.
         """
-        columns = _filled(states) * self.n_actions + actions[:, None]
+        columns = filled(states) * self.n_actions + actions[:, None]
         return columns, torch.ones_like(columns, dtype=torch.float32)
 
     def retrace(self, states: Tensor) -> Tensor:
         """The letters in order, ``length x n``."""
         return states.T
-
-    def schedule(self) -> Schedule:
-        """Any letter at any time; its entry of the observation is that of its place."""
-        return Schedule(
-            choices=((0, self.n_actions),) * self.length,
-            columns=tuple(range(0, self.n_features, self.n_actions)),
-            assemble=lambda actions: actions.T.contiguous(),
-        )
 
     def keys(self, states: Tensor) -> list[str]:
         """The sequences as text."""
@@ -115,7 +108,7 @@ class SequenceEnvironment:
         A shift takes one letter out and puts a random one in elsewhere, which moves what
         lies between by one place; substitutions alone cannot cross to such neighbours.
         """
-        shifted = _random(len(states), generator) < 0.25
+        shifted = rand(len(states), generator) < 0.25
         return torch.where(
             shifted[:, None], self._shift(states, generator), self._substitute(states, generator)
         )
@@ -127,7 +120,7 @@ class SequenceEnvironment:
             dim=1
         )
         low, high = cuts.values[:, :1], cuts.values[:, 1:]
-        one_point = (_random(n, generator) < 0.5)[:, None]
+        one_point = (rand(n, generator) < 0.5)[:, None]
         place = torch.arange(self.length, device=device)
         swapped = (place >= low) & ((place < high) | one_point)
         return torch.where(swapped, second, first)
@@ -137,7 +130,7 @@ class SequenceEnvironment:
         if self.n_actions == 1:
             return states.clone()
         count = torch.randint(1, 4, (n, 1), generator=generator, device=device)
-        rank = _random(n, generator, self.length).argsort(dim=1).argsort(dim=1)
+        rank = rand(n, generator, self.length).argsort(dim=1).argsort(dim=1)
         # Adding 1..A-1 modulo A always lands on another letter.
         change = torch.randint(1, self.n_actions, states.shape, generator=generator, device=device)
         return torch.where(rank < count, (states + change) % self.n_actions, states)
@@ -168,10 +161,18 @@ class SequenceEnvironment:
         return [self._letters[letter] for letter in key]
 
 
-def _filled(states: Tensor) -> Tensor:
-    """Number of letters so far, ``n x 1``."""
+class SequenceEnvironment(LetterEnvironment):
+    """Fixed-length sequences of any letters, with the arguments of `LetterEnvironment`."""
+
+    def schedule(self) -> Schedule:
+        """Any letter at any time; its entry of the observation is that of its place."""
+        return Schedule(
+            choices=((0, self.n_actions),) * self.length,
+            columns=tuple(range(0, self.n_features, self.n_actions)),
+            assemble=lambda actions: actions.T.contiguous(),
+        )
+
+
+def filled(states: Tensor) -> Tensor:
+    """How many places are filled, ``n x 1``."""
     return (states != EMPTY).sum(dim=1, keepdim=True)
-
-
-def _random(n: int, generator: Generator, *more: int) -> Tensor:
-    return torch.rand(n, *more, generator=generator, device=generator.device)

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from mfal.envs.sequence import EMPTY
+from mfal.envs.draws import rand
+from mfal.envs.sequence import EMPTY, filled
 from mfal.errors import ConfigError, InvalidKeyError
 
 TOKEN = re.compile(r"\[[^\[\]]*\]|.", re.DOTALL)
@@ -68,21 +69,21 @@ class VariableSequenceEnvironment:
 
     def step(self, states: Tensor, actions: Tensor) -> Tensor:
         """Append token `actions` (``n``), or the end, to each row."""
-        return states.scatter(1, _filled(states), actions[:, None])
+        return states.scatter(1, filled(states), actions[:, None])
 
     def undo(self, states: Tensor, actions: Tensor) -> Tensor:
         """Take the last token or the end, which `actions` (``n``) names, off each row."""
-        return states.scatter(1, _filled(states) - 1, EMPTY)
+        return states.scatter(1, filled(states) - 1, EMPTY)
 
     def forward_mask(self, states: Tensor) -> Tensor:
         """Tokens while there is room, the end from `min_length` on, bool ``n x n_actions``."""
         ended = states.amax(dim=1) == self._end
-        row = _filled(states)[:, 0].masked_fill(ended, self.max_length + 1)
+        row = filled(states)[:, 0].masked_fill(ended, self.max_length + 1)
         return self._allowed.to(states.device).index_select(0, row)
 
     def backward_mask(self, states: Tensor) -> Tensor:
         """The last token, or the end where there is one, bool ``n x n_actions``."""
-        last = states.gather(1, (_filled(states) - 1).clamp_min(0))
+        last = states.gather(1, (filled(states) - 1).clamp_min(0))
         return last == torch.arange(self.n_actions, device=states.device)
 
     def observe(self, states: Tensor) -> Tensor:
@@ -101,7 +102,7 @@ class VariableSequenceEnvironment:
             Its column and its change, both ``n x 1``.
         """
         appended = actions[:, None]
-        columns = torch.add(appended, _filled(states), alpha=self._end)
+        columns = torch.add(appended, filled(states), alpha=self._end)
         columns = columns.masked_fill(appended == self._end, self.n_features - 1)
         return columns, torch.ones_like(columns, dtype=torch.float32)
 
@@ -129,8 +130,8 @@ class VariableSequenceEnvironment:
         A shift takes one token out and puts a random one in elsewhere; it stands in for an
         insertion into a sequence of the greatest length and a deletion from the least.
         """
-        kind = (_random(len(states), generator) * 6).long()[:, None]
-        length = _filled(states) - 1
+        kind = (rand(len(states), generator) * 6).long()[:, None]
+        length = filled(states) - 1
         inserts = (kind == 0) | (kind == 2) | ((kind == 1) & (length == self.min_length))
         removes = (kind == 1) | (kind == 2) | ((kind == 0) & (length == self.max_length))
         edited = self._edit(states, inserts, removes, generator)
@@ -142,9 +143,9 @@ class VariableSequenceEnvironment:
         Both are cut at the same places, within the shorter, so that a child is as long as the
         parent that it ends with.
         """
-        shorter = torch.minimum(_filled(first), _filled(second)) - 1
+        shorter = torch.minimum(filled(first), filled(second)) - 1
         cuts = _below(shorter + 1, generator, 2).sort(dim=1).values
-        one_point = _random(len(first), generator)[:, None] < 0.5
+        one_point = rand(len(first), generator)[:, None] < 0.5
         place = torch.arange(self.max_length + 1, device=first.device)
         swapped = (place >= cuts[:, :1]) & ((place < cuts[:, 1:]) | one_point)
         return torch.where(swapped, second, first)
@@ -152,23 +153,23 @@ class VariableSequenceEnvironment:
     def _substitute(self, states: Tensor, generator: Generator) -> Tensor:
         if self._end == 1:
             return states.clone()
-        n, length = len(states), _filled(states) - 1
+        n, length = len(states), filled(states) - 1
         inside = torch.arange(self.max_length + 1, device=states.device) < length
         most = min(3, self.max_length)
-        weights = _random(n, generator, self.max_length + 1) * inside
+        weights = rand(n, generator, self.max_length + 1) * inside
         places = weights.topk(most, dim=1).indices
-        count = (_random(n, generator)[:, None] * 3).long() + 1
+        count = (rand(n, generator)[:, None] * 3).long() + 1
         chosen = (torch.arange(most, device=states.device) < count) & (places < length)
         tokens = states.gather(1, places)
         # Adding 1..A-1 modulo A always lands on another token.
-        change = (_random(n, generator, most) * (self._end - 1)).long() + 1
+        change = (rand(n, generator, most) * (self._end - 1)).long() + 1
         return states.scatter(1, places, torch.where(chosen, (tokens + change) % self._end, tokens))
 
     def _edit(
         self, states: Tensor, inserts: Tensor, removes: Tensor, generator: Generator
     ) -> Tensor:
         """Rows with a random token out (where `removes`) and one in (`inserts`), ``n x 1`` each."""
-        length = _filled(states) - 1
+        length = filled(states) - 1
         source = _below(length, generator)
         target = _below(length + 1 - removes.long(), generator)
         place = torch.arange(self.max_length + 1, device=states.device)
@@ -176,7 +177,7 @@ class VariableSequenceEnvironment:
         order = place - (inserts & (place > target)).long()
         order = order + (removes & (order >= source)).long()
         moved = torch.nn.functional.pad(states, (0, 1), value=EMPTY).gather(1, order)
-        tokens = (_random(len(states), generator)[:, None] * self._end).long()
+        tokens = (rand(len(states), generator)[:, None] * self._end).long()
         return torch.where(inserts & (place == target), tokens, moved)
 
     def _parse(self, key: str) -> list[int]:
@@ -208,15 +209,6 @@ def _check_alphabet(alphabet: Sequence[str]) -> None:
             )
 
 
-def _filled(states: Tensor) -> Tensor:
-    """Number of tokens so far, the end counted, ``n x 1``."""
-    return (states != EMPTY).sum(dim=1, keepdim=True)
-
-
 def _below(limits: Tensor, generator: Generator, columns: int = 1) -> Tensor:
     """Random whole numbers from 0 to below `limits` (``n x 1``), ``n x columns``."""
-    return (_random(len(limits), generator, columns) * limits).long()
-
-
-def _random(n: int, generator: Generator, *more: int) -> Tensor:
-    return torch.rand(n, *more, generator=generator, device=generator.device)
+    return (rand(len(limits), generator, columns) * limits).long()
