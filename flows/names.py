@@ -21,7 +21,7 @@ def run_name(config: CampaignConfig, rounds: int | None) -> str:
 
 def open_name(campaign: Campaign) -> str:
     """Name of a run that finishes what was begun."""
-    begun = next((r for r in campaign.store.outline() if not r.finished), None)
+    begun = campaign.store.open_round()
     if begun is None:
         return f"{campaign.config.name}, nothing to finish"
     return f"{campaign.config.name} {round_name(begun.number, begun.kind)}"
@@ -31,12 +31,13 @@ def next_batch(config: CampaignConfig) -> int:
     """Number of the batch that comes next: an unfinished one, or the first that is not begun."""
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
-            known = ledger.outline()
+            begun = ledger.open_round()
+            known, has_asked = len(ledger.outline()), ledger.has_asked()
     except NoLedgerError:
         return 1
-    is_new = all(r.kind == "imported" for r in known)
-    unfinished = (r.number for r in known if r.kind == "batch" and not r.finished)
-    return next(unfinished, len(known) + (is_new and _asks_design(config)))
+    if begun is not None and begun.kind == "batch":
+        return begun.number
+    return known if has_asked else known + _asks_design(config)
 
 
 def _asks_design(config: CampaignConfig) -> bool:

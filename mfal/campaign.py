@@ -258,7 +258,7 @@ def _asked_something(config: CampaignConfig) -> bool:
     """Whether a campaign has begun a round of its own; its design was the first."""
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
-            return any(r.kind != "imported" for r in ledger.outline())
+            return ledger.has_asked()
     except NoLedgerError:
         return False
 

@@ -87,8 +87,7 @@ def _read(config: CampaignConfig) -> tuple[list[Entry], int]:
     """All queries of a ledger, and how many batches are finished."""
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
-            finished = [r for r in ledger.outline() if r.finished]
-            return ledger.entries(), sum(r.kind == "batch" for r in finished)
+            return ledger.entries(), sum(r.finished for r in ledger.batches())
     except NoLedgerError:
         return [], 0
 

@@ -312,7 +312,7 @@ def _of_the_campaign(campaign: Campaign, found: object) -> Proposals:
 
 
 def _warn_of_opposites(campaign: Campaign, observations: Sequence[Observation]) -> None:
-    batches = {r.number for r in campaign.store.outline() if r.kind == "batch"}
+    batches = {r.number for r in campaign.store.batches()}
     unchosen = [o for o in observations if o.round not in batches]
     for name, correlation in running_against(unchosen, campaign.ladder).items():
         log.warning(

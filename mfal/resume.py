@@ -35,7 +35,7 @@ def resume(campaign: Campaign, progress: Progress, steps: Steps | None = None) -
         OracleError: if query after query fails.
     """
     store = campaign.store
-    found = next((r for r in store.outline() if not r.finished), None)
+    found = store.open_round()
     if found is None:
         return None
     before, pending = store.spent(), store.pending(found.number)

@@ -92,9 +92,8 @@ def run_rounds(
     patience = Patience()
     with asking(campaign) as asker:
         while n is None or len(ended) < n:
-            known = campaign.store.outline()
-            open_round = next((r for r in known if not r.finished), None)
-            number = open_round.number if open_round else len(known)
+            open_round = campaign.store.open_round()
+            number = open_round.number if open_round else len(campaign.store.outline())
             kind = open_round.kind if open_round else next_kind(campaign)
             if open_round is None and not may_begin(campaign, kind):
                 break
@@ -112,7 +111,7 @@ def run_rounds(
 
 def next_kind(campaign: Campaign) -> str:
     """What the next new round is: the initial design until it is there, a batch from then on."""
-    missing = not has_begun(campaign) and any(initial_record(campaign)["asked"].values())
+    missing = not campaign.store.has_asked() and any(initial_record(campaign)["asked"].values())
     return "initial" if missing else "batch"
 
 
@@ -122,11 +121,6 @@ def may_begin(campaign: Campaign, kind: str) -> bool:
         return True
     check_answered(campaign)
     return stop_reason(campaign) is None
-
-
-def has_begun(campaign: Campaign) -> bool:
-    """Whether the campaign has asked anything itself, beyond what was imported."""
-    return any(r.kind != "imported" for r in campaign.store.outline())
 
 
 def initial_record(campaign: Campaign) -> dict[str, dict[str, int]]:
@@ -151,7 +145,7 @@ def begin_round(campaign: Campaign, number: int, steps: Steps, watch: Progress, 
         queries, record, weights = _choose(campaign, seed, steps, watch)
         if not queries:
             return False
-    if not has_begun(campaign):
+    if not campaign.store.has_asked():
         record |= {"initial": initial_record(campaign)}
     asked = [(q, campaign.cost(q.fidelity)) for q in queries]
     _check_affordable(campaign, asked)

@@ -87,16 +87,15 @@ def look(configs: Sequence[CampaignConfig | Broken]) -> list[Status | Broken]:
 
 def status(campaign: Campaign) -> Status:
     """Where an open campaign stands."""
-    rounds = campaign.store.outline()
-    open_round = next((r.number for r in rounds if not r.finished), None)
+    begun = campaign.store.open_round()
     observations = campaign.store.observations()
     return Status(
         campaign=campaign.config.name,
         problem=campaign.problem.name,
         ledger=campaign.store.location,
-        rounds=sum(r.finished and r.kind == "batch" for r in rounds),
-        open_round=open_round,
-        pending=0 if open_round is None else len(campaign.store.pending(open_round)),
+        rounds=sum(r.finished for r in campaign.store.batches()),
+        open_round=None if begun is None else begun.number,
+        pending=0 if begun is None else len(campaign.store.pending(begun.number)),
         waits_for=_waits_for(campaign),
         observations=len(observations),
         failed=sum(o.outcome.values is None for o in observations),

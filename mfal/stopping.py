@@ -35,7 +35,7 @@ def _rounds_done(campaign: Campaign) -> str | None:
     limit = campaign.config.stop.rounds
     if limit is None:
         return None
-    done = sum(r.kind == "batch" for r in campaign.store.outline())
+    done = len(campaign.store.batches())
     if done < limit:
         return None
     return f"{done} rounds are done, and stop.rounds is {limit}"

@@ -32,13 +32,14 @@ class Waiting:
 
 def waiting(campaign: Campaign) -> Waiting | None:
     """What the campaign waits for; None where it does not wait."""
-    for info in campaign.store.outline():
-        by_hand, computed = ([], []) if info.finished else split_pending(campaign, info.number)
-        if by_hand:
-            names = _by_fidelity(by_hand)
-            files = tuple(batch_file(campaign, info.number, name) for name in names)
-            return Waiting(info.number, tuple(by_hand), files, len(computed))
-    return None
+    begun = campaign.store.open_round()
+    if begun is None:
+        return None
+    by_hand, computed = split_pending(campaign, begun.number)
+    if not by_hand:
+        return None
+    files = tuple(batch_file(campaign, begun.number, name) for name in _by_fidelity(by_hand))
+    return Waiting(begun.number, tuple(by_hand), files, len(computed))
 
 
 def waiting_text(awaited: Waiting, source: str) -> str:

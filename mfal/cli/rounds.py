@@ -50,7 +50,7 @@ def resume_in_terminal(config: CampaignConfig, source: str, runner: Callable[[],
     console = Console(highlight=False, markup=False)
     try:
         with read_ledger(config.ledger_url, config.name, config.identity()) as ledger:
-            is_whole = all(r.finished for r in ledger.outline())
+            is_whole = ledger.open_round() is None
     except NoLedgerError:
         said = "nothing to do: it has not begun"
     else:

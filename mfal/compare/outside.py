@@ -86,7 +86,7 @@ def score_outside(comparison: Comparison) -> None:
         answered = {q.key for q in store.asked()}
         new = [key for key in wanted if key not in known and key not in answered]
         engines: dict[str, Engines] = {FOLDER: store.backends()}
-        if new or not all(info.finished for info in store.outline()):
+        if new or store.open_round() is not None:
             check_computed(comparison, runs[0], campaign)
             engines["today"] = {campaign.target.name: engines_now(campaign)[campaign.target.name]}
         check_engines(comparison, begun, engines)
@@ -139,9 +139,9 @@ def _finish(store: Store, campaign: Campaign, known: str | None) -> None:
     Args:
         known: A candidate that has a value at the target.
     """
-    for info in store.outline():
-        _ask(store, campaign, store.pending(info.number), known)
-        store.finish_round(info.number)
+    while (left := store.open_round()) is not None:
+        _ask(store, campaign, store.pending(left.number), known)
+        store.finish_round(left.number)
     outcomes = [o.outcome for o in store.observations()]
     if (found := commonest(outcomes)) is not None:
         failed = sum(outcome.values is None for outcome in outcomes)

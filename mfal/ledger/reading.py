@@ -140,6 +140,18 @@ class Ledger:
         with self._database.read() as c:
             return [json.loads(text) for text in c.execute(statement).scalars()]
 
+    def open_round(self) -> RoundOutline | None:
+        """The first round that was begun and is not finished; None where all are."""
+        return next((r for r in self.outline() if not r.finished), None)
+
+    def batches(self) -> list[RoundOutline]:
+        """The rounds that a sampler proposed, by number."""
+        return [r for r in self.outline() if r.kind == "batch"]
+
+    def has_asked(self) -> bool:
+        """Whether the campaign has begun a round of its own, beyond what was imported."""
+        return any(r.kind != "imported" for r in self.outline())
+
     def weights(self) -> bytes | None:
         """What the last round left for the next one's sampler; None where that starts anew."""
         statement = (

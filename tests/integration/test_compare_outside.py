@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -77,6 +78,18 @@ def test_an_outage_is_kept_as_no_failure_of_a_candidate(ended: Comparison, tmp_p
     score_outside(ended)
     found = true_values_of(ended)
     assert found.of.keys() == found.asked and len(found.of) - len(before.of) > IN_A_ROW
+
+
+def test_what_was_scored_is_left_alone(ended: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    score_outside(ended)
+    before = recorded(ended)
+
+    def nobody(*_: object) -> NoReturn:
+        raise AssertionError("somebody is asked")
+
+    monkeypatch.setattr("mfal.compare.outside.scorer", nobody)
+    score_outside(ended)
+    assert recorded(ended) == before
 
 
 def test_candidates_that_fail_one_after_the_other_are_no_outage(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from mfal.budget import minus, total_cost
 from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig
-from mfal.round import has_begun, next_kind
+from mfal.round import next_kind
 from mfal.stopping import stop_reason
 from mfal.types import Outcome, Query
 from tests.unit.ledgers import begin, statements
@@ -60,7 +60,7 @@ def test_no_more_is_read_of_a_campaign_the_more_rounds_it_has(
     looks: list[Callable[[Campaign], object]] = [
         lambda c: c.left,
         stop_reason,
-        has_begun,
+        lambda c: c.store.has_asked(),
         next_kind,
     ]
     with open_campaign(motif(budget__total=1000, stop__rounds=12)) as campaign:

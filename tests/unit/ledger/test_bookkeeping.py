@@ -51,6 +51,20 @@ def test_rounds_are_outlined_as_they_are(store: Store) -> None:
     assert all(type(r.finished) is bool for r in found)
 
 
+def test_rounds_are_told_by_their_kind_and_their_end(store: Store) -> None:
+    assert (store.open_round(), store.batches(), store.has_asked()) == (None, [], False)
+    begin(store, 0, kind="imported")
+    assert store.open_round() == (0, "imported", False) and not store.has_asked()
+    store.finish_round(0)
+    begin(store, 1, A, kind="initial")
+    assert store.open_round() == (1, "initial", False) and store.has_asked()
+    assert store.batches() == []
+    store.finish_round(1)
+    begin(store, 2, B)
+    store.finish_round(2)
+    assert store.open_round() is None and store.batches() == [(2, "batch", True)]
+
+
 def test_the_last_round_is_that_of_the_highest_number(store: Store) -> None:
     assert store.last_round() is None
     for number in (2, 0, 1):
