@@ -83,9 +83,9 @@ def build_dataset(
 ) -> Dataset:
     """The successful ones among `observations`; what failures teach is `success_dataset`."""
     values = [
-        (o.query, o.outcome.values[0] * objective.sign)
+        (o.query, o.outcome.value * objective.sign)
         for o in observations
-        if o.outcome.values is not None
+        if o.outcome.value is not None
     ]
     data = _dataset(values, ladder, featurise)
     return replace(data, failed=failed_candidates(observations, ladder))

@@ -59,8 +59,8 @@ def running_against(
     """
     values: dict[str, dict[str, float]] = {f.name: {} for f in ladder}
     for o in observations:
-        if o.outcome.values is not None:
-            values[o.query.fidelity][o.query.key] = o.outcome.values[0]
+        if o.outcome.value is not None:
+            values[o.query.fidelity][o.query.key] = o.outcome.value
     target = values[ladder[-1].name]
     found = {}
     for fidelity in ladder[:-1]:

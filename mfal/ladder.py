@@ -139,7 +139,7 @@ def examine_ladder(
         rungs=rungs,
         variance_ratio=ratio,
         keys=tuple(keys),
-        values={name: tuple(map(_value, outcomes)) for name, (outcomes, _) in answers.items()},
+        values={name: tuple(o.value for o in outcomes) for name, (outcomes, _) in answers.items()},
     )
 
 
@@ -203,10 +203,6 @@ def _check_answered(target: Fidelity, outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def _value(outcome: Outcome) -> float | None:
-    return None if outcome.values is None else outcome.values[0]
-
-
 def _rungs(
     asked: Sequence[Fidelity],
     answers: dict[str, tuple[list[Outcome], float]],
@@ -215,7 +211,8 @@ def _rungs(
     backends: Mapping[str, str],
 ) -> tuple[tuple[RungReport, ...], float]:
     values = torch.tensor(
-        [[_nan(outcome) for outcome in answers[f.name][0]] for f in asked], dtype=torch.float64
+        [[math.nan if o.value is None else o.value for o in answers[f.name][0]] for f in asked],
+        dtype=torch.float64,
     )
     target = asked[-1]
     # What is worth its cost is so for candidates drawn at random: with a cluster of the best
@@ -246,10 +243,6 @@ def _rungs(
         for i, f in enumerate(asked)
     ]
     return tuple(rungs), ratio
-
-
-def _nan(outcome: Outcome) -> float:
-    return math.nan if outcome.values is None else outcome.values[0]
 
 
 def _over(values: Tensor, target: Tensor) -> Agreement:

@@ -6,6 +6,7 @@ from mfal.campaign import Campaign, derive_seed
 from mfal.dataset import build_dataset
 from mfal.errors import SurrogateError
 from mfal.learn import best_promising
+from mfal.metrics import measured
 from mfal.similarity import different
 from mfal.surrogate.making import make_surrogate
 
@@ -56,12 +57,8 @@ def recommend(campaign: Campaign, n: int, diverse: float | None = None) -> list[
     moments = fitted.joint(data.features[rows], rows)
     mean = (moments.mean[:, -1] * campaign.objective.sign).tolist()
     sd = moments.variance[:, -1].sqrt().tolist()
-    measured = {
-        o.query.key: o.outcome.values[0]
-        for o in observations
-        if o.query.fidelity == campaign.target.name and o.outcome.values is not None
-    }
+    known = measured(observations, campaign.target.name, campaign.objective).by_key
     return [
-        Recommendation(key, m, s, measured.get(key))
+        Recommendation(key, m, s, known.get(key))
         for key, m, s in zip(keys[:n], mean, sd, strict=True)
     ]

@@ -3,7 +3,7 @@
 from mfal.budget import fits
 from mfal.campaign import Campaign
 from mfal.digits import number
-from mfal.metrics import top_k_mean
+from mfal.metrics import measured
 
 
 def stop_reason(campaign: Campaign) -> str | None:
@@ -45,12 +45,8 @@ def _value_reached(campaign: Campaign) -> str | None:
     wanted, objective, k = campaign.config.stop.value, campaign.objective, campaign.config.top_k
     if wanted is None:
         return None
-    target = campaign.target.name
-    observations = campaign.store.observations()
-    measured = sum(
-        o.query.fidelity == target and o.outcome.values is not None for o in observations
-    )
-    reached = top_k_mean(observations, target, objective, k)
-    if reached is None or measured < k or reached * objective.sign < wanted * objective.sign:
+    at_target = measured(campaign.store.observations(), campaign.target.name, objective)
+    reached = at_target.top(k).mean()
+    if reached is None or len(at_target) < k or reached * objective.sign < wanted * objective.sign:
         return None
     return f"the top-{k} mean is {number(reached)}{objective.suffix}, and stop.value is {wanted:g}"

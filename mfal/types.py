@@ -146,6 +146,11 @@ class Outcome:
         if (self.values is None) == (self.error is None):
             raise ValueError("an outcome has either values or an error")
 
+    @property
+    def value(self) -> float | None:
+        """The number of the first objective, which is optimised; None for a failure."""
+        return None if self.values is None else self.values[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

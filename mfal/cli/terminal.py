@@ -168,10 +168,10 @@ def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -
     rows = in_order(batch, campaign.ladder, objective)
     table.add_column("candidate", overflow="fold")
     table.add_column("fidelity", no_wrap=True)
-    value = _add_values(table, objective.label, [_value(o) for o in rows[:BATCH_ROWS]])
+    value = _add_values(table, objective.label, [o.outcome.value for o in rows[:BATCH_ROWS]])
     table.add_column("cost", justify="right", no_wrap=True)
     for o in rows[:BATCH_ROWS]:
-        answer = value(_value(o)) or f"failed: {o.outcome.error}"
+        answer = value(o.outcome.value) or f"failed: {o.outcome.error}"
         table.add_row(Text(o.query.key), Text(o.query.fidelity), Text(answer), f"{o.cost:g}")
     if len(rows) > BATCH_ROWS:
         table.add_row(f"and {len(rows) - BATCH_ROWS} more", "", "", "")
@@ -185,11 +185,11 @@ def best_table(campaign: Campaign, leaders: Sequence[Observation]) -> Renderable
         return Text(f"Nothing measured at {target} yet")
     table = Table(title=f"Best {len(leaders)} measured at {target}", title_justify="left")
     table.add_column("candidate", overflow="fold")
-    value = _add_values(table, campaign.objective.label, [_value(o) for o in leaders])
+    value = _add_values(table, campaign.objective.label, [o.outcome.value for o in leaders])
     table.add_column("round", justify="right", no_wrap=True)
     for o in leaders:
         shown = Text(_with_description(campaign, o.query.key))
-        table.add_row(shown, value(_value(o)), str(o.round))
+        table.add_row(shown, value(o.outcome.value), str(o.round))
     return table
 
 
@@ -241,11 +241,6 @@ def _bar(value: float, among: Sequence[float]) -> str:
     low, high = min(among), max(among)
     level = 1.0 if high == low else (value - low) / (high - low)
     return SPARKS[round(level * (len(SPARKS) - 1))]
-
-
-def _value(observation: Observation) -> float | None:
-    values = observation.outcome.values
-    return None if values is None else values[0]
 
 
 def _add_values(

@@ -15,6 +15,7 @@ from mfal.compare.runs import Look, Run, runs_of
 from mfal.errors import NoLedgerError, OracleError
 from mfal.ledger.reading import read_ledger
 from mfal.ledger.store import Store
+from mfal.metrics import measured
 from mfal.reasons import commonest
 from mfal.scoring.scorer import Scorer, scorer
 from mfal.sections import LockConfig
@@ -45,14 +46,10 @@ class TrueValues:
 def true_values_of(comparison: Comparison) -> TrueValues:
     """What all runs measured at the target, and what `score_outside` found; asks nothing."""
     runs = [look.run for look in _begun(comparison)]
-    with open_campaign(runs[0].config, runs[0].name, to_read=True) as campaign:
-        known, _ = _look(runs, campaign.target.name)
+    known, _ = _look(runs)
     try:
         with read_ledger(_url(comparison), FOLDER, _identity(runs)) as ledger:
-            found = {
-                o.query.key: o.outcome.values[0] if o.outcome.values is not None else None
-                for o in ledger.observations()
-            }
+            found = {o.query.key: o.outcome.value for o in ledger.observations()}
             engines = ledger.backends()
     except NoLedgerError:
         found, engines = {}, {}
@@ -82,7 +79,7 @@ def score_outside(comparison: Comparison) -> None:
         open_campaign(first, first.name, to_read=True) as campaign,
         Store(_url(comparison), FOLDER, _identity(runs), LockConfig()) as store,
     ):
-        known, wanted = _look(runs, campaign.target.name)
+        known, wanted = _look(runs)
         answered = {q.key for q in store.asked()}
         new = [key for key in wanted if key not in known and key not in answered]
         engines: dict[str, Engines] = {FOLDER: store.backends()}
@@ -108,16 +105,15 @@ def _identity(runs: Sequence[Run]) -> dict[str, object]:
     return {"problem": runs[0].config.problem.model_dump(mode="json")}
 
 
-def _look(runs: Sequence[Run], target: str) -> tuple[dict[str, float], list[str]]:
+def _look(runs: Sequence[Run]) -> tuple[dict[str, float], list[str]]:
     """What runs measured at the target, and all that they queried."""
     known: dict[str, float] = {}
     queried: dict[str, None] = {}
     for run in runs:
         with open_campaign(run.config, run.name, to_read=True) as campaign:
-            for o in campaign.store.observations():
-                queried[o.query.key] = None
-                if o.query.fidelity == target and o.outcome.values is not None:
-                    known[o.query.key] = o.outcome.values[0]
+            observations = campaign.store.observations()
+            queried |= dict.fromkeys(o.query.key for o in observations)
+            known |= measured(observations, campaign.target.name, campaign.objective).by_key
     return known, list(queried)
 
 

@@ -37,7 +37,7 @@ from mfal.metrics.diversity import (
     novelty,
 )
 from mfal.metrics.spending import cost_shares, cost_to_reach, failures
-from mfal.metrics.topk import CurvePoint, best, curve, in_order, top_k_mean, utility
+from mfal.metrics.topk import CurvePoint, best, curve, in_order, utility
 from mfal.metrics.values import Scored, measured, of_keys, true_values
 
 __all__ = [
@@ -55,7 +55,6 @@ __all__ = [
     "modes_found",
     "novelty",
     "of_keys",
-    "top_k_mean",
     "true_values",
     "utility",
 ]

@@ -34,7 +34,7 @@ def best(
 ) -> list[Observation]:
     """The k best answers at the target fidelity, best first; ties by key."""
     measured = [
-        o for o in observations if o.query.fidelity == target and o.outcome.values is not None
+        o for o in observations if o.query.fidelity == target and o.outcome.value is not None
     ]
     return sorted(measured, key=lambda o: (-utility(o, objective), o.query.key))[:k]
 
@@ -46,24 +46,16 @@ def in_order(
     rung = {f.name: i for i, f in enumerate(ladder)}
 
     def order(o: Observation) -> tuple[int, float, str]:
-        value = -math.inf if o.outcome.values is None else utility(o, objective)
+        value = -math.inf if o.outcome.value is None else utility(o, objective)
         return -rung[o.query.fidelity], -value, o.query.key
 
     return sorted(batch, key=order)
 
 
-def top_k_mean(
-    observations: Sequence[Observation], target: str, objective: Objective, k: int
-) -> float | None:
-    """Mean of the k best values measured at the target, in the objective's unit."""
-    top = best(observations, target, objective, k)
-    return _mean([utility(o, objective) for o in top], objective)
-
-
 def curve(
     observations: Sequence[Observation], target: str, objective: Objective, k: int
 ) -> list[CurvePoint]:
-    """The top-K mean against cost, a point per round: `top_k_mean` of all rounds until then."""
+    """The top-K mean against cost, a point per round; each is of all rounds until then."""
     points = []
     top: list[float] = []  # utilities of the k best so far, the best last
     cost, n_target = Decimal(0), 0
@@ -71,7 +63,7 @@ def curve(
     for number, rows in groupby(sorted(observations, key=by_round), by_round):
         for o in rows:
             cost += exact(o.cost)
-            if o.query.fidelity == target and o.outcome.values is not None:
+            if o.query.fidelity == target and o.outcome.value is not None:
                 n_target += 1
                 insort(top, utility(o, objective))
                 del top[:-k]
@@ -90,6 +82,7 @@ def _mean(utilities: Sequence[float], objective: Objective) -> float | None:
 
 def utility(observation: Observation, objective: Objective) -> float:
     """Value of the first objective times its sign: higher is better."""
-    if observation.outcome.values is None:
+    value = observation.outcome.value
+    if value is None:
         raise ValueError(f"{observation.query} failed and has no value")
-    return observation.outcome.values[0] * objective.sign
+    return value * objective.sign

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mfal.metrics.topk import utility
 from mfal.types import Objective, Observation
 
 
@@ -17,6 +16,11 @@ class Scored:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def by_key(self) -> dict[str, float]:
+        """Key -> value, the best first."""
+        return dict(zip(self.keys, self.values, strict=True))
+
     def top(self, k: int) -> "Scored":
         """The k best."""
         return Scored(self.keys[:k], self.values[:k])
@@ -29,9 +33,9 @@ class Scored:
 def measured(observations: Iterable[Observation], target: str, objective: Objective) -> Scored:
     """Strict reading: what was measured at the target; ties by key."""
     found = {
-        o.query.key: utility(o, objective) * objective.sign
+        o.query.key: o.outcome.value
         for o in observations
-        if o.query.fidelity == target and o.outcome.values is not None
+        if o.query.fidelity == target and o.outcome.value is not None
     }
     return _sorted(found, objective)
 
@@ -50,13 +54,12 @@ def true_values(
     """
     rows = list(observations)
     found = {o.query.key: outside[o.query.key] for o in rows if o.query.key in outside}
-    at_target = measured(rows, target, objective)
-    return _sorted(found | dict(zip(at_target.keys, at_target.values, strict=True)), objective)
+    return _sorted(found | measured(rows, target, objective).by_key, objective)
 
 
 def of_keys(keys: Sequence[str], known: Scored, objective: Objective) -> Scored:
     """Those of `keys` whose value is known."""
-    values = dict(zip(known.keys, known.values, strict=True))
+    values = known.by_key
     return _sorted({key: values[key] for key in keys if key in values}, objective)
 
 

@@ -122,13 +122,13 @@ def _gallery(snapshot: Snapshot) -> Section | None:
     draw, describe = snapshot.problem.draw, snapshot.problem.describe
     suffix = snapshot.objective.suffix
     shown = [at_target[key] for key in gallery_keys(snapshot, GALLERY)]
-    form = written(_value(o.outcome.values) for o in shown)
+    form = written(o.outcome.value for o in shown)
     engines = {o.backend for o in shown}
     cards = []
     for o in shown:
         key = o.query.key
         origin = snapshot.name_of(o.round) + ("" if len(engines) == 1 else f", {o.backend}")
-        lines = [f"{form(_value(o.outcome.values))}{suffix}", origin]
+        lines = [f"{form(o.outcome.value)}{suffix}", origin]
         svg = draw(key) or None if draw else None
         cards.append(Card(key, svg, lines, "" if describe is None else describe(key)))
     if not cards:
@@ -316,7 +316,3 @@ def _settings(snapshot: Snapshot) -> Section:
             Grid("Seed of every round.", ("round", "kind", "seed"), seeds, texts=2),
         ],
     )
-
-
-def _value(values: tuple[float, ...] | None) -> float:
-    return (values or (float("nan"),))[0]

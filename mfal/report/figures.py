@@ -32,9 +32,9 @@ def top_k_figure(snapshot: Snapshot) -> "Figure":
     objective, target = snapshot.objective, snapshot.target.name
     spent = accumulate(o.cost for o in snapshot.observations)
     measured = [
-        (cost, o.outcome.values[0])
+        (cost, o.outcome.value)
         for cost, o in zip(spent, snapshot.observations, strict=True)
-        if o.query.fidelity == target and o.outcome.values is not None
+        if o.query.fidelity == target and o.outcome.value is not None
     ]
     points = [(p.cost, p.top_k, p.n_target) for p in snapshot.curve() if p.top_k is not None]
     axes.scatter(

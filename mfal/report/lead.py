@@ -39,7 +39,7 @@ def _means(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Iterator[str]:
     objective, k = snapshot.objective, snapshot.top_k
     best = snapshot.best(1)[0]
     word = "lowest" if objective.goal == "min" else "highest"
-    leading = (best.outcome.values or (float("nan"),))[0]
+    leading = best.outcome.value
     form = written([first.top_k, last.top_k, last.diverse, leading])
     yield (
         f"The mean of the best {objective.name} values measured at {snapshot.target.name} "

@@ -59,7 +59,7 @@ def batch_rows(snapshot: Snapshot, number: int) -> list[dict[str, str | float | 
         {
             "candidate": o.query.key,
             "fidelity": o.query.fidelity,
-            name: None if o.outcome.values is None else o.outcome.values[0],
+            name: o.outcome.value,
             "cost": o.cost,
             "seconds": round(o.outcome.seconds, 3),
             "error": o.outcome.error,
@@ -92,13 +92,12 @@ def _table(snapshot: Snapshot, rows: Sequence[Observation], *, with_round: bool)
     header = ["", "candidate", "fidelity", objective.label, last]
     lines = [header if drawn else header[1:]]
     lines.append([":---"] * (len(lines[0]) - 2) + ["---:"] * 2)
-    values = [(o.outcome.values or (None,))[0] for o in rows]
-    form = written(values)
-    for o, value in zip(rows, values, strict=True):
+    form = written(o.outcome.value for o in rows)
+    for o in rows:
         cells = [
             _plain(f"`{o.query.key}`"),
             o.query.fidelity,
-            _plain(f"failed: {o.outcome.error}") if value is None else form(value),
+            form(o.outcome.value) or _plain(f"failed: {o.outcome.error}"),
             str(o.round) if with_round else f"{o.cost:g}",
         ]
         lines.append([_picture(snapshot, o), *cells] if drawn else cells)

@@ -7,7 +7,7 @@ from typing import Any
 from mfal.campaign import Campaign
 from mfal.config import CampaignConfig
 from mfal.ledger.reading import RoundInfo
-from mfal.metrics import CurvePoint, best, curve, failures, in_order, top_k_mean
+from mfal.metrics import CurvePoint, best, curve, failures, in_order, measured
 from mfal.progress import round_name
 from mfal.similarity import Remembered, similarity_of
 from mfal.types import Fidelity, Objective, Observation, Problem
@@ -99,7 +99,7 @@ class Snapshot:
     @property
     def mean(self) -> float | None:
         """The mean of the top-K measured at the target; None before the first."""
-        return top_k_mean(self.observations, self.target.name, self.objective, self.top_k)
+        return measured(self.observations, self.target.name, self.objective).top(self.top_k).mean()
 
     def curve(self) -> list[CurvePoint]:
         """The top-K mean against cost, a point per round."""

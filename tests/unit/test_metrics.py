@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from mfal.budget import total_cost
-from mfal.metrics import CurvePoint, best, cost_shares, curve, in_order, top_k_mean, utility
+from mfal.metrics import CurvePoint, best, cost_shares, curve, in_order, measured, utility
 from mfal.types import Fidelity, Objective, Observation, Outcome, Query
 
 LOWEST = Objective("energy", "kcal/mol", "min")
@@ -43,7 +43,7 @@ def test_the_best_at_the_target_and_their_mean(
     objective: Objective, k: int, keys: list[str], mean: float
 ) -> None:
     assert [o.query.key for o in best(SOME, "target", objective, k)] == keys
-    assert top_k_mean(SOME, "target", objective, k) == mean
+    assert measured(SOME, "target", objective).top(k).mean() == mean
 
 
 @pytest.mark.parametrize("goal", ["min", "max"])
@@ -73,8 +73,7 @@ def test_a_batch_goes_by_fidelity_then_value_then_key(
 def test_without_an_answer_at_the_target_there_is_no_mean() -> None:
     rest = [o for o in SOME if o.query.key in ("failed", "cheap")]
     assert best(rest, "target", LOWEST, 3) == []
-    assert top_k_mean(rest, "target", LOWEST, 3) is None
-    assert top_k_mean([], "target", LOWEST, 3) is None
+    assert measured(rest, "target", LOWEST).mean() is None
 
 
 def test_a_failure_has_no_utility() -> None:
@@ -86,7 +85,7 @@ def test_a_failure_has_no_utility() -> None:
 
 def test_only_the_first_objective_counts() -> None:
     two = Observation(Query("a", "target"), Outcome((1.0, 9.0), None, 0.0), 0, 1.0, "engine")
-    assert top_k_mean([two], "target", HIGHEST, 1) == 1.0
+    assert measured([two], "target", HIGHEST).by_key == {"a": 1.0}
 
 
 def test_a_curve_by_hand() -> None:
@@ -139,12 +138,13 @@ def test_a_curve_is_its_definition_to_the_last_digit(objective: Objective, k: in
     plain = []
     for number in sorted({o.round for o in rows}):
         until = [o for o in rows if o.round <= number]
+        strict = measured(until, "target", objective)
         plain.append(
             CurvePoint(
                 round=number,
                 cost=total_cost(o.cost for o in until),
-                top_k=top_k_mean(until, "target", objective, k),
-                n_target=len(best(until, "target", objective, len(until))),
+                top_k=strict.top(k).mean(),
+                n_target=len(strict),
             )
         )
     assert curve(rows, "target", objective, k) == plain

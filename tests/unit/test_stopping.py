@@ -7,7 +7,7 @@ from mfal.campaign import open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError
 from mfal.importing.observations import import_frame
-from mfal.metrics import top_k_mean
+from mfal.metrics import measured
 from mfal.registry import resolve
 from mfal.round import run_rounds
 from mfal.stopping import stop_reason, why_no_further
@@ -45,7 +45,7 @@ def test_a_campaign_ends_when_its_top_k_is_good_enough(
         target, objective = campaign.target.name, campaign.objective
     assert why is not None and why.endswith("places, and stop.value is 4")
     before = [o for o in seen if o.round < ended[-1]]
-    reached, short = (top_k_mean(o, target, objective, 2) for o in (seen, before))
+    reached, short = (measured(o, target, objective).top(2).mean() for o in (seen, before))
     assert reached is not None and short is not None
     assert short < 4 <= reached
 

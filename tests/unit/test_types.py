@@ -163,6 +163,11 @@ def test_errors_keep_their_hint_when_pickled() -> None:
     assert str(LedgerError("it is in use")) == "it is in use"
 
 
+def test_the_value_of_an_outcome_is_that_of_the_first_objective() -> None:
+    assert Outcome((1.5, 9.0), None, 0.0).value == 1.5
+    assert Outcome(None, "it broke", 0.0).value is None
+
+
 def test_queries_sort_by_key_then_fidelity() -> None:
     queries = [Query("B", "a"), Query("A", "b"), Query("A", "a")]
     assert sorted(queries) == [Query("A", "a"), Query("A", "b"), Query("B", "a")]
