@@ -68,11 +68,8 @@ class Thompson:
         moments = self.surrogate.joint(features, candidate)
         return self.worth.log(self._draw(features, moments), moments)
 
-    def draw(self, features: Tensor, candidate: Tensor | None = None) -> Tensor:
-        """The drawn function at n candidates, in units of utility, ``n``."""
-        return self._draw(features, self.surrogate.joint(features, candidate))
-
     def _draw(self, features: Tensor, moments: JointMoments) -> Tensor:
+        """The drawn function at n candidates, in units of utility, ``n``."""
         phase = features.to(torch.float64) @ self._frequency
         # cos^2 + sin^2 is 1: the deviation has variance 1 at every candidate.
         deviation = phase.cos() @ self._weights[0] + phase.sin() @ self._weights[1]

@@ -27,11 +27,11 @@ class MorganCounts:
 
     Method: extended-connectivity fingerprints (Rogers & Hahn, J. Chem. Inf. Model. 50, 742
     (2010)) as RDKit's Morgan generator counts them, without chirality. An environment's number
-    modulo `size` is its column, so two may share one: their counts are then added, and
-    `collisions` says how many do (of 2,090 environments in 217 molecules of some 24 atoms,
-    1,320 share one of 2,048 columns, and 427 one of 8,192). A molecule is what its key spells
-    after RDKit's clean-up, so that two texts for one molecule have the same row. Counts suit
-    the Tanimoto kernel as well as those of a distance.
+    modulo `size` is its column, so two may share one, and their counts are then added (of 2,090
+    environments in 217 molecules of some 24 atoms, 1,320 share one of 2,048 columns, and 427
+    one of 8,192). A molecule is what its key spells after RDKit's clean-up, so that two texts
+    for one molecule have the same row. Counts suit the Tanimoto kernel as well as those of a
+    distance.
 
     Args:
         notation: What keys are written in.
@@ -72,18 +72,6 @@ class MorganCounts:
         """
         found = self._generator.GetCountFingerprint(self._molecule(key)).GetNonzeroElements()
         return frozenset(found)
-
-    def collisions(self, keys: Sequence[str]) -> int:
-        """How many of the distinct environments in `keys` share their column with another."""
-        environments: set[int] = set()
-        for key in keys:
-            molecule = self._molecule(key)
-            environments |= (
-                self._generator.GetSparseCountFingerprint(molecule).GetNonzeroElements().keys()
-            )
-        columns = torch.tensor([identifier % self.width for identifier in environments])
-        taken = torch.bincount(columns.long(), minlength=self.width)
-        return int(taken[taken > 1].sum())
 
     def _molecule(self, key: str) -> "Mol":
         try:

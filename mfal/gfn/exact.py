@@ -1,6 +1,6 @@
 """Exact distributions of environments small enough to enumerate, to hold samplers against."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -58,20 +58,6 @@ def levels(environment: Environment) -> Iterator[Tensor]:
         yield states
         rows, actions = environment.forward_mask(states).nonzero(as_tuple=True)
         states, _ = _distinct(environment.step(states[rows], actions))
-
-
-def exact_log_z(environment: Environment, log_reward: Callable[[Tensor], Tensor]) -> float:
-    """Log of the sum of the reward over all finished states.
-
-    Args:
-        log_reward: Finished states ``N x d`` -> log reward ``N``.
-    """
-    return float(log_reward(finished_states(environment)).double().logsumexp(dim=0))
-
-
-def exact_target(environment: Environment, log_reward: Callable[[Tensor], Tensor]) -> Tensor:
-    """The distribution in proportion to the reward, float64 ``N``, rows as `finished_states`."""
-    return log_reward(finished_states(environment)).double().softmax(dim=0)
 
 
 def total_variation(first: Tensor, second: Tensor) -> float:

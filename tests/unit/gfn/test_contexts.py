@@ -11,13 +11,14 @@ import torch
 from torch import Generator, Tensor
 
 from mfal.gfn import train
-from mfal.gfn.exact import exact_distribution, exact_log_z, exact_target, total_variation
+from mfal.gfn.exact import exact_distribution, total_variation
 from mfal.gfn.guided import rebuild
 from mfal.gfn.objectives import LossName
 from mfal.gfn.rollout import rollout
 from mfal.gfn.train import Trainer, TrainSettings
 from mfal.gfn.trajectories import Trajectories
 from tests.unit.envs.grid import GridEnvironment
+from tests.unit.gfn.enumerated import exact_log_z, exact_target
 from tests.unit.gfn.problems import agent, seeded
 
 GRID = GridEnvironment(side=4)

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from mfal.gfn.agent import Agent
-from mfal.gfn.exact import exact_distribution, exact_target, total_variation
+from mfal.gfn.exact import exact_distribution, total_variation
 from mfal.gfn.heads import Heads
 from mfal.gfn.train import Trainer, TrainSettings
 from tests.unit.envs.grid import GridEnvironment
+from tests.unit.gfn.enumerated import exact_target
 from tests.unit.gfn.tables import (
     PREFERENCES,
     Table,

@@ -10,7 +10,6 @@ from mfal.envs.fidelity import FidelityEnvironment
 from mfal.envs.torus import TorusEnvironment
 from mfal.gfn.exact import (
     exact_distribution,
-    exact_target,
     finished_states,
     jensen_shannon,
     levels,
@@ -20,6 +19,7 @@ from mfal.gfn.guided import random_agent
 from mfal.gfn.rollout import rollout, ways_back
 from tests.unit.envs.exhaust import every_finished
 from tests.unit.envs.grid import GridEnvironment
+from tests.unit.gfn.enumerated import exact_target
 from tests.unit.gfn.problems import agent, dna, ladder, seeded, sharpen
 
 

@@ -10,11 +10,12 @@ from torch import Tensor
 from mfal.envs.base import Environment
 from mfal.envs.tetris import TetrisEnvironment, tetris_log_reward
 from mfal.gfn.agent import Agent
-from mfal.gfn.exact import exact_distribution, exact_log_z, exact_target, total_variation
+from mfal.gfn.exact import exact_distribution, total_variation
 from mfal.gfn.losses import TrajectoryBalance
 from mfal.gfn.objectives import LossName, make_loss
 from mfal.gfn.rollout import rollout
 from tests.unit.envs.grid import GridEnvironment
+from tests.unit.gfn.enumerated import exact_log_z, exact_target
 from tests.unit.gfn.problems import ladder, seeded
 from tests.unit.gfn.tables import PREFERENCES, Table, exact_agent, joined, preferred, uneven
 

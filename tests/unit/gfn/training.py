@@ -6,9 +6,10 @@ from torch import Tensor
 
 from mfal.envs.fidelity import FidelityEnvironment
 from mfal.gfn.base import LogReward
-from mfal.gfn.exact import exact_distribution, exact_log_z, exact_target, total_variation
+from mfal.gfn.exact import exact_distribution, total_variation
 from mfal.gfn.rewards import Rewards
 from mfal.gfn.train import Trainer, TrainSettings
+from tests.unit.gfn.enumerated import exact_log_z, exact_target
 from tests.unit.gfn.problems import agent
 
 # Written out, so that other defaults do not move the thresholds.

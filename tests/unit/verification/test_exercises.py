@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from mfal.gfn.exact import exact_log_z, finished_states
+from mfal.gfn.exact import finished_states
 from mfal.verification import exercises
+from tests.unit.gfn.enumerated import exact_log_z
 
 
 @pytest.mark.parametrize(
