@@ -67,13 +67,14 @@ class FirstLayer(Protocol):
 class FollowingLayer:
     """A first layer that is told what changes.
 
-    A step changes few entries of the observation, so the sums are not formed anew.
+    A step changes few entries of the observation, so the sums are not formed anew. They are kept
+    in float32, whatever the others multiply in: rounding errors would add up from step to step.
     """
 
     def __init__(self, observation: Tensor, weight: Tensor, bias: Tensor) -> None:
         self._start = observation
         self._weight = weight
-        self._sums = torch.addmm(bias, observation, weight)
+        self._sums = torch.addmm(bias, observation, weight).float()
         self._kept: list[Tensor | None] = []
         self._shifts: list[tuple[Tensor, Tensor | None]] = []
 
@@ -85,7 +86,7 @@ class FollowingLayer:
     def activate(self, out: Tensor, end: int, rows: slice) -> None:
         """Write the activations."""
         self._kept.append(None)
-        torch.clamp_min(self._sums, 0, out=out[rows.start : end])
+        out[rows.start : end].copy_(self._sums).relu_()
 
     def keep(self, rows: Tensor) -> None:
         """Only these rows go on."""

@@ -115,6 +115,21 @@ def test_half_precision_stays_close() -> None:
         assert (found[1][1] - found[0][1]).norm() < 0.05 * found[0][1].norm()
 
 
+def test_errors_of_half_precision_do_not_add_up_along_a_walk() -> None:
+    steps, n = 240, 32
+    policy = MLPPolicy(4 * steps, 4, generator=seeded(0), precision="bfloat16")
+    observation, generator = torch.zeros(n, 4 * steps), seeded(1)
+    walk = policy.walk(observation, n * steps, follows=True)
+    errors = []
+    with torch.no_grad():
+        for step in range(steps):
+            errors.append((walk.outputs().float() - policy(observation)).abs().max())
+            columns = 4 * step + torch.randint(4, (n,), generator=generator)
+            observation = observation.scatter(1, columns[:, None], 1.0)
+            walk.shift(columns, None)
+    assert max(errors) < 1e-3
+
+
 @pytest.mark.parametrize("grad", [True, False])
 def test_gradients_of_an_overwritten_walk_are_refused(grad: bool) -> None:
     seen = agent(DNA)
