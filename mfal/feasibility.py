@@ -44,6 +44,7 @@ class Feasibility:
     otherwise. Then each fidelity is learnt from candidates that did not fail below it, and the
     probability of an answer is the product up to there: the many cheap failures speak at the
     target, too. What became of a candidate where it was asked is known: nothing is predicted there.
+    A round asks of the same candidates again and again, so that what was found is kept.
 
     Args:
         models: What was learnt of each fidelity, or the same probability for all candidates.
@@ -70,9 +71,17 @@ class Feasibility:
         self._place = {key: i for i, key in enumerate(known or {})}
         unknown = [[torch.nan] * len(models)]  # the last row, for all others
         self._known = torch.tensor([*(known or {}).values(), *unknown], dtype=torch.float64)
+        self._found: dict[str, list[float]] = {}
 
     def __call__(self, keys: Sequence[str]) -> Tensor:
         """Probabilities of n candidates at M fidelities, ``n x M`` in [`LEAST`, 1]."""
+        new = [key for key in dict.fromkeys(keys) if key not in self._found]
+        if new:
+            self._found |= zip(new, self._probabilities(new).tolist(), strict=True)
+        rows = [self._found[key] for key in keys]
+        return torch.tensor(rows, dtype=torch.float64).view(len(keys), len(self._models))
+
+    def _probabilities(self, keys: Sequence[str]) -> Tensor:
         features = self._featurise(keys)
         each = torch.stack([_mean(m, keys, features) for m in self._models], dim=1)
         known = self._known[[self._place.get(key, -1) for key in keys]]

@@ -73,6 +73,23 @@ def test_what_fails_below_will_fail_at_the_target() -> None:
     assert (probability[:2, 0] > 0.8).all() and (probability[2:, 0] < 0.2).all()
 
 
+def test_no_candidate_is_looked_at_twice() -> None:
+    seen: list[str] = []
+
+    def looked_at(keys: Sequence[str]) -> Tensor:
+        seen.extend(keys)
+        return numbers(keys)
+
+    feasibility = learn_feasibility(ledger(), LADDER, looked_at, MultiFidelityGP(), seed=0)
+    assert feasibility is not None
+    seen.clear()
+    first = feasibility(["2.5", "15.5", "2"])
+    again = feasibility(["15.5", "7.5", "2.5", "15.5"])
+    assert seen == ["2.5", "15.5", "2", "7.5"]
+    assert torch.equal(again[[2, 0, 3]], first[[0, 1, 1]])
+    assert feasibility([]).shape == (0, 2)
+
+
 def test_what_became_of_a_candidate_is_known() -> None:
     feasibility = learn(failing_below())
     assert feasibility is not None
