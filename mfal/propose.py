@@ -8,7 +8,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
-from mfal.acquisition.maxvalues import MaxValueAcquisition
+from mfal.acquisition.base import is_information
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.batch.crowd import Crowd
 from mfal.batch.knowledge import Sought
@@ -215,10 +215,11 @@ def make_pool(
         )
 
     cost = tuple(campaign.cost(q.fidelity) for q in queries)
-    value = reward.value(keys)[row, fidelity]
+    worth = reward.value(keys)
+    value = worth[row, fidelity]
     if campaign.config.batch.fidelity == "random":
         # Worth at the target for each unit of cost: neither that nor worth prefers a fidelity.
-        value = reward.value(keys)[row, -1] * torch.tensor(cost, dtype=torch.float64)
+        value = worth[row, -1] * torch.tensor(cost, dtype=torch.float64)
     sought = None
     if is_best := set(best):
         sought = Sought(
@@ -227,7 +228,6 @@ def make_pool(
             rows=torch.tensor([q.key in is_best for q in queries]).nonzero()[:, 0],
             probability=reward.probability(keys)[row, fidelity],
         )
-    is_information = isinstance(reward.acquisition, MaxValueAcquisition)
     return Pool(
         queries=tuple(queries),
         value=value,
@@ -235,7 +235,7 @@ def make_pool(
         is_target=fidelity == len(campaign.ladder) - 1,
         covariance=covariance,
         noise=surrogate.joint(features[:1], candidate[:1]).noise[fidelity],
-        nat=1.0 if is_information else float(value.std(correction=0)),
+        nat=1.0 if is_information(reward.acquisition) else float(value.std(correction=0)),
         sought=sought,
         improvement=improvement(campaign, fitted, surrogate, reward, queries),
     )

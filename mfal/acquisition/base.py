@@ -19,6 +19,11 @@ class Acquisition(Protocol):
         ...
 
 
+def is_information(acquisition: object) -> bool:
+    """Whether a worth is in nats; it is where the acquisition says ``is_information = True``."""
+    return bool(getattr(acquisition, "is_information", False))
+
+
 def squared_correlation(moments: JointMoments) -> Tensor:
     """Of a noisy answer at each fidelity with the target's value, ``n x M`` in [0, 1].
 

@@ -32,6 +32,8 @@ class MaxValueAcquisition:
         seed: Seed of their draw.
     """
 
+    is_information = True
+
     def __init__(
         self,
         surrogate: Surrogate,

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from mfal.acquisition.base import Acquisition
-from mfal.acquisition.maxvalues import MaxValueAcquisition
+from mfal.acquisition.base import Acquisition, is_information
 from mfal.errors import ConfigError, SurrogateError
 from mfal.user_code import user_code
 
-_LEAST_SPREAD = 1e-9
+MOST_SPREAD = 15.0  # nats of log(worth / cost) between y = 0 and y = -1
+FLAT_SPREAD = 0.05  # nats below which the acquisition is flat
+FLAT_WORTH = 1e-9  # best worth, in nats, below which one that is information is flat, too
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,10 @@ class AcquisitionReward:
     that no setting depends on the scale of the acquisition, which changes by orders of
     magnitude from round to round. Three bounds keep the reward useful when the process is sharp:
 
-    - spread is at most `max_spread`. With the default, equal to the temperature, the reward
-      is never flatter than worth / cost itself; otherwise a median that lies hundreds of nats
-      down would make all good candidates, and all fidelities, equal.
-    - It is at least `flat_spread`: where failures level what the acquisition tells apart, the rest
+    - spread is at most `MOST_SPREAD`, so that down to y = -1 the reward is never flatter than
+      (worth / cost)^(T / 15), which by default is worth / cost itself; otherwise a median that
+      lies hundreds of nats down would make all good candidates, and all fidelities, equal.
+    - It is at least `FLAT_SPREAD`: where failures level what the acquisition tells apart, the rest
       would be told apart by rounding errors.
     - Below y = -1 the reward falls as -1 - log(-y): hundreds of nats would drown the training
       signal of everything else, and a clip would give no direction at all.
@@ -69,9 +70,6 @@ class AcquisitionReward:
             Bayesian optimization with unknown constraints, arXiv 1403.5607), and below the
             target by no more than the target's: what has no value there is of no use.
         temperature: T, log reward lost from the best of the reference to its median.
-        max_spread: Most nats of log(worth / cost) between y = 0 and y = -1.
-        flat_spread: Below this spread, in nats, the acquisition is flat.
-        flat_worth: Below this best worth, in nats, one that is information is flat, too.
     """
 
     def __init__(
@@ -85,9 +83,6 @@ class AcquisitionReward:
         feasibility: Callable[[Sequence[str]], Tensor] | None = None,
         *,
         temperature: Annotated[float, Field(gt=0)] = 15.0,
-        max_spread: Annotated[float, Field(gt=0)] = 15.0,
-        flat_spread: Annotated[float, Field(ge=0)] = 0.05,
-        flat_worth: Annotated[float, Field(ge=0)] = 1e-9,
     ) -> None:
         if not reference:
             raise ConfigError(
@@ -108,17 +103,15 @@ class AcquisitionReward:
             )
         # Differences in feasibility alone are nothing to follow.
         maximum, median = self._best_and_median(worth)
-        nothing_to_learn = isinstance(acquisition, MaxValueAcquisition) and (
-            float(worth.exp().max()) < flat_worth
-        )
-        is_flat = maximum - median < flat_spread or nothing_to_learn
+        nothing_to_learn = is_information(acquisition) and float(worth.exp().max()) < FLAT_WORTH
+        is_flat = maximum - median < FLAT_SPREAD or nothing_to_learn
         self._reference = worth + self.probability(reference).log()
         self._reference_row = {key: i for i, key in enumerate(reference)}
         maximum, median = self._best_and_median(self._reference)
         self.scale = RewardScale(
             maximum=maximum,
             median=median,
-            spread=min(max(maximum - median, flat_spread, _LEAST_SPREAD), max_spread),
+            spread=min(max(maximum - median, FLAT_SPREAD), MOST_SPREAD),
             temperature=temperature,
             is_flat=is_flat,
         )

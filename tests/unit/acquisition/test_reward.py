@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mfal.acquisition.maxvalues import MaxValueAcquisition
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.acquisition.ucb import UpperBound
 from mfal.errors import ConfigError, SurrogateError
@@ -26,11 +25,10 @@ class Given:
         return torch.cat([target + math.log(0.1), target], dim=1)
 
 
-class Information(Given, MaxValueAcquisition):
+class Information(Given):
     """The same, in nats."""
 
-    def __init__(self) -> None:
-        pass
+    is_information = True
 
 
 def number(keys: Sequence[str]) -> Tensor:
