@@ -21,9 +21,9 @@ from mfal.surrogate.embedded import EmbeddedGP
 from mfal.surrogate.gate import Gated, judge
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.held_out import HeldOut, predict_rows
-from mfal.testing import SurrogateChecks
 from mfal.testing.moments import MomentChecks
 from tests.unit.surrogate.data import synthetic
+from tests.unit.surrogate.kept import Kept
 from tests.unit.surrogate.moments import assert_moments_agree
 
 TRENDS = (6, 7, 8)
@@ -58,7 +58,7 @@ def accepted(wound: Dataset) -> DeepKernelGP:
     return DeepKernelGP(steps=100).fit(wound, seed=0)
 
 
-class TestDeepKernel(SurrogateChecks):
+class TestDeepKernel(Kept):
     """The laws hold for the network's kernel itself, whatever the gate says of it."""
 
     def surrogate(self) -> EmbeddedGP:

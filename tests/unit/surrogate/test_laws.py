@@ -14,19 +14,20 @@ from mfal.dataset import Dataset
 from mfal.surrogate.base import JointMoments
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.testing import SurrogateChecks
+from tests.unit.surrogate.kept import Kept
 
 
-class TestDefault(SurrogateChecks):
+class TestDefault(Kept):
     def surrogate(self) -> MultiFidelityGP:
         return MultiFidelityGP(linear_columns=(0, 1))
 
 
-class TestChainOfTanimoto(SurrogateChecks):
+class TestChainOfTanimoto(Kept):
     def surrogate(self) -> MultiFidelityGP:
         return MultiFidelityGP(structure="ar1", kernel="tanimoto")
 
 
-class TestSingle(SurrogateChecks):
+class TestSingle(Kept):
     def surrogate(self) -> MultiFidelityGP:
         return MultiFidelityGP(linear_columns=(0, 1), structure="single")
 
@@ -34,14 +35,14 @@ class TestSingle(SurrogateChecks):
     test_what_was_asked_is_learnt = None  # type: ignore[assignment]
 
 
-class TestSinglePrecision(SurrogateChecks):
+class TestSinglePrecision(Kept):
     tolerance = 1e-3
 
     def surrogate(self) -> MultiFidelityGP:
         return MultiFidelityGP(linear_columns=(0, 1), precision="float32")
 
 
-class TestLowRank(SurrogateChecks):
+class TestLowRank(Kept):
     def surrogate(self) -> MultiFidelityGP:
         return MultiFidelityGP(linear_columns=(0, 1), exact_points=0, rank=40)
 
