@@ -4,6 +4,7 @@ import random
 
 import RNA
 import torch
+from torch import Tensor
 
 from mfal.dataset import Dataset
 from mfal.features.base import FeatureSet
@@ -54,34 +55,37 @@ def dna_features() -> FeatureSet:
     return FeatureSet([KmerCounts(alphabet="ACGT"), StemSummary()])
 
 
-def folding_energy(key: str) -> float:
-    """The target: DNA parameters, dangling ends on both sides; kcal/mol."""
+def folding_energies(keys: list[str]) -> Tensor:
+    """The target: DNA parameters, dangling ends on both sides; n, kcal/mol."""
     RNA.params_load_DNA_Mathews2004()
     model = RNA.md()
     model.temperature, model.dangles, model.noGU, model.special_hp = 37.0, 2, 1, 0
-    fold = RNA.fold_compound(key, model)
-    return float(fold.mfe()[1])
+    return _energies(keys, model)
 
 
-def cheap_energy(key: str) -> float:
-    """A cheap stand-in: RNA parameters, no dangling ends, no lonely pairs; kcal/mol."""
+def cheap_energies(keys: list[str]) -> Tensor:
+    """A cheap stand-in: RNA parameters, no dangling ends, no lonely pairs; n, kcal/mol."""
     RNA.params_load_RNA_Turner2004()
     model = RNA.md()
     model.temperature, model.dangles, model.noGU, model.noLP = 37.0, 0, 1, 1
-    fold = RNA.fold_compound(key, model)
-    return float(fold.mfe()[1])
+    return _energies(keys, model)
+
+
+def _energies(keys: list[str], model: RNA.md) -> Tensor:
+    """By the parameters that were loaded last: to load them takes longer than to fold a strand."""
+    folds = [RNA.fold_compound(key, model).mfe() for key in keys]
+    return torch.tensor([energy for _, energy in folds], dtype=torch.float64)
 
 
 def folded(cheap: list[str], target: list[str], features: FeatureSet) -> Dataset:
     """Strands asked at the cheap rung and at the target."""
     keys = list(dict.fromkeys(cheap + target))
     place = {key: i for i, key in enumerate(keys)}
-    values = [-cheap_energy(key) for key in cheap] + [-folding_energy(key) for key in target]
     return Dataset(
         keys=tuple(keys),
         features=features(keys),
         candidate=torch.tensor([place[key] for key in cheap + target]),
         fidelity=torch.tensor([0] * len(cheap) + [1] * len(target)),
-        utility=torch.tensor(values, dtype=torch.float64),
+        utility=-torch.cat([cheap_energies(cheap), folding_energies(target)]),
         n_fidelities=2,
     )

@@ -16,13 +16,13 @@ from mfal.features.kmers import KmerCounts
 from mfal.surrogate.base import JointMoments
 from mfal.surrogate.gp import MultiFidelityGP
 from mfal.surrogate.scaling import UtilityScale
-from tests.unit.surrogate.data import dna_features, folded, folding_energy, strands, synthetic
+from tests.unit.surrogate.data import dna_features, folded, folding_energies, strands, synthetic
 
 
 @pytest.fixture(scope="module")
 def unseen() -> tuple[list[str], torch.Tensor]:
     keys = strands(600, seed=99)
-    return keys, torch.tensor([-folding_energy(key) for key in keys], dtype=torch.float64)
+    return keys, -folding_energies(keys)
 
 
 def test_two_hundred_target_strands_rank_unseen_ones(
@@ -58,7 +58,7 @@ def test_the_trend_carries_on_where_strands_fold_far_better_than_any_seen() -> N
     stems = [key[:12] for key in strands(60, seed=3)]
     pairs = str.maketrans("ACGT", "TGCA")
     hairpins = [f"AA{stem}GAAA{stem[::-1].translate(pairs)}" for stem in stems]
-    truth = torch.tensor([-folding_energy(key) for key in hairpins], dtype=torch.float64)
+    truth = -folding_energies(hairpins)
     mean = surrogate.joint(features(hairpins)).mean[:, 1]
     assert truth.mean() > data.utility.max()
     assert mean.mean() > 0.6 * truth.mean()

@@ -9,7 +9,7 @@ from torch import Tensor
 from mfal.acquisition.gibbon import Gibbon
 from mfal.dataset import Dataset
 from mfal.surrogate.gp import MultiFidelityGP
-from tests.unit.surrogate.data import dna_features, folded, folding_energy, strands
+from tests.unit.surrogate.data import dna_features, folded, folding_energies, strands
 from tests.unit.surrogate.test_learning import plain_correlation
 
 START = strands(60, seed=0)
@@ -82,7 +82,7 @@ def test_other_families_stay_unknown_and_wanted(history: str, n: int) -> None:
     assert all(figures[f"noise_{rung}"] > 1e-4 * units[rung].square() for rung in (0, 1))
     assert deviation(after, OTHERS).mean() > 0.25 * deviation(before, OTHERS).mean()
     assert deviation(after, OTHERS).mean() > 1.5 * deviation(after, UNSEEN_NEAR).mean()
-    truth = torch.tensor([-folding_energy(key) for key in OTHERS], dtype=torch.float64)
+    truth = -folding_energies(OTHERS)
     mean = after.joint(FEATURES(OTHERS)).mean[:, -1]
     assert ((mean - truth) / deviation(after, OTHERS)).square().mean().sqrt() < 1.5
     pool = list(data.keys) + OTHERS
