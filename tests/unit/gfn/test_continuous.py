@@ -167,7 +167,13 @@ def test_environments_without_densities_or_masks_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("loss", "steps"), [("vargrad", 200), ("tb", 200), ("db", 400), ("subtb", 300)]
+    ("loss", "steps"),
+    [
+        ("vargrad", 200),
+        pytest.param("tb", 200, marks=pytest.mark.slow),
+        pytest.param("db", 400, marks=pytest.mark.slow),
+        ("subtb", 300),
+    ],
 )
 def test_training_reaches_the_target(loss: LossName, steps: int) -> None:
     """A peak whose integral is 3, and whose mean cosines along both angles are known.
