@@ -36,12 +36,12 @@ def test_a_worker_that_dies_while_it_builds_is_the_users_error(tmp_path: Path) -
 def test_a_problem_that_hangs_while_it_is_built_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mfal.scoring.processes.BUILDING", 2.0)
+    monkeypatch.setattr("mfal.scoring.processes.BUILDING", 1.0)
     path = tmp_path / "hangs_at_once.py"
     path.write_text("import time\ndef problem():\n    time.sleep(600)\n")
     config = ScoringConfig(timeout_seconds=1)
     with scorer(Component(name=f"{path}:problem"), ONLY, 1, config) as made:
         made.ask([Query("x", "only")])
-        with pytest.raises(MfalError, match=r"in a worker process: that takes longer than 2 s"):
+        with pytest.raises(MfalError, match=r"in a worker process: that takes longer than 1 s"):
             made.answers()
         assert worker_processes() == set()

@@ -129,6 +129,7 @@ def test_a_running_scheduler_answers_and_is_left_as_it_was(cluster: Cluster) -> 
         assert [o.values for o in score(made, QUERIES)] == VALUES
 
 
+@pytest.mark.slow
 def test_a_dask_worker_that_is_killed_costs_nothing(cluster: Cluster, tmp_path: Path) -> None:
     made, calls = begun(cluster, tmp_path)
     os.kill(cluster.worker().pid, signal.SIGKILL)
@@ -155,6 +156,7 @@ def begun(cluster: Cluster, folder: Path) -> tuple[Scorer, Path]:
     return made, calls
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers_is_waited_for_and_then_given_up(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_cluster_without_workers_is_waited_for_and_then_given_up(
     made.close()
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_is_told_of(cluster: Cluster) -> None:
     made = Scorer(motif(), LADDER, 1, cluster.config())
     made.ask(QUERIES)

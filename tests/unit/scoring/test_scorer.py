@@ -266,14 +266,14 @@ ERRORS = {
     "nan": "returned nan, which is not finite",
     "shorter": "the oracle returned 0 outcomes for 1 candidates",
     "crash": "the oracle's process died (exit code -11)",
-    "hang": "no answer within 2 s",
+    "hang": "no answer within 0.5 s",
 }
 
 
 @pytest.mark.parametrize("trouble", ERRORS)
 def test_a_bad_candidate_costs_only_itself(tmp_path: Path, trouble: str) -> None:
     chunk = [*GOOD[:1], BAD, *GOOD[1:]]
-    made = motif(tmp_path, timeout_seconds=2.0, trouble=trouble)
+    made = motif(tmp_path, timeout_seconds=0.5 if trouble == "hang" else 30, trouble=trouble)
     try:
         assert values(score(made, GOOD)) == VALUES
         first = worker_processes()
@@ -281,7 +281,7 @@ def test_a_bad_candidate_costs_only_itself(tmp_path: Path, trouble: str) -> None
         assert values(outcomes) == [*VALUES[:1], None, *VALUES[1:]]
         assert outcomes[1].error == ERRORS[trouble]
         if trouble == "hang":
-            assert 2 <= outcomes[1].seconds < 10
+            assert 0.5 <= outcomes[1].seconds < 10
         # Whoever crashed or hung has been replaced, and things go on.
         assert values(score(made, GOOD)) == VALUES
         assert (worker_processes() == first) == (trouble not in ("crash", "hang"))
