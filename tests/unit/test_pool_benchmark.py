@@ -56,6 +56,7 @@ def test_the_cost_of_a_value_is_linear_between_rounds(value: float, cost: float)
     assert cost_to_reach(curve, -10.1) is None
 
 
+@pytest.mark.slow
 def test_a_campaign_over_a_pool_is_looked_at_after_every_round() -> None:
     pytest.importorskip("RNA")
     points = run(Ladder((1, 3, 7), 140, 280), {}, is_random=False, seed=1)
