@@ -54,6 +54,16 @@ def test_the_optimum_of_branin_is_the_best_of_all_points() -> None:
         assert values[x, y] == min(values[p] for p in around if p in values)
 
 
+def test_the_optimum_of_hartmann_is_better_than_all_around_it() -> None:
+    key, value = hartmann.OPTIMUM
+    best = tuple(parse_point(key, 6, 10))
+    around = product(*[[y for y in (x - 1, x, x + 1) if 0 <= y < 10] for x in best])
+    others = [hartmann.hartmann(point, 1.0) for point in around if point != best]
+    assert len(others) > 2**6
+    assert hartmann.hartmann(best, 1.0) == value > max(others)
+
+
+@pytest.mark.slow
 def test_the_optimum_of_hartmann_is_the_best_of_a_million_points() -> None:
     points = torch.cartesian_prod(*[torch.arange(10, dtype=torch.float64)] * 6)
     values = reference("hartmann", points, 1.0)
