@@ -1,6 +1,6 @@
 """The model Hessian against second derivatives of the energy that it is meant to be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import combinations, permutations
 
 import numpy as np
@@ -45,14 +45,14 @@ def _dihedral(i: int, j: int, k: int, l: int) -> Coordinate:  # noqa: E741
     return value
 
 
-def _terms(numbers: np.ndarray, x: Array) -> list[tuple[float, Coordinate]]:
-    """Stiffness and coordinate of every harmonic term of the model, found one by one."""
+def _terms(numbers: np.ndarray, x: Array) -> list[tuple[float, Coordinate, tuple[int, ...]]]:
+    """Stiffness, coordinate and atoms of each harmonic term of the model, found one by one."""
     atoms = range(len(numbers))
     close = {(i, j): _closeness(numbers, x, i, j) for i in atoms for j in atoms if i != j}
     near = {(i, j) for i in atoms for j in atoms if i != j and np.sum((x[i] - x[j]) ** 2) <= 70}
-    terms = [(0.4 * close[i, j], _distance(i, j)) for i in atoms for j in range(i)]
+    terms = [(0.4 * close[i, j], _distance(i, j), (i, j)) for i in atoms for j in range(i)]
     terms += [
-        (0.13 * close[i, j] * close[j, k], _angle(i, j, k))
+        (0.13 * close[i, j] * close[j, k], _angle(i, j, k), (i, j, k))
         for i, j, k in permutations(atoms, 3)
         if i < k and {(i, j), (j, k), (i, k)} <= near
     ]
@@ -60,7 +60,7 @@ def _terms(numbers: np.ndarray, x: Array) -> list[tuple[float, Coordinate]]:
         (i, j, k): 35 <= np.degrees(_angle(i, j, k)(x)) <= 145 for i, j, k in permutations(atoms, 3)
     }
     terms += [
-        (0.0075 * close[i, j] * close[j, k] * close[k, l], _dihedral(i, j, k, l))
+        (0.0075 * close[i, j] * close[j, k] * close[k, l], _dihedral(i, j, k, l), (i, j, k, l))
         for i, j, k, l in permutations(atoms, 4)  # noqa: E741
         if j < k
         and bent[i, j, k]
@@ -89,9 +89,10 @@ def _dispersion(numbers: np.ndarray) -> Coordinate:
     return value
 
 
-def _gradient(coordinate: Coordinate, x: Array, step: float = 1e-5) -> Array:
-    found = np.empty(x.size)
-    for place in range(x.size):
+def _gradient(coordinate: Coordinate, x: Array, atoms: Iterable[int], step: float = 1e-5) -> Array:
+    """By differences; zero but for the atoms that the coordinate is one of."""
+    found = np.zeros(x.size)
+    for place in (3 * atom + axis for atom in atoms for axis in range(3)):
         shift = np.zeros(x.size)
         shift[place] = step
         up, down = (coordinate(x + sign * shift.reshape(x.shape)) for sign in (1, -1))
@@ -105,7 +106,8 @@ def _second_derivatives(energy: Coordinate, x: Array, step: float = 1e-3) -> Arr
     for place in range(x.size):
         shift = np.zeros(x.size)
         shift[place] = step
-        up, down = (_gradient(energy, x + sign * shift.reshape(x.shape)) for sign in (1, -1))
+        moved = (x + sign * shift.reshape(x.shape) for sign in (1, -1))
+        up, down = (_gradient(energy, positions, range(len(x))) for positions in moved)
         rows.append((up - down) / (2 * step))
     return np.array(rows)
 
@@ -118,10 +120,10 @@ def test_it_is_the_sum_over_all_internal_coordinates_less_dispersion(
 ) -> None:
     start = geometry(key, max_atoms=30)
     harmonic = np.zeros((3 * len(start.numbers),) * 2)
-    for stiffness, coordinate in _terms(start.numbers, start.positions):
+    for stiffness, coordinate, atoms in _terms(start.numbers, start.positions):
         if stiffness < 1e-9:
             continue
-        gradient = _gradient(coordinate, start.positions)
+        gradient = _gradient(coordinate, start.positions, atoms)
         harmonic += stiffness * np.outer(gradient, gradient)
     dispersion = _second_derivatives(_dispersion(start.numbers), start.positions)
     found = model_hessian(start.numbers, start.positions)
