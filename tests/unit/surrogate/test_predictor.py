@@ -211,7 +211,7 @@ def test_counts_that_no_training_candidate_has_are_compared_all_the_same(
     shared, squares = a @ b.T, [x.square().sum(dim=1) for x in (a, b)]
     expected = {
         "tanimoto": (shared / (squares[0][:, None] + squares[1] - shared)).nan_to_num(1.0),
-        "hamming": (a[:, None] != b).sum(dim=2) / predictor.kernel.scale.count_scale,
+        "hamming": (a[:, None] != b).sum(dim=2).double() / predictor.kernel.scale.count_scale,
     }.get(kernel, torch.cdist(a, b) / predictor.kernel.scale.count_scale)
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)
 
