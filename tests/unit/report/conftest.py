@@ -5,6 +5,9 @@ import torch
 
 from mfal.campaign import open_campaign
 from mfal.config import parse_config
+from mfal.report.campaign_page import campaign_page
+from mfal.report.html import render
+from mfal.report.page import Page
 from mfal.report.snapshot import Snapshot, take
 from mfal.round import run_rounds
 from tests.support import motif_settings
@@ -19,3 +22,14 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Snapshot:
     with open_campaign(config) as campaign:
         run_rounds(campaign, 2)
         return take(campaign)
+
+
+@pytest.fixture(scope="session")
+def page(snapshot: Snapshot) -> Page:
+    """The page of that campaign as it is."""
+    return campaign_page(snapshot)
+
+
+@pytest.fixture(scope="session")
+def html(page: Page) -> str:
+    return render(page)

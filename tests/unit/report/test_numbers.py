@@ -18,7 +18,7 @@ from mfal.report.figures import (
 from mfal.report.lead import lead
 from mfal.report.learning_figures import loss_figure, samples_figure
 from mfal.report.markdown import round_markdown
-from mfal.report.page import Grid
+from mfal.report.page import Grid, Page
 from mfal.report.snapshot import Snapshot
 from mfal.report.tables import campaign_tables
 from mfal.report.words import inline
@@ -26,9 +26,9 @@ from mfal.types import Objective
 from tests.unit.report.changed import scaled, with_outcomes, with_second
 
 
-def grid(snapshot: Snapshot, title: str, i: int = 0) -> Grid:
+def grid(page: Page, title: str, i: int = 0) -> Grid:
     """A table of a section."""
-    return next(s.grids[i] for s in campaign_page(snapshot).sections if s.title == title)
+    return next(s.grids[i] for s in page.sections if s.title == title)
 
 
 @pytest.mark.parametrize("factor", [1e-9, 1e-3, 1.0, 1e9])
@@ -41,9 +41,10 @@ def test_values_are_told_apart_in_any_unit(snapshot: Snapshot, factor: float) ->
     found = re.search(r"from (\S+) to (\S+) places; the highest is (\S+),", said)
     assert found is not None
     assert [*map(float, found.groups())] == pytest.approx([curve[0], curve[-1], best[0]], rel=1e-3)
-    means = [float(row[2]) for row in grid(changed, "What was found").rows]
+    shown = campaign_page(changed)
+    means = [float(row[2]) for row in grid(shown, "What was found").rows]
     assert means == pytest.approx(curve, rel=1e-3)
-    cards = [card for section in campaign_page(changed).sections for card in section.cards]
+    cards = [card for section in shown.sections for card in section.cards]
     assert float(cards[0].lines[0].removesuffix(" places")) == pytest.approx(best[0], rel=1e-3)
 
     page = round_markdown(changed, 2)
@@ -62,7 +63,7 @@ def test_seconds_are_those_of_the_record_and_of_the_oracles(snapshot: Snapshot) 
     by_round = zip(*oracle_seconds(slow).values(), strict=True)
     assert [sum(seconds) for seconds in by_round] == [10 * n for n in asked]
 
-    shown = {name: (n, float(s)) for name, n, s in grid(slow, "Time").rows}
+    shown = {name: (n, float(s)) for name, n, s in grid(campaign_page(slow), "Time").rows}
     assert {name: n for name, (n, _) in shown.items()} == {
         **dict.fromkeys(("fit", "train", "propose"), "2"),
         **dict.fromkeys(("oracle half", "oracle whole"), "3"),  # the initial design's, too
@@ -112,5 +113,6 @@ def test_a_setting_is_shown_as_it_would_be_typed(value: object) -> None:
 
 def test_the_folder_of_the_data_is_shown_as_it_is(snapshot: Snapshot) -> None:
     config = snapshot.config.model_copy(update={"data_dir": Path("../runs")})
-    shown = grid(replace(snapshot, config=config), "Configuration, versions, seeds")
+    page = campaign_page(replace(snapshot, config=config))
+    shown = grid(page, "Configuration, versions, seeds")
     assert ("data_dir", "../runs") in shown.rows

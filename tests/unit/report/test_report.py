@@ -52,15 +52,15 @@ class Links(HTMLParser):
         self.text += data
 
 
-def test_the_page_needs_nothing_else(snapshot: Snapshot) -> None:
-    page = Links(render(campaign_page(snapshot)))
-    assert all(a.startswith(("data:image/", "#s")) for a in page.addresses)
-    assert "script" not in page.tags
-    assert "link" not in page.tags
+def test_the_page_needs_nothing_else(html: str) -> None:
+    shown = Links(html)
+    assert all(a.startswith(("data:image/", "#s")) for a in shown.addresses)
+    assert "script" not in shown.tags
+    assert "link" not in shown.tags
 
 
-def test_the_page_has_every_section(snapshot: Snapshot) -> None:
-    titles = [section.title for section in campaign_page(snapshot).sections]
+def test_the_page_has_every_section(snapshot: Snapshot, page: Page, html: str) -> None:
+    titles = [section.title for section in page.sections]
     assert titles == [
         "What was found",
         "The best different candidates",
@@ -71,11 +71,11 @@ def test_the_page_has_every_section(snapshot: Snapshot) -> None:
         "Failures",
         "Configuration, versions, seeds",
     ]
-    page = Links(render(campaign_page(snapshot)))
+    shown = Links(html)
     failed = sum(o.outcome.values is None for o in snapshot.observations)
     assert failed
-    assert f"{failed} queries failed; they are charged." in page.text
-    assert "RuntimeError: this word begins with A" in page.text
+    assert f"{failed} queries failed; they are charged." in shown.text
+    assert "RuntimeError: this word begins with A" in shown.text
 
 
 def test_the_lead_says_what_the_ledger_says(snapshot: Snapshot) -> None:
@@ -135,7 +135,7 @@ def test_rounds_are_called_what_they_are(
     assert origins == [round_name(n, kinds[n]) for n in (of_key[c.key] for c in gallery.cards)]
 
 
-def test_a_mean_over_fewer_than_k_is_told_from_the_others(snapshot: Snapshot) -> None:
+def test_a_mean_over_fewer_than_k_is_told_from_the_others(snapshot: Snapshot, page: Page) -> None:
     diversity = diversity_curve(snapshot)
     numbers = [d.n_target for d in diversity]
     assert numbers[0] < snapshot.top_k <= min(numbers[1:])
@@ -143,18 +143,18 @@ def test_a_mean_over_fewer_than_k_is_told_from_the_others(snapshot: Snapshot) ->
     assert hollow(top_k_figure(snapshot).axes[0]) == [(first.cost, first.top_k)]
     different = [(d.cost, d.diverse) for d in diversity if d.n_diverse < 3]
     assert hollow(diversity_figure(snapshot, diversity).axes[0]) == different != []
-    found = what_was_found(snapshot)
+    found = what_was_found(page)
     assert "hollow" in found.pictures[0].caption
     assert [row[1] for row in found.grids[0].rows] == list(map(str, numbers))
     assert "; higher is better." in found.grids[0].caption
 
     fewer = replace(snapshot, config=snapshot.config.model_copy(update={"top_k": numbers[0]}))
     assert not hollow(top_k_figure(fewer).axes[0])
-    assert "hollow" not in what_was_found(fewer).pictures[0].caption
+    assert "hollow" not in what_was_found(campaign_page(fewer)).pictures[0].caption
 
 
-def what_was_found(snapshot: Snapshot) -> Section:
-    return next(s for s in campaign_page(snapshot).sections if s.title == "What was found")
+def what_was_found(page: Page) -> Section:
+    return next(s for s in page.sections if s.title == "What was found")
 
 
 def hollow(axes: Any) -> list[tuple[float, float]]:
@@ -163,9 +163,9 @@ def hollow(axes: Any) -> list[tuple[float, float]]:
     return [tuple(xy) for line in lines for xy in line.get_xydata().tolist()]
 
 
-def test_files_hold_what_the_page_shows(snapshot: Snapshot, tmp_path: Path) -> None:
-    index = write(campaign_page(snapshot), campaign_tables(snapshot), tmp_path)
-    pictures = {p.name for section in campaign_page(snapshot).sections for p in section.pictures}
+def test_files_hold_what_the_page_shows(snapshot: Snapshot, page: Page, tmp_path: Path) -> None:
+    index = write(page, campaign_tables(snapshot), tmp_path)
+    pictures = {p.name for section in page.sections for p in section.pictures}
     drawn = {path.name for path in (tmp_path / "figures").iterdir()}
     assert drawn == {f"{name}.{kind}" for name in pictures for kind in ("svg", "png")}
     assert index.read_text().count('<img src="data:image/svg') == len(pictures) + len(
@@ -224,8 +224,8 @@ def test_expected_failures_stand_beside_what_failed(snapshot: Snapshot) -> None:
     assert row in section.grids[-1].rows
 
 
-def test_the_target_stands_first_among_candidates_left_out(snapshot: Snapshot) -> None:
-    (grid,) = next(s for s in campaign_page(snapshot).sections if s.title == "The surrogate").grids
+def test_the_target_stands_first_among_candidates_left_out(page: Page) -> None:
+    (grid,) = next(s for s in page.sections if s.title == "The surrogate").grids
     assert [row[:2] for row in grid.rows] == [
         *[("1", "whole"), ("1", "half"), ("2", "whole"), ("2", "half")]
     ]
@@ -260,8 +260,7 @@ def test_parity_is_shown_as_measured_where_less_is_better(snapshot: Snapshot) ->
         assert list(points.get_ydata()) == [-mean for _, mean, _ in parity[name]]
 
 
-def test_shares_of_the_fidelities_are_of_what_was_spent(snapshot: Snapshot) -> None:
-    page = campaign_page(snapshot)
+def test_shares_of_the_fidelities_are_of_what_was_spent(snapshot: Snapshot, page: Page) -> None:
     (grid,) = next(s for s in page.sections if s.title == "The fidelities").grids
     assert snapshot.spent < snapshot.budget
     assert [row[4] for row in grid.rows] == [
@@ -358,19 +357,18 @@ def test_a_number_without_a_unit_has_none(snapshot: Snapshot, unit: str) -> None
     assert not [text for text in shown if "(1)" in text or "()" in text or text.endswith("in .")]
 
 
-def test_numbers_stand_in_their_unit(snapshot: Snapshot) -> None:
-    page = campaign_page(snapshot)
+def test_numbers_stand_in_their_unit(page: Page) -> None:
     headers = [text for s in page.sections for g in s.grids for text in g.header]
     assert {"top-3 (places)", "different (places)", "RMSE (places)"} <= {*headers}
 
 
 @pytest.mark.parametrize("place", ["keys.txt", "keys.txt/report", "/proc/report"])
 def test_a_report_that_cannot_be_written_is_an_error(
-    snapshot: Snapshot, tmp_path: Path, place: str
+    page: Page, tmp_path: Path, place: str
 ) -> None:
     (tmp_path / "keys.txt").write_text("kept")
     with pytest.raises(DataError) as raised:
-        write(campaign_page(snapshot), {}, tmp_path / place)
+        write(page, {}, tmp_path / place)
     assert place in raised.value.message and "cannot be written" in raised.value.message
     assert (tmp_path / "keys.txt").read_text() == "kept"
 
