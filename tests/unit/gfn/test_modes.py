@@ -73,15 +73,15 @@ def test_modes_of_a_torus_are_angles_far_apart_either_way_round() -> None:
 def one_by_one(states: Tensor, least: float, most: int) -> list[int]:
     taken: list[int] = []
     for row, state in enumerate(states):
-        far = [_share(state, states[i]) >= least for i in taken]
-        if len(taken) < most and all(far):
+        if len(taken) < most and (_shares(state, states[taken]) >= least).all():
             taken.append(row)
     return taken
 
 
-def _share(one: Tensor, other: Tensor) -> float:
-    filled = (one != -1) | (other != -1)
-    return int((one != other).sum()) / int(filled.sum())
+def _shares(one: Tensor, others: Tensor) -> Tensor:
+    """Of the places that either fills, those in which a state differs from each of the others."""
+    filled = (one != -1) | (others != -1)
+    return (one != others).sum(dim=1).double() / filled.sum(dim=1)
 
 
 @pytest.mark.parametrize("most", [3, 130, 1000])
