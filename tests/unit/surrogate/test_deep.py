@@ -55,14 +55,14 @@ def wound() -> Dataset:
 
 @pytest.fixture(scope="module")
 def accepted(wound: Dataset) -> DeepKernelGP:
-    return DeepKernelGP(steps=100).fit(wound, seed=0)
+    return DeepKernelGP(steps=60).fit(wound, seed=0)
 
 
 class TestDeepKernel(Kept):
     """The laws hold for the network's kernel itself, whatever the gate says of it."""
 
     def surrogate(self) -> EmbeddedGP:
-        deep = DeepKernelGP(linear_columns=(0, 1), steps=40).wanted
+        deep = DeepKernelGP(linear_columns=(0, 1), steps=20).wanted
         assert isinstance(deep, EmbeddedGP)
         return deep
 
