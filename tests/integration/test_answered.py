@@ -35,9 +35,12 @@ def score(key: str) -> float:
 
 
 def problem():
-    from mfal.envs.sequence import SequenceEnvironment
+    def environment():
+        from mfal.envs.sequence import SequenceEnvironment
 
-    return Problem("broken", score, lambda: SequenceEnvironment(alphabet="ACGT", length=8))
+        return SequenceEnvironment(alphabet="ACGT", length=8)
+
+    return Problem("broken", score, environment)
 """
 
 
@@ -72,9 +75,12 @@ def score(key: str) -> float:
 
 
 def problem():
-    from mfal.envs.sequence import SequenceEnvironment
+    def environment():
+        from mfal.envs.sequence import SequenceEnvironment
 
-    return Problem("breaking", score, lambda: SequenceEnvironment(alphabet="ACGT", length=8))
+        return SequenceEnvironment(alphabet="ACGT", length=8)
+
+    return Problem("breaking", score, environment)
 """
 
 
@@ -253,9 +259,12 @@ def score(key: str) -> float:
 
 
 def problem():
-    from mfal.envs.sequence import SequenceEnvironment
+    def environment():
+        from mfal.envs.sequence import SequenceEnvironment
 
-    return Problem("busy", score, lambda: SequenceEnvironment(alphabet="ACGT", length=8))
+        return SequenceEnvironment(alphabet="ACGT", length=8)
+
+    return Problem("busy", score, environment)
 """
 
 

@@ -79,17 +79,17 @@ class Flawed:
         return Outcome((value,), None, -1.0 if flaw == "seconds" else 0.0)
 
 def problem(flaw: str = "") -> Problem:
-    from mfal.envs.sequence import SequenceEnvironment
     shapes = {"picture": "<b/>", "broken picture": "<svg", "text": "x"}
     draw = (lambda key: shapes[flaw]) if flaw in shapes else None
     describe = (lambda key: 3) if flaw == "description" else None
-    class Mine(SequenceEnvironment):
-        def undo(self, states, actions):
-            return states if flaw == "undo" else super().undo(states, actions)
-        if flaw == "two keys":
-            def identities(self, keys):
-                return [key.lower().replace("a", "b") for key in keys]
     def environment():
+        from mfal.envs.sequence import SequenceEnvironment
+        class Mine(SequenceEnvironment):
+            def undo(self, states, actions):
+                return states if flaw == "undo" else super().undo(states, actions)
+            if flaw == "two keys":
+                def identities(self, keys):
+                    return [key.lower().replace("a", "b") for key in keys]
         return Mine(alphabet="ABC", length=8)
     distance = os.path.join(os.path.dirname(__file__), "distance.py:Distance")
     similarity = distance if flaw == "distance" else "edit"
@@ -237,9 +237,9 @@ def score(key: str) -> float:
 
 
 def problem():
-    from mfal.envs.sequence import SequenceEnvironment
-
     def environment():
+        from mfal.envs.sequence import SequenceEnvironment
+
         print("built")
         return SequenceEnvironment(alphabet="ABC", length=4)
 

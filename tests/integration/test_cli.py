@@ -174,7 +174,6 @@ def test_a_part_of_ones_own_may_call_anything_a_device(tmp_path: Path) -> None:
 
 def test_names_and_units_in_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "square.py").write_text(
-        "from mfal.envs.sequence import SequenceEnvironment\n"
         "from mfal.types import Fidelity, Objective, Outcome, Problem\n"
         "class Square:\n"
         "    fidelities = (Fidelity('hi[/h]', cost=1, level=1.0),)\n"
@@ -185,6 +184,7 @@ def test_names_and_units_in_brackets_are_shown_as_they_are(tmp_path: Path) -> No
         "def problem():\n"
         "    return Problem('sq[/]', Square(), environment)\n"
         "def environment():\n"
+        "    from mfal.envs.sequence import SequenceEnvironment\n"
         "    return SequenceEnvironment(alphabet='AB', length=6)\n"
     )
     settings = {

@@ -36,9 +36,12 @@ def score(key: str, fidelity: Fidelity) -> float:
 
 
 def problem():
-    from mfal.envs.sequence import SequenceEnvironment
+    def environment():
+        from mfal.envs.sequence import SequenceEnvironment
 
-    return Problem("expiring", score, lambda: SequenceEnvironment(alphabet="ACGT", length=8))
+        return SequenceEnvironment(alphabet="ACGT", length=8)
+
+    return Problem("expiring", score, environment)
 """
 
 

@@ -12,7 +12,6 @@ from tests.support import motif_settings
 
 PROBLEM = """
 from mfal import Fidelity, Objective, Problem, oracle
-from mfal.envs.sequence import SequenceEnvironment
 
 @oracle(
     fidelities=[Fidelity("docking", 1, 0.5), Fidelity("affinity", 10, 1.0)],
@@ -22,7 +21,12 @@ def score(key: str, fidelity: Fidelity) -> float:
     return {sign} * key[:4].count("A") if fidelity.name == "docking" else key.count("A")
 
 def problem() -> Problem:
-    return Problem("binding", score, lambda: SequenceEnvironment(alphabet="ACGT", length=8))
+    def environment():
+        from mfal.envs.sequence import SequenceEnvironment
+
+        return SequenceEnvironment(alphabet="ACGT", length=8)
+
+    return Problem("binding", score, environment)
 """
 
 
