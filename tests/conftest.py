@@ -23,10 +23,13 @@ def _one_thread() -> None:
 
 @pytest.fixture
 def motif(tmp_path: Path) -> Callable[..., CampaignConfig]:
-    """Configurations of the motif campaign in a folder of the test; `a__b=c` changes a field."""
+    """Configurations of the motif campaign in a folder of the test; `a__b=c` changes a field.
+
+    Threads ask its oracle, which is as good as worker processes where those are not the subject.
+    """
 
     def make(**changes: Any) -> CampaignConfig:
-        return parse_config(motif_settings(tmp_path, **changes))
+        return parse_config(motif_settings(tmp_path, **{"scoring__runner": "threads"} | changes))
 
     return make
 

@@ -25,7 +25,7 @@ class Folder:
         (path / "configs").mkdir()
 
     def add(self, name: str, **changes: Any) -> CampaignConfig:
-        settings = motif_settings(self.path, name=name, **changes)
+        settings = motif_settings(self.path, name=name, **{"scoring__runner": "threads"} | changes)
         (self.path / "configs" / f"{name}.yaml").write_text(yaml.safe_dump(settings))
         return parse_config(settings)
 

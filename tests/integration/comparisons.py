@@ -20,8 +20,9 @@ ORDER BY r.number, q.position
 
 
 def written(folder: Path, without: Sequence[str] = (), **changes: Any) -> Path:
-    """The file of a comparison of three quick methods on the motif problem."""
-    campaign = motif_settings(folder, budget__total=54, **changes)
+    """The file of a comparison of three quick methods on the motif problem, asked by threads."""
+    fixed = {"budget__total": 54, "scoring__runner": "threads"}
+    campaign = motif_settings(folder, **fixed | changes)
     for field in ("name", "seed", "data_dir"):
         del campaign[field]
     settings: dict[str, Any] = {

@@ -40,7 +40,8 @@ def test_kill_9_loses_nothing_and_the_same_command_finishes(
     undisturbed: Path, tmp_path: Path
 ) -> None:
     options = {"calls": str(tmp_path / "calls.txt"), "slow": 0.1}
-    path = written(tmp_path, without=["evolution"], problem__options=options, scoring__chunk_size=2)
+    scoring = {"chunk_size": 2}  # by worker processes
+    path = written(tmp_path, without=["evolution"], problem__options=options, scoring=scoring)
     process = command(path)
     try:
         deadline = time.monotonic() + PATIENCE

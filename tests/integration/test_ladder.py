@@ -36,7 +36,7 @@ def settings(folder: Path, **changes: Any) -> dict[str, Any]:
         batch={"cost": 20},
         features=[{"name": "kmers", "options": {"alphabet": "PM", "k": 2}}],
         sampler="random",
-        **changes,
+        **{"scoring__runner": "threads"} | changes,
     )
 
 

@@ -23,6 +23,7 @@ def settings(tmp_path: Path) -> dict[str, Any]:
         initial={"queries": {"model": 12, "assay": 6}},
         batch={"cost": 15, "target_share": 0.9},
         sampler="random",
+        scoring__runner="threads",
     )
 
 
