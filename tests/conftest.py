@@ -1,6 +1,4 @@
-import gc
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from mfal.cli.app import main
 from mfal.config import CampaignConfig, parse_config
 from tests import postgres
+from tests.commands import mfal
 from tests.reliability import page
 from tests.support import motif_settings
 
@@ -35,24 +33,13 @@ def motif(tmp_path: Path) -> Callable[..., CampaignConfig]:
 
 
 @pytest.fixture
-def refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """What the command line says when it refuses arguments in a folder; exit code 2.
-
-    It runs in this process: to start one and import torch takes seconds, and there are many
-    mistakes to make.
-    """
+def refused() -> Callable[..., str]:
+    """What the command line says when it refuses arguments in a folder; exit code 2."""
 
     def run(folder: Path, *arguments: str) -> str:
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("COLUMNS", "200")
-        monkeypatch.setattr(sys, "argv", ["mfal", *arguments])
-        monkeypatch.setattr(gc, "freeze", lambda: None)  # meant for a process that ends
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == 2
-        return capsys.readouterr().err
+        done = mfal(*arguments, cwd=folder)
+        assert done.returncode == 2
+        return done.stderr
 
     return run
 

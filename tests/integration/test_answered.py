@@ -18,8 +18,9 @@ from mfal.progress import Progress
 from mfal.round import Answer, Steps, run_rounds, score
 from mfal.scoring.scorer import IN_A_ROW, Scorer
 from mfal.types import Outcome, Query
+from tests.commands import mfal
 from tests.integration.rounds import MakeConfig, run
-from tests.integration.test_cli import mfal, write
+from tests.integration.test_cli import write
 from tests.support import motif_settings
 
 BROKEN = """

@@ -2,10 +2,10 @@
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from mfal.errors import ConfigError, InvalidKeyError, UnknownNameError
 from mfal.registry import resolve
 from mfal.sections import Component
 from mfal.testing import OracleChecks
+from tests.commands import mfal, mfal_process
 from tests.support import ROOT
 
 # One oracle; `flaw` says what is wrong with it.
@@ -122,7 +123,7 @@ class Harmful:
             with open(self.log, "a") as file:
                 file.writelines(f"{key}\\n" for key in keys if set(key) <= set("ABC"))
         if not keys and self.how == "ends for none":
-            os._exit(0)
+            os._exit(3)
         return [self.answer(key) for key in keys]
 
     def answer(self, key):
@@ -251,7 +252,7 @@ def problem():
 
 def test_what_a_problem_prints_is_no_part_of_the_report(tmp_path: Path) -> None:
     (tmp_path / "loud.py").write_text(LOUD)
-    done = checked(f"{tmp_path / 'loud.py'}:problem", "--json")
+    done = mfal_process("check", f"{tmp_path / 'loud.py'}:problem", "--json", cwd=ROOT)
     assert json.loads(done.stdout)["problem"] and done.returncode == 0
     said = done.stderr
     assert "asked in Python" in said and "asked in another program" in said and "built" in said
@@ -276,21 +277,19 @@ def harmful(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"{path}:problem"
 
 
-def checked(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A check in a process of its own, which the oracle may not end."""
-    command = [sys.executable, "-m", "mfal", "check", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
-
-
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "said", "run"),
     [
-        ("end", "the oracle's process died (exit code 0)"),
-        ("hang", "no answer within 0.5 s"),
+        # In a process of its own, for it would end that of the tests without a failure.
+        ("end", "the oracle's process died (exit code 0)", mfal_process),
+        ("hang", "no answer within 0.5 s", mfal),
     ],
 )
-def test_what_ends_or_blocks_a_process_is_reported(harmful: str, how: str, said: str) -> None:
-    done = checked(harmful, "-s", f"how={how}", "-n", "5", "--timeout", "0.5", "--json")
+def test_what_ends_or_blocks_a_process_is_reported(
+    harmful: str, how: str, said: str, run: Callable[..., CompletedProcess[str]]
+) -> None:
+    given = ("check", harmful, "-s", f"how={how}", "-n", "5", "--timeout", "0.5", "--json")
+    done = run(*given, cwd=ROOT)
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     (broken,) = [law for law in report["laws"] if law["broken"] is not None]
@@ -302,7 +301,7 @@ def test_what_ends_or_blocks_a_process_is_reported(harmful: str, how: str, said:
 
 
 def test_an_oracle_that_exits_is_reported(harmful: str) -> None:
-    done = checked(harmful, "-s", "how=exit")
+    done = mfal("check", harmful, "-s", "how=exit", cwd=ROOT)
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
     broken = lines.index("BROKEN  oracle: there is an outcome for every key")
@@ -312,12 +311,12 @@ def test_an_oracle_that_exits_is_reported(harmful: str) -> None:
 
 
 def test_an_oracle_that_ends_the_process_of_the_laws_breaks_one(harmful: str) -> None:
-    done = checked(harmful, "-s", "how=ends for none", "-n", "3")
+    done = mfal("check", harmful, "-s", "how=ends for none", "-n", "3", cwd=ROOT)
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
     (broken,) = [i for i, line in enumerate(lines) if line.startswith("BROKEN")]
     assert lines[broken] == "BROKEN  oracle: no keys have no outcomes"
-    assert lines[broken + 1].strip() == "the oracle's process died (exit code 0)"
+    assert lines[broken + 1].strip() == "the oracle's process died (exit code 3)"
 
 
 def test_the_commonest_reason_of_failures_is_given(harmful: str) -> None:

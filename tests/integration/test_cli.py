@@ -1,9 +1,7 @@
 """The command line as a user meets it: exit codes, messages, nothing spent by mistake."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,19 +12,9 @@ from typer.testing import CliRunner
 
 from mfal.cli.app import app
 from mfal.errors import ConfigError
+from tests.commands import mfal, mfal_process
 from tests.integration.campaigns import Folder, play
 from tests.support import ROOT, motif_settings
-
-
-def mfal(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "mfal", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"COLUMNS": "200"},
-        timeout=120,
-    )
 
 
 def write(folder: Path, settings: dict[str, Any]) -> str:
@@ -106,7 +94,7 @@ def test_a_part_that_was_changed_is_refused_with_the_change(
 
 def test_a_round_shows_its_batch_the_best_the_curve_and_the_ledger(tmp_path: Path) -> None:
     settings = motif_settings(tmp_path, budget__total=42)
-    done = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
+    done = mfal_process("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for expected in (
         "motif half",  # the engine

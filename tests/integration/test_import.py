@@ -17,7 +17,8 @@ from mfal.importing.observations import import_file, import_frame
 from mfal.propose import initial_design
 from mfal.round import run_rounds
 from mfal.types import Outcome, Query
-from tests.integration.test_cli import mfal, write
+from tests.commands import mfal
+from tests.integration.test_cli import write
 from tests.support import motif_settings
 
 MakeConfig = Callable[..., CampaignConfig]

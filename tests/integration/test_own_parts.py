@@ -12,7 +12,8 @@ from mfal.config import CampaignConfig
 from mfal.errors import ConfigError
 from mfal.round import run_rounds
 from mfal.view import View
-from tests.integration.test_cli import mfal, write
+from tests.commands import mfal_process
+from tests.integration.test_cli import write
 from tests.support import motif_settings
 
 PARTS = """
@@ -208,7 +209,7 @@ def test_a_sampler_that_gives_no_proposals_is_named(
 
 def test_the_command_line_says_it_in_two_lines(tmp_path: Path, parts: str) -> None:
     settings = motif_settings(tmp_path, sampler=f"{parts}:SamplerRaises")
-    done = mfal("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
+    done = mfal_process("round", write(tmp_path, settings), "--no-prefect", cwd=tmp_path)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "(parts.py, line 39)\nhint:  mend its sample()" in done.stderr
 

@@ -2,13 +2,11 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.integration.test_cli import mfal
+from tests.commands import mfal
 from tests.support import ROOT, motif_settings
 
 README = (ROOT / "README.md").read_text()
@@ -37,13 +35,10 @@ def test_every_make_target_in_the_readme_exists() -> None:
     assert named <= targets
 
 
-def test_any_network_can_be_plugged_into_the_engine() -> None:
+def test_any_network_can_be_plugged_into_the_engine(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(import torch.*?)```", ENGINE, re.DOTALL)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr
-    drawn = done.stdout.splitlines()[-1]
+    exec(compile(code, "engine.md", "exec"), {})
+    drawn = capsys.readouterr().out.splitlines()[-1]
     assert re.fullmatch(r"\[('[ACGT]{6}'(, )?){5}\]", drawn), drawn
 
 
@@ -68,8 +63,6 @@ def test_commands_of_the_engine_page(command: str, tmp_path: Path) -> None:
     arguments = command.split()
     # Shortened: what is tested is that the options exist.
     arguments += ["--trajectories", "64"]
-    done = subprocess.run(
-        [sys.executable, "-m", "mfal", *arguments], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = mfal(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "total variation" in done.stdout

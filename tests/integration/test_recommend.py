@@ -12,7 +12,8 @@ from mfal.errors import SurrogateError
 from mfal.importing.observations import import_frame
 from mfal.recommend import recommend
 from mfal.view import View
-from tests.integration.test_cli import mfal, write
+from tests.commands import mfal
+from tests.integration.test_cli import write
 from tests.support import motif_settings
 
 PROBLEM = """

@@ -1,12 +1,12 @@
 """`mfal verify` as users run it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.commands import mfal
 
 OWN = '''
 import torch
@@ -26,16 +26,10 @@ def not_one():
 '''
 
 
-def mfal(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mfal", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder)
-
-
 def test_an_exercise_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "words.py").write_text(OWN)
-    done = mfal(
-        tmp_path, "verify", "./words.py:exercise", "--json", "--loss", "tb", "--plot", "words.svg"
-    )
+    arguments = ("./words.py:exercise", "--json", "--loss", "tb", "--plot", "words.svg")
+    done = mfal("verify", *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     verdict = json.loads(done.stdout)
     assert verdict["exact_log_z"] == pytest.approx(3.295837, abs=1e-5)  # log 27

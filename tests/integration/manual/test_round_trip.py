@@ -21,8 +21,9 @@ from mfal.round import Steps, run_rounds
 from mfal.types import Query
 from mfal.view import export
 from mfal.waiting import waiting, waiting_text
+from tests.commands import mfal
 from tests.integration.manual.bench import assay, batch, fill, read, save, state
-from tests.integration.test_cli import mfal, write
+from tests.integration.test_cli import write
 from tests.postgres import Server
 
 
