@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
-from mfal.compare import load_comparison, runs_of
+from mfal.campaign import open_campaign
+from mfal.compare import Comparison, load_comparison, runs_of
+from mfal.round import run_rounds
 from tests.support import motif_settings
 
 SINGLE = {"fidelities": ["whole"], "initial.queries": {"whole": 10}}  # 10 x 3 = 12 x 1 + 6 x 3
@@ -28,6 +30,7 @@ def written(folder: Path, without: Sequence[str] = (), **changes: Any) -> Path:
     settings: dict[str, Any] = {
         "name": "motif",
         "seeds": [0, 1],
+        "processes": 1,  # each of them imports torch
         "campaign": campaign,
         "methods": {
             "evolution": {"sampler": {"name": "evolution", "options": {"generations": 2}}},
@@ -46,6 +49,13 @@ def written(folder: Path, without: Sequence[str] = (), **changes: Any) -> Path:
     path = folder / "compare.yaml"
     path.write_text(yaml.safe_dump(settings))
     return path
+
+
+def play(comparison: Comparison) -> None:
+    """All runs, to their ends, in this process."""
+    for run in runs_of(comparison):
+        with open_campaign(run.config) as campaign:
+            run_rounds(campaign, None)
 
 
 def ledgers(path: Path) -> dict[str, list[Any]]:

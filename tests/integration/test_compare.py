@@ -32,7 +32,7 @@ def command(path: Path) -> "subprocess.Popen[bytes]":
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison that came to its end."""
     path = written(tmp_path_factory.mktemp("undisturbed"), problem__options={})
-    run_comparison(load_comparison(path))
+    run_comparison(load_comparison(path, ["processes=2"]))
     return path
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from mfal.campaign import open_campaign
 from mfal.compare import (
     Comparison,
     curves,
@@ -16,8 +15,7 @@ from mfal.compare import (
     score_outside,
 )
 from mfal.errors import LedgerError
-from mfal.round import run_rounds
-from tests.integration.comparisons import written
+from tests.integration.comparisons import play, written
 
 # The engine is the machine's, and no option of the problem: a file says which it is.
 PROBLEM = """
@@ -44,13 +42,6 @@ def compared(tmp_path: Path) -> MakeComparison:
 
 def install(folder: Path, engine: str) -> None:
     (folder / "engine.txt").write_text(engine)
-
-
-def play(comparison: Comparison) -> None:
-    """All runs, to their ends, in this process."""
-    for run in runs_of(comparison):
-        with open_campaign(run.config) as campaign:
-            run_rounds(campaign, None)
 
 
 def test_old_answers_outside_the_budget_are_not_mixed_with_new_ones(

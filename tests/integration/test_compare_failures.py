@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from mfal.campaign import open_campaign
 from mfal.compare import Comparison, load_comparison, run_comparison, runs_of, score_outside
+from mfal.compare.checks import check_runs
 from mfal.compare.run import RunProgress
-from mfal.compare.runs import DONE
+from mfal.compare.runs import DONE, mark_done
 from mfal.errors import ConfigError, MfalError
-from mfal.round import run_rounds
-from tests.integration.comparisons import ledgers, written
+from tests.integration.comparisons import ledgers, play, written
 
 PARTS = """
 import os
@@ -138,7 +137,11 @@ def test_a_mark_that_something_else_has_written_ends_no_run(tmp_path: Path) -> N
 def test_the_end_of_a_run_goes_with_its_ledger(tmp_path: Path) -> None:
     path = written(tmp_path, ["evolution", "breeding"])
     comparison = load_comparison(path)
-    run, _ = run_comparison(comparison)
+    play(comparison)
+    run, other = runs_of(comparison)
+    for one in (run, other):
+        mark_done(one.config)
+        assert one.look().is_done
     before = ledgers(path)
     for file in run.config.folder.glob("ledger.db*"):
         file.unlink()
@@ -190,14 +193,16 @@ def test_one_that_no_method_uses_is_none_of_its_business(tmp_path: Path) -> None
     target_alone = "methods={random: {surrogate: null, sampler: random, fidelities: [whole], \
         initial.queries: {whole: 10}}}"
     comparison = measured_by_people(tmp_path, "half", target_alone, "seeds=[0]")
-    assert run_comparison(comparison)[0].look().is_done
+    (run,) = runs_of(comparison)
+    check_runs(comparison, [run.look()])
+    play(comparison)
+    score_outside(comparison)
+    assert run.look().spent == 54
 
 
 def test_people_are_not_asked_outside_the_budget(tmp_path: Path) -> None:
     comparison = measured_by_people(tmp_path, "whole", "seeds=[0]")
-    (run,) = runs_of(comparison)
-    with open_campaign(run.config) as campaign:
-        run_rounds(campaign, None)
+    play(comparison)
     asked = (tmp_path / "calls.txt").read_text()
     with pytest.raises(ConfigError, match="people measure whole of bench"):
         score_outside(comparison)

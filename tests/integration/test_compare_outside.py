@@ -6,14 +6,12 @@ from typing import NoReturn
 
 import pytest
 
-from mfal.campaign import open_campaign
 from mfal.compare import Comparison, load_comparison, runs_of, score_outside
 from mfal.compare.outside import true_values_of
 from mfal.errors import OracleError
 from mfal.ledger.reading import read_ledger
-from mfal.round import run_rounds
 from mfal.scoring.scorer import IN_A_ROW
-from tests.integration.comparisons import written
+from tests.integration.comparisons import play, written
 
 # Where there is a file, only the words in it have a value at the target.
 ORACLE = """
@@ -56,9 +54,7 @@ def ended(tmp_path: Path) -> Comparison:
     )
     methods = "methods={random: {surrogate: null, sampler: random}}"
     comparison = load_comparison(path, [methods, "seeds=[0]"])
-    (run,) = runs_of(comparison)
-    with open_campaign(run.config) as campaign:
-        run_rounds(campaign, None)
+    play(comparison)
     return comparison
 
 

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mfal.campaign import open_campaign
 from mfal.cli.compare import compare_in_terminal
-from mfal.compare import Comparison, curves, load_comparison, run_comparison, runs_of
+from mfal.compare import Comparison, curves, load_comparison, run_comparison
 from mfal.errors import LedgerError
-from mfal.round import run_rounds
-from tests.integration.comparisons import written
+from tests.integration.comparisons import play, written
 
 MakeComparison = Callable[..., Comparison]
 
@@ -19,9 +17,7 @@ MakeComparison = Callable[..., Comparison]
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A comparison of random search that has come to its end at a cost of 54."""
     path = written(tmp_path_factory.mktemp("settings"), without=["evolution", "breeding"])
-    for run in runs_of(load_comparison(path)):
-        with open_campaign(run.config) as campaign:
-            run_rounds(campaign, None)
+    play(load_comparison(path))
     return path
 
 
