@@ -138,7 +138,9 @@ def end_of(api: str, run: Any, seconds: float = 180) -> Any:
     return wait_for("end of the run", ended, seconds)
 
 
-def run_to_its_end(api: str, parameters: dict[str, Any], **more: Any) -> Any:
+def run_to_its_end(
+    api: str, parameters: dict[str, Any], deployed: str = "motif", **more: Any
+) -> Any:
     # The server answers 503 while its database is busy, and is asked again.
     asked = {"parameters": parameters} | more
-    return end_of(api, wait_for("run", lambda: call(create_run(api), asked)))
+    return end_of(api, wait_for("run", lambda: call(create_run(api, deployed), asked)))

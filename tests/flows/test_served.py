@@ -40,15 +40,23 @@ def campaign_flow(campaign="x", rounds=1, budget=None):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A server and a serving process with one scheduled campaign: address of the API, folder."""
+    """A server and a serving process: address of the API, folder.
+
+    They have the campaign motif, which is scheduled, and another one, which is not.
+    """
     folder = tmp_path_factory.mktemp("served")
-    with serving(folder, motif_settings(folder, schedule={"cron": "0 3 * * *"})) as api:
+    scheduled = motif_settings(folder, schedule={"cron": "0 3 * * *"})
+    with serving(folder, scheduled, motif_settings(folder, name="unscheduled")) as api:
         yield api, folder
 
 
 def test_a_cron_deployment_gets_scheduled_runs(served: tuple[str, Path]) -> None:
     api, _ = served
-    scheduled = wait_for("scheduled run", lambda: call(f"{api}/flow_runs/filter", {}))
+
+    def by_schedule() -> list[Any]:
+        return [run for run in call(f"{api}/flow_runs/filter", {}) if run["auto_scheduled"]]
+
+    scheduled = wait_for("scheduled run", by_schedule)
     assert {run["state_type"] for run in scheduled} == {"SCHEDULED"}
     assert {run["next_scheduled_start_time"][11:16] for run in scheduled} == {"03:00"}
     assert {run["parameters"]["campaign"] for run in scheduled} == {"motif"}
@@ -145,15 +153,16 @@ def is_of(task_run: Any, flow_run: Any) -> bool:
     return bool(task_run["flow_run_id"] == flow_run["id"])
 
 
-def test_code_that_the_api_names_is_never_run(tmp_path: Path) -> None:
+def test_code_that_the_api_names_is_never_run(served: tuple[str, Path], tmp_path: Path) -> None:
+    api, _ = served
     evil, shell = tmp_path / "evil.py", tmp_path / "shell"
     evil.write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\n" + EVIL)
     script = {"prefect.deployments.steps.run_shell_script": {"script": f"touch {shell}"}}
-    with serving(tmp_path, motif_settings(tmp_path)) as api:
-        (deployment,) = call(f"{api}/deployments/filter", {})
-        changes = {"entrypoint": f"{evil}:campaign_flow", "path": "/", "pull_steps": [script]}
-        call(f"{api}/deployments/{deployment['id']}", changes, "PATCH")
-        final = run_to_its_end(api, {"campaign": "motif", "rounds": 1})
+    of_it = {"deployments": {"name": {"any_": ["unscheduled"]}}}
+    (deployment,) = call(f"{api}/deployments/filter", of_it)
+    changes = {"entrypoint": f"{evil}:campaign_flow", "path": "/", "pull_steps": [script]}
+    call(f"{api}/deployments/{deployment['id']}", changes, "PATCH")
+    final = run_to_its_end(api, {"campaign": "unscheduled", "rounds": 1}, "unscheduled")
     assert final["state"]["message"].startswith("rounds finished: 1;")
     assert not shell.exists() and not (tmp_path / "imported").exists()
 
