@@ -279,7 +279,7 @@ def test_a_round_whose_failures_come_in_last_is_finished(tmp_path: Path) -> None
         budget__total=300,
         sampler="random",
         surrogate=None,
-        scoring={"chunk_size": 1, "workers": 1, "retries": 1, "backoff_seconds": 2},
+        scoring={"chunk_size": 1, "workers": 1, "retries": 1, "backoff_seconds": 0.5},
     )
     with open_campaign(parse_config(settings)) as campaign:
         assert run_rounds(campaign, 1) == [1]

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mfal.check import check_problem
+from mfal.check import _keys, check_problem
 from mfal.cli.app import app
 from mfal.cli.new_problem import new_problem
 from mfal.errors import ConfigError, InvalidKeyError, UnknownNameError
-from mfal.registry import resolve
+from mfal.registry import build, resolve
 from mfal.sections import Component
 from mfal.testing import OracleChecks
 from tests.commands import mfal, mfal_process
@@ -327,19 +327,19 @@ def test_the_commonest_reason_of_failures_is_given(harmful: str) -> None:
     )
 
 
-@pytest.mark.parametrize(("more", "n"), [((), 12), (("-n", "4"), 4)])
-def test_candidates_of_a_file_are_asked_about(
-    harmful: str, tmp_path: Path, more: tuple[str, ...], n: int
-) -> None:
+def test_candidates_of_a_file_are_asked_about(harmful: str, tmp_path: Path) -> None:
     listed = [f"{a}{b}{c}CCCCC" for a in "ABC" for b in "AB" for c in "BC"]
-    (tmp_path / "keys.txt").write_text("\n".join(listed))
-    log = tmp_path / "log.txt"
-    given = ["check", harmful, "-s", f"log={log}", "--keys", str(tmp_path / "keys.txt"), *more]
+    file, log = tmp_path / "keys.txt", tmp_path / "log.txt"
+    file.write_text("\n".join(listed))
+    given = ["check", harmful, "-s", f"log={log}", "--keys", str(file)]
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 0, done.output
     asked = {key for key in log.read_text().split() if len(key) == 8}
-    assert asked <= {*listed} and len(asked) == n
-    assert done.output.count(f"0 of {n}") == 2  # fidelities
+    assert asked == {*listed} and len(asked) == 12
+    assert done.output.count("0 of 12") == 2  # fidelities
+    problem = build("problem", Component(name=harmful))
+    few = _keys(problem.environment(), problem.oracle.fidelities, 4, 0, file)
+    assert few is not None and {*few} < {*listed} and len(few) == len({*few}) == 4
 
 
 def test_a_file_with_a_candidate_written_otherwise_is_an_error_of_its_own(tmp_path: Path) -> None:

@@ -36,6 +36,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def table(undisturbed: Path) -> pd.DataFrame:
+    """Its curves."""
+    return curves(load_comparison(undisturbed))
+
+
+@pytest.mark.slow
 def test_kill_9_loses_nothing_and_the_same_command_finishes(
     undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -117,10 +124,8 @@ def test_methods_share_the_design_of_a_seed(undisturbed: Path) -> None:
     assert set(price.values()) == {30.0}
 
 
-def test_curves_are_what_the_ledgers_say(undisturbed: Path) -> None:
-    comparison = load_comparison(undisturbed)
-    table = curves(comparison)
-    runs = runs_of(comparison)
+def test_curves_are_what_the_ledgers_say(undisturbed: Path, table: pd.DataFrame) -> None:
+    runs = runs_of(load_comparison(undisturbed))
     for run in runs:
         mine = table[(table["method"] == run.method) & (table["seed"] == run.seed)]
         value = mine.set_index(["round", "metric"])["value"]
@@ -150,9 +155,8 @@ def test_of_no_runs_there_are_no_curves(undisturbed: Path) -> None:
     assert set(curves(comparison, first)["method"]) == {first[0].method}
 
 
-def test_what_is_recommended_at_the_end_is_known_one_round_late(undisturbed: Path) -> None:
-    comparison = load_comparison(undisturbed)
-    table = curves(comparison, [run for run in runs_of(comparison) if run.method == "evolution"])
+def test_what_is_recommended_at_the_end_is_known_one_round_late(table: pd.DataFrame) -> None:
+    table = table[table["method"] == "evolution"]
     last = table["round"].max()
     found = table[table["metric"] == "recommended_top_k"].set_index(["seed", "round"])["value"]
     rounds = [(seed, number) for seed in (0, 1) for number in range(last)]
@@ -161,8 +165,8 @@ def test_what_is_recommended_at_the_end_is_known_one_round_late(undisturbed: Pat
     assert [ends["evolution", seed] for seed in (0, 1)] == [found[s, last - 1] for s in (0, 1)]
 
 
-def test_a_model_beats_random_from_the_same_start(undisturbed: Path) -> None:
-    last = at_cost(curves(load_comparison(undisturbed)), 30.0)["published_top_k"]
+def test_a_model_beats_random_from_the_same_start(table: pd.DataFrame) -> None:
+    last = at_cost(table, 30.0)["published_top_k"]
     assert all(last["evolution", seed] > last["random", seed] for seed in (0, 1))
 
 

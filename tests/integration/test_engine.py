@@ -4,7 +4,9 @@ One seed in the default suite, five in the long one. Where there is a GPU, on it
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -20,7 +22,9 @@ SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3, 4
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
-def trained(exercise: Exercise, seed: int, device: str = "cpu", **settings: Any) -> Verdict:
+@cache
+def trained(kind: Callable[[], Exercise], seed: int, device: str, **settings: Any) -> Verdict:
+    exercise = kind()
     recipe = TrainSettings(**settings)
     steps = math.ceil(exercise.trajectories / fresh_per_step(recipe))
     policy = settings.pop("policy", PolicySettings())
@@ -31,7 +35,7 @@ def trained(exercise: Exercise, seed: int, device: str = "cpu", **settings: Any)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("loss", ["fm", pytest.param("tb", marks=pytest.mark.slow), "vargrad"])
 def test_the_narrow_board_of_tetris(loss: str, seed: int, device: str) -> None:
-    verdict = trained(exercises.tetris(), seed, device, loss=loss)
+    verdict = trained(exercises.tetris, seed, device, loss=loss)
     assert verdict.total_variation <= 0.005
     assert abs(verdict.log_z - math.log(10)) <= 0.01
     assert verdict.exact_log_z == pytest.approx(math.log(10), abs=1e-6)
@@ -49,7 +53,7 @@ def test_the_narrow_board_of_tetris(loss: str, seed: int, device: str) -> None:
 def test_a_board_on_which_orders_of_play_merge(
     loss: str, backward: str, seed: int, device: str
 ) -> None:
-    verdict = trained(exercises.tetris_4x4(), seed, device, loss=loss, backward=backward)
+    verdict = trained(exercises.tetris_4x4, seed, device, loss=loss, backward=backward)
     assert verdict.exact_log_z == pytest.approx(math.log(157.730469), abs=1e-6)
     assert verdict.total_variation <= 0.02
     assert verdict.modes_found == verdict.modes_learnt == 19
@@ -61,7 +65,7 @@ def test_a_board_on_which_orders_of_play_merge(
 def test_short_sequences_within_8000_trajectories(
     guided_every: int, seed: int, device: str
 ) -> None:
-    verdict = trained(exercises.dna6(), seed, device, guided_every=guided_every)
+    verdict = trained(exercises.dna6, seed, device, guided_every=guided_every)
     assert verdict.trajectories <= 8_000
     assert verdict.total_variation <= 0.03
 
@@ -72,7 +76,7 @@ def test_short_sequences_within_8000_trajectories(
 )
 def test_guidance_leaves_the_target_what_it_is(exercise: Any, seed: int) -> None:
     guided, plain = (
-        trained(exercise(), seed, guided_every=every).total_variation for every in (8, 0)
+        trained(exercise, seed, "cpu", guided_every=every).total_variation for every in (8, 0)
     )
     assert abs(guided - plain) <= 0.01
 
@@ -80,7 +84,7 @@ def test_guidance_leaves_the_target_what_it_is(exercise: Any, seed: int) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_every_sparse_mode_is_found_and_sampled(seed: int) -> None:
-    verdict = trained(exercises.sparse_hypergrid(), seed)
+    verdict = trained(exercises.sparse_hypergrid, seed, "cpu")
     assert verdict.modes_found == verdict.modes_learnt == 16
 
 

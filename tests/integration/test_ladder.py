@@ -19,7 +19,7 @@ from mfal.cli.app import app
 from mfal.cli.ladder import draw_ladder, show_ladder
 from mfal.config import parse_config
 from mfal.errors import ConfigError
-from mfal.ladder import _top, examine_ladder
+from mfal.ladder import LadderReport, _top, examine_ladder
 from mfal.round import run_rounds
 from mfal.types import Objective
 from mfal.worth import best_rungs
@@ -147,13 +147,18 @@ def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_asked(
     assert not (tmp_path / "calls.txt").exists()
 
 
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> LadderReport:
+    """Of two hundred candidates."""
+    return examine_ladder(parse_config(settings(tmp_path_factory.mktemp("ladder"))), n=200)
+
+
 @pytest.mark.parametrize(
     ("unit", "said"),
     [("kcal/mol", "; RMSE to it in kcal/mol\n"), ("1", "; RMSE to it\n"), ("", "; RMSE to it\n")],
 )
-def test_eighty_columns_are_enough(tmp_path: Path, unit: str, said: str) -> None:
+def test_eighty_columns_are_enough(found: LadderReport, unit: str, said: str) -> None:
     names = {"three": "nearest-neighbour", "nine": "semi-empirical", "all": "coupled-cluster"}
-    found = examine_ladder(parse_config(settings(tmp_path)), n=200)
     report = replace(
         found,
         objective=replace(found.objective, unit=unit),

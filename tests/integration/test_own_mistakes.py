@@ -52,7 +52,8 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         link = tmp_path / "now"
         link.unlink(missing_ok=True)
         link.symlink_to(folder)
-        return parse_config(motif_settings(tmp_path, problem="./now/mine.py:problem"))
+        by_chance = {"sampler": "random", "surrogate": None}
+        return parse_config(motif_settings(tmp_path, problem="./now/mine.py:problem", **by_chance))
 
     return make
 

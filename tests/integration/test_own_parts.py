@@ -199,7 +199,7 @@ def test_a_similarity_that_fails_late_is_named(
 def test_a_sampler_that_gives_no_proposals_is_named(
     motif: MakeConfig, parts: str, name: str, said: str, hint: str
 ) -> None:
-    with open_campaign(motif(sampler=f"{parts}:{name}")) as campaign:
+    with open_campaign(motif(sampler=f"{parts}:{name}", surrogate=None)) as campaign:
         with pytest.raises(ConfigError) as raised:
             run_rounds(campaign, 1)
         assert raised.value.message.startswith(f"sampler '{parts}:{name}': ")

@@ -32,7 +32,14 @@ from tests.support import motif_settings
 
 
 @pytest.mark.parametrize(
-    "trouble", ["raise", "nan", "shorter", "crash", pytest.param("hang", marks=pytest.mark.slow)]
+    "trouble",
+    [
+        "raise",
+        "nan",
+        "shorter",
+        pytest.param("crash", marks=pytest.mark.slow),
+        pytest.param("hang", marks=pytest.mark.slow),
+    ],
 )
 def test_a_failing_oracle_is_recorded_and_charged_and_the_round_goes_on(
     tmp_path: Path, trouble: str
@@ -51,8 +58,8 @@ def test_a_failing_oracle_is_recorded_and_charged_and_the_round_goes_on(
         assert campaign.store.spent() == total_cost(row[6] for row in rows) == 42
 
 
-def test_a_candidate_that_is_written_otherwise_is_not_bought(tmp_path: Path) -> None:
-    config = parse_config(motif_settings(tmp_path, problem="tests.problems.two_ways:problem"))
+def test_a_candidate_that_is_written_otherwise_is_not_bought(motif: MakeConfig) -> None:
+    config = motif(problem="tests.problems.two_ways:problem")
     again = Steps(propose=lambda *_: [Query("TTTTAAAA", "half"), Query("TTTTAAAA", "whole")])
     with pytest.raises(InvalidKeyError) as raised:
         run(config, 1, again)
@@ -302,7 +309,7 @@ def test_what_failed_is_not_asked_about_for_long(
         "batch": {"cost": 6, "queries": 20},
         "features": [{"name": "coordinates", "options": {"dimensions": 2, "side": 100}}],
         "surrogate": {"name": "gp", "options": {"kernel": "rbf", "structure": "ar1"}},
-        "sampler": "evolution",
+        "sampler": {"name": "evolution", "options": {"generations": 16}},
         "data_dir": str(tmp_path),
     }
     config = parse_config({"name": "learnt", **settings})

@@ -86,26 +86,22 @@ def test_weights_of_another_policy_are_refused_and_nothing_is_spent(
     assert [w is None for w in weights(config)] == [True, False, True, False, False]
 
 
-@pytest.mark.parametrize(
-    ("left", "message"),
-    [
+def test_what_another_sampler_left_is_refused(motif: MakeConfig) -> None:
+    config = motif(sampler=sampler(True))
+    run(config)
+    for left, message in (
         (b"", "is not a checkpoint"),
         (b"not a checkpoint", "is not a checkpoint"),
         (to_bytes([1, 2, 3]), "is not a checkpoint"),  # type: ignore[arg-type]
         (to_bytes({"net": {"layers": 3}}), "holds weights of another policy"),
-    ],
-    ids=["empty", "rubbish", "a list", "another dictionary"],
-)
-def test_what_another_sampler_left_is_refused(motif: MakeConfig, left: bytes, message: str) -> None:
-    config = motif(sampler=sampler(True))
-    run(config)
-    with sqlite3.connect(config.folder / "ledger.db") as connection:
-        connection.execute("UPDATE rounds SET weights = ? WHERE number = 1", [left])
-    with pytest.raises(CheckpointError, match=message) as raised:
-        run(config)
-    assert raised.value.message.startswith("what the last round left for a warm start")
-    assert "sampler.options.warm_start: false" in raised.value.hint
-    assert {row[0] for row in ledger(config)} == {0, 1}
+    ):
+        with sqlite3.connect(config.folder / "ledger.db") as connection:
+            connection.execute("UPDATE rounds SET weights = ? WHERE number = 1", [left])
+        with pytest.raises(CheckpointError, match=message) as raised:
+            run(config)
+        assert raised.value.message.startswith("what the last round left for a warm start")
+        assert "sampler.options.warm_start: false" in raised.value.hint
+        assert {row[0] for row in ledger(config)} == {0, 1}
 
 
 def test_a_random_batch_hands_the_weights_on(motif: MakeConfig) -> None:

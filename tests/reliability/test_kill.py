@@ -25,12 +25,11 @@ OPTIONS = {
     "library": ["--no-prefect"],
     "dask": ["--no-prefect", "--set", "scoring.runner=dask"],
 }
-QUICK = {
-    ("library", "flow", "score", 1),
-    ("library", "flow", "append", 2),
-    ("library", "worker", "score", 2),
-}
-"""Cells of the default tests, without what Prefect and Dask cost; the table leaves them out."""
+QUICK = {("library", "flow", "score", 1), ("library", "flow", "append", 2)}
+"""Cells of the default tests."""
+
+LIBRARY = QUICK | {("library", "worker", "score", 2)}
+"""Cells without what Prefect and Dask cost; the table leaves them out."""
 
 
 def cells() -> list[Any]:
@@ -47,7 +46,7 @@ def cells() -> list[Any]:
         for target in TARGETS[way]
         for stage in STAGES
         for repetition in (1, 2, 3)
-        if way != "library" or (way, target, stage, repetition) in QUICK
+        if way != "library" or (way, target, stage, repetition) in LIBRARY
     ]
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,6 +15,8 @@ from mfal.stopping import stop_reason, why_no_further
 from mfal.types import Objective
 from tests.support import MOTIF
 
+RANDOM: dict[str, Any] = {"sampler": "random", "surrogate": None}  # quick rounds
+
 
 def test_a_campaign_goes_on_until_its_budget_buys_nothing(
     motif: Callable[..., CampaignConfig],
@@ -28,7 +31,7 @@ def test_a_campaign_goes_on_until_its_budget_buys_nothing(
 
 
 def test_a_campaign_ends_after_its_rounds(motif: Callable[..., CampaignConfig]) -> None:
-    with open_campaign(motif(stop__rounds=2)) as campaign:
+    with open_campaign(motif(stop__rounds=2, **RANDOM)) as campaign:
         assert run_rounds(campaign, 5) == [1, 2]
         assert stop_reason(campaign) == "2 rounds are done, and stop.rounds is 2"
         assert run_rounds(campaign, 5) == []
@@ -56,10 +59,11 @@ def test_a_value_to_be_minimised_is_reached_from_above(
     # The very class that the campaign has its oracle from.
     oracle = resolve("problem", f"{MOTIF.partition(':')[0]}:MotifOracle")
     monkeypatch.setattr(oracle, "objectives", (Objective("agreement", "places", "min"),))
-    with open_campaign(motif(stop__value=-1.0, top_k=2, budget__total=54)) as campaign:
+    short = {"top_k": 2, "budget__total": 54, **RANDOM}
+    with open_campaign(motif(stop__value=-1.0, **short)) as campaign:
         run_rounds(campaign, 1)
         assert stop_reason(campaign) is None  # no value lies below zero
-    with open_campaign(motif(stop__value=8.0, top_k=2, budget__total=54)) as campaign:
+    with open_campaign(motif(stop__value=8.0, **short)) as campaign:
         why = stop_reason(campaign)
     assert why is not None and why.endswith("places, and stop.value is 8")
 
@@ -73,14 +77,14 @@ def test_a_schedule_has_one_rhythm(motif: Callable[..., CampaignConfig]) -> None
 
 
 def test_fewer_than_top_k_are_no_end_however_good(motif: Callable[..., CampaignConfig]) -> None:
-    with open_campaign(motif(stop__value=0.0, top_k=50)) as campaign:
+    with open_campaign(motif(stop__value=0.0, top_k=50, **RANDOM)) as campaign:
         run_rounds(campaign, 1)
         assert stop_reason(campaign) is None
 
 
 def test_what_was_imported_is_no_round(motif: Callable[..., CampaignConfig]) -> None:
     row = {"candidate": ["CCCCCCCC"], "fidelity": ["half"], "agreement": [1.0]}
-    with open_campaign(motif(stop__rounds=1)) as campaign:
+    with open_campaign(motif(stop__rounds=1, **RANDOM)) as campaign:
         import_frame(campaign, pd.DataFrame(row))
         assert stop_reason(campaign) is None
         assert len(run_rounds(campaign, 5)) == 1
