@@ -1,6 +1,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from mfal.config import CampaignConfig, parse_config
 from tests import postgres
 from tests.commands import mfal
+from tests.forks import FORKS
 from tests.reliability import page
 from tests.support import motif_settings
 
@@ -42,6 +44,13 @@ def refused() -> Callable[..., str]:
         return done.stderr
 
     return run
+
+
+@pytest.fixture
+def forked_laws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the laws of oracles held in processes that need not import torch first."""
+    forked = SimpleNamespace(Pipe=FORKS.Pipe, get_context=lambda _: FORKS)
+    monkeypatch.setattr("mfal.laws.multiprocessing", forked)
 
 
 @pytest.fixture

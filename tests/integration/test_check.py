@@ -21,6 +21,8 @@ from mfal.testing import OracleChecks
 from tests.commands import mfal, mfal_process
 from tests.support import ROOT
 
+pytestmark = pytest.mark.usefixtures("forked_laws")
+
 # One oracle; `flaw` says what is wrong with it.
 FLAWED = """
 import os, random, time

@@ -22,6 +22,8 @@ from mfal.testing import AcquisitionChecks, OracleChecks, SamplerChecks, Surroga
 from mfal.types import Fidelity
 from tests.support import ROOT
 
+pytestmark = pytest.mark.usefixtures("forked_laws")
+
 PAGE = (ROOT / "docs" / "own-problem.md").read_text()
 FILE = re.compile(r"```\w+\n# (\S+)\n(.*?)```", re.DOTALL)
 BLOCKS = dict(FILE.findall(PAGE))

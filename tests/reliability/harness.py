@@ -16,6 +16,7 @@ import psutil
 import yaml
 
 from mfal.budget import total_cost
+from tests.forks import FORKS
 from tests.support import ROOT, motif_settings
 
 STOPS = f"{ROOT}/tests/problems/stops.py"
@@ -198,13 +199,6 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
     }
     return kept | own | more
-
-
-# Processes that have imported what takes long, from which those of the cells are forked.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["mfal.cli.app", "mfal.cli.rounds", "mfal.surrogate.gp", "mfal.gfn.sampler"]
-)
 
 
 def mfal(arguments: list[str], folder: Path) -> None:
