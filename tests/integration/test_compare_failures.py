@@ -35,9 +35,9 @@ class Raising(RandomSampler):
         raise Odd("this sampler", "does not work")
 
 class Misleading(RandomSampler):
-    # What it proposes is no text, which comes out where no line of it is run.
+    # What it says of its training is none, which comes out where no line of it is run.
     def sample(self, *arguments, **options):
-        return Proposals((Query(7, "whole"),))
+        return Proposals((Query("ACGTACGT", "whole"),), history=(7,))
 
 class Refusing(RandomSampler):
     def sample(self, *arguments, **options):
@@ -95,7 +95,7 @@ def test_whatever_a_part_raises_the_other_runs_end(
     with caplog.at_level(logging.ERROR), pytest.raises(MfalError) as failed:
         run_comparison(comparison)
     assert sorted(failed.value.message.splitlines()) == [
-        "misleading-0, misleading-1: TypeError: object of type 'int' has no len()",
+        "misleading-0, misleading-1: TypeError: asdict() should be called on dataclass instances",
         f"raising-0, raising-1: sampler '{tmp_path / 'parts.py'}:Raising': Odd: this sampler does "
         "not work (parts.py, line 17)",
         "refusing-0, refusing-1: too few (parts.py, line 26)",
