@@ -36,9 +36,9 @@ def reaching(
         "What each run had spent beyond its initial design, in campaign units, after the first "
         f"round in which the mean of its K\u00a0=\u00a0{k} best was at least as good as a value. "
         f"The first value of a table is what {reference} has at its end, by the median over "
-        f"seeds, if that is a mean of K{others}. Compare the medians of a value: the lowest came as far for the least. –: "
-        "not reached so far; in a median such a run counts as later than all others. A mean of "
-        "fewer than K values does not count."
+        f"seeds, if that is a mean of K{others}. Compare the medians of a value: the "
+        "lowest came as far for the least. –: not reached so far; in a median such a run counts as "
+        "later than all others. A mean of fewer than K values does not count."
     )
     return Section("Cost to reach", [said], grids=grids)
 
