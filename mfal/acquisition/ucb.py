@@ -56,13 +56,13 @@ class BoundWorth:
 
     Args:
         reference: The bounds of the reference, ``r``; the highest is best, and scale is
-            their standard deviation, or best's own size times 1e-12 where they do not differ,
-            or 1 where all are zero.
+            their standard deviation, or best's own size times 1e-8 where they differ by no more
+            than rounding, or 1 where all are zero.
     """
 
     def __init__(self, reference: Tensor) -> None:
         self.best = float(reference.max())
-        scale = max(float(reference.std(correction=0)), 1e-12 * abs(self.best))
+        scale = max(float(reference.std(correction=0)), 1e-8 * abs(self.best))
         self.scale = scale or 1.0  # where all are zero
 
     def log(self, bound: Tensor, moments: JointMoments) -> Tensor:
