@@ -7,7 +7,7 @@ from mfal.envs.selfies import SELFIES_TOKENS, SelfiesEnvironment
 from oracles.geometry import NoValueError, molecule
 
 if TYPE_CHECKING:
-    from rdkit.Chem import Atom, Mol
+    from rdkit.Chem import Mol
     from torch import Tensor
 
 NOTHING = "[#Branch1]"
@@ -18,6 +18,7 @@ _DIGITS = (
     *("[C]", "[Ring1]", "[Ring2]", "[Branch1]", "[=Branch1]", "[#Branch1]", "[Branch2]"),
     *("[=Branch2]", "[#Branch2]", "[O]", "[N]", "[=N]", "[=C]", "[#C]", "[S]", "[P]"),
 )
+_TOKENS = frozenset(SELFIES_TOKENS)
 _ORDERS = {1: "", 2: "=", 3: "#"}
 
 
@@ -82,6 +83,8 @@ def localised(mol: "Mol") -> "Mol":
     from rdkit import Chem
 
     Chem.Kekulize(mol, clearAromaticFlags=True)
+    if not any(mol.GetAtomWithIdx(i).GetFormalCharge() for i in range(mol.GetNumAtoms())):
+        return mol
     for bond in mol.GetBonds():
         ends = bond.GetBeginAtom(), bond.GetEndAtom()
         if sorted(atom.GetFormalCharge() for atom in ends) == [-1, 1]:
@@ -103,50 +106,54 @@ def spell(mol: "Mol", rank: list[int], start: int) -> list[str]:
         rank: Order in which the neighbours of an atom are visited.
         start: Index of the first atom.
     """
-    return _Speller(mol, rank).fragment(mol.GetAtomWithIdx(start), None)
+    return _Speller(mol, rank).fragment(start, None)
 
 
 class _Speller:
-    """Walks through a molecule, depth first."""
+    """Walks through a molecule, depth first; what RDKit tells of it is read once, for speed."""
 
     def __init__(self, mol: "Mol", rank: list[int]) -> None:
-        self._mol = mol
-        self._rank = rank
+        from rdkit import Chem
+
+        atoms = (mol.GetAtomWithIdx(i) for i in range(len(rank)))
+        self._symbols = ["NH1" if a.GetNumRadicalElectrons() else a.GetSymbol() for a in atoms]
+        orders = Chem.GetAdjacencyMatrix(mol, useBO=True, force=True).astype(int).tolist()
+        by_rank = sorted(range(len(rank)), key=rank.__getitem__)
+        # Atom -> its neighbours by rank, each with the order of the bond.
+        self._bonds = [[(i, row[i]) for i in by_rank if row[i]] for row in orders]
         self._place: dict[int, int] = {}  # atom -> how many were spelt before it
 
-    def fragment(self, atom: "Atom", parent: "Atom | None") -> list[str]:
-        """The tokens of an atom and of all that hangs on it and is not spelt yet."""
-        here = self._place[atom.GetIdx()] = len(self._place)
-        neighbours = sorted(atom.GetNeighbors(), key=lambda other: self._rank[other.GetIdx()])
-        tokens = self._atom(atom, parent)
-        for other in neighbours:
-            there = self._place.get(other.GetIdx())
-            if there is not None and (parent is None or other.GetIdx() != parent.GetIdx()):
-                tokens += _ring(self._order(atom, other), here - there)
+    def fragment(self, atom: int, parent: int | None, order: int = 0) -> list[str]:
+        """The tokens of an atom and of all that hangs on it and is not spelt yet.
+
+        Args:
+            order: Of the bond to the parent.
+        """
+        place = self._place
+        here = place[atom] = len(place)
+        tokens = self._atom(atom, parent, order)
+        for other, ring in self._bonds[atom]:
+            if other in place and other != parent:
+                tokens += _ring(ring, here - place[other])
         branches = [
-            (self._order(atom, other), self.fragment(other, atom))
-            for other in neighbours
-            if other.GetIdx() not in self._place
+            (bond, self.fragment(other, atom, bond))
+            for other, bond in self._bonds[atom]
+            if other not in place
         ]
-        for order, branch in branches[:-1]:
+        for bond, branch in branches[:-1]:
             length = _number(len(branch) - 1)
-            tokens += [f"[{_ORDERS[order]}Branch{len(length)}]", *length, *branch]
+            tokens += [f"[{_ORDERS[bond]}Branch{len(length)}]", *length, *branch]
         return tokens + (branches[-1][1] if branches else [])
 
-    def _atom(self, atom: "Atom", parent: "Atom | None") -> list[str]:
+    def _atom(self, atom: int, parent: int | None, order: int) -> list[str]:
         """The token of an atom and its bond to the one before it, and what raises that bond."""
-        symbol = "NH1" if atom.GetNumRadicalElectrons() else atom.GetSymbol()
+        symbol = self._symbols[atom]
         if parent is None:
             return [f"[{symbol}]"]
-        order = self._order(atom, parent)
-        back = self._place[atom.GetIdx()] - self._place[parent.GetIdx()]
         token = f"[{_ORDERS[order]}{symbol}]"
-        if token in SELFIES_TOKENS:
+        if token in _TOKENS:
             return [token]
-        return [f"[{symbol}]", *_ring(order - 1, back)]
-
-    def _order(self, atom: "Atom", other: "Atom") -> int:
-        return int(self._mol.GetBondBetweenAtoms(atom.GetIdx(), other.GetIdx()).GetBondType())
+        return [f"[{symbol}]", *_ring(order - 1, self._place[atom] - self._place[parent])]
 
 
 def _ring(order: int, distance: int) -> list[str]:
