@@ -21,6 +21,9 @@ from mfal.types import Fidelity, Oracle, Outcome, Problem, Query, check_ladder, 
 RELATIVES = 200
 """Random candidates whose keys are compared."""
 
+SINGLE = 1e-5
+"""By how much two similarities that are to agree may differ: a matrix is in single precision."""
+
 HOSTILE = (
     "",
     " ",
@@ -211,13 +214,26 @@ class OracleChecks:
             assert describe(key) == text, f"{key!r} is described differently the second time"
 
     def test_similarity_compares_candidates(self) -> None:
-        """`similarity` names a measure in [0, 1] of two candidates; 1 of one with itself."""
+        """`similarity` names a measure in [0, 1], the same both ways; 1 of one with itself."""
         similarity = similarity_of(self.built)
         for key, other in zip(self.keys, self.keys[1:] + self.keys[:1], strict=True):
-            alike = similarity(key, other)
+            alike, back = similarity(key, other), similarity(other, key)
             assert 0 <= alike <= 1, f"{key!r} and {other!r}: a similarity of {alike}"
+            both = f"{key!r} and {other!r}: {alike}, the other way round {back}"
+            assert math.isclose(alike, back, abs_tol=SINGLE), both
             own = similarity(key, key)
             assert math.isclose(own, 1.0), f"{key!r} has a similarity of {own} with itself"
+
+    def test_a_table_of_similarities_is_that_of_each_pair(self) -> None:
+        """`matrix` of the measure has a row a key and a column another, as each pair has it."""
+        similarity, some = similarity_of(self.built), self.keys[:3]
+        table = similarity.matrix(self.keys, some)
+        assert table.shape == (len(self.keys), len(some)), f"matrix gives {table.shape}"
+        for key, row in zip(self.keys, table.tolist(), strict=True):
+            for other, told in zip(some, row, strict=True):
+                alike = similarity(key, other)
+                both = f"{key!r} and {other!r}: {alike} by themselves, {told} in a matrix"
+                assert math.isclose(alike, told, abs_tol=SINGLE), both
 
     def test_draw_gives_a_picture(self) -> None:
         """`draw`, where there is one, gives every candidate an SVG file."""

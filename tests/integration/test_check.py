@@ -94,17 +94,26 @@ def problem(flaw: str = "") -> Problem:
                 def identities(self, keys):
                     return [key.lower().replace("a", "b") for key in keys]
         return Mine(alphabet="ABC", length=8)
-    distance = os.path.join(os.path.dirname(__file__), "distance.py:Distance")
-    similarity = distance if flaw == "distance" else "edit"
+    own = {"distance": "Distance", "one way": "OneWay", "no table": "NoTable"}
+    file = os.path.join(os.path.dirname(__file__), "similarities.py")
+    similarity = f"{file}:{own[flaw]}" if flaw in own else "edit"
     return Problem("flawed", Flawed(flaw), environment, describe, draw, similarity)
 """
 
-DISTANCE = """
-from mfal.similarity import EditSimilarity
+SIMILARITIES = """
+from mfal.similarity import EditSimilarity, Similarity
 
 class Distance(EditSimilarity):
     def __call__(self, a, b):
         return 1 - super().__call__(a, b)
+
+class OneWay(Similarity):  # the share of the first's letters that the second has
+    def __call__(self, a, b):
+        return sum(letter in b[:3] for letter in a) / len(a) if a != b else 1.0
+
+class NoTable(EditSimilarity):  # whose matrix goes on counting edits
+    def __call__(self, a, b):
+        return super().__call__(a, b) ** 2
 """
 
 # What does harm to whoever asks about some candidates, or about none.
@@ -169,6 +178,8 @@ FLAWS: list[tuple[str, str, str]] = [
     ("raise", "hostile_keys_do_no_harm", "raises KeyError"),
     ("two keys", "a_candidate_has_one_key", "which would be bought twice"),
     ("distance", "similarity_compares_candidates", "similarity of 0.0 with itself"),
+    ("one way", "similarity_compares_candidates", "the other way round"),
+    ("no table", "a_table_of_similarities_is_that_of_each_pair", "in a matrix"),
     ("description", "describe_gives_a_text", "int"),
     ("picture", "draw_gives_a_picture", "b is no SVG"),
     ("broken picture", "draw_gives_a_picture", "is no XML"),
@@ -183,7 +194,7 @@ class TestSigns(OracleChecks):
 def flawed(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("flawed") / "flawed.py"
     path.write_text(FLAWED)
-    (path.parent / "distance.py").write_text(DISTANCE)
+    (path.parent / "similarities.py").write_text(SIMILARITIES)
     return f"{path}:problem"
 
 
