@@ -19,6 +19,9 @@ from mfal.user_code import user_code
 if TYPE_CHECKING:
     from Bio.Align import Alignment, PairwiseAligner
 
+_ABOUT_0, _ABOUT_1 = -1e-6, 1 + 1e-6
+"""Bounds of a similarity as it is computed, with the rounding errors of single precision."""
+
 
 class Similarity(ABC):
     """A symmetric measure in [0, 1] of two keys; 1 for a key with itself."""
@@ -171,7 +174,12 @@ def similarity_of(problem: Problem, given: Component | None = None) -> Similarit
 
 
 class Guarded(Similarity):
-    """A similarity of a user's own: what it raises says where, as `user_code` does."""
+    """A similarity of a user's own: what it raises says where, as `user_code` does.
+
+    Raises:
+        ConfigError: where it gives something else than numbers in [0, 1]. Of NaN, which is above
+            no threshold, any two candidates would be different.
+    """
 
     def __init__(self, similarity: Similarity, name: str) -> None:
         self._similarity, self._what = similarity, f"similarity {name!r}"
@@ -179,12 +187,27 @@ class Guarded(Similarity):
     def __call__(self, a: str, b: str) -> float:
         """As the similarity itself."""
         with user_code(self._what, "mend its __call__()", self._similarity):
-            return self._similarity(a, b)
+            alike = self._similarity(a, b)
+            if _ABOUT_0 <= alike <= _ABOUT_1:
+                return alike
+        raise ConfigError(
+            f"{self._what}: gives {alike} of {a!r} and {b!r}",
+            "have its __call__() give a number from 0 to 1",
+        )
 
     def matrix(self, keys: Sequence[str], others: Sequence[str]) -> NDArray[np.float32]:
         """As the similarity itself, ``n x m``."""
+        shape = (len(keys), len(others))
         with user_code(self._what, "mend its matrix()", self._similarity):
-            return self._similarity.matrix(keys, others)
+            alike = np.asarray(self._similarity.matrix(keys, others))
+            if alike.shape == shape and bool(((alike >= _ABOUT_0) & (alike <= _ABOUT_1)).all()):
+                return alike
+        raise ConfigError(
+            f"{self._what}: gives numbers of shape {alike.shape} from {alike.min(initial=1.0)} to "
+            f"{alike.max(initial=0.0)} of {shape[0]} candidates and {shape[1]} others",
+            "have its matrix() give a row for each candidate, and in it a number from 0 to 1 for "
+            "each other",
+        )
 
 
 class Remembered(Similarity):

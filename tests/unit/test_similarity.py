@@ -1,9 +1,11 @@
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mfal.errors import ConfigError
 from mfal.registry import build
@@ -11,6 +13,7 @@ from mfal.sections import Component
 from mfal.similarity import (
     AlignmentIdentity,
     EditSimilarity,
+    Guarded,
     Remembered,
     Similarity,
     different,
@@ -101,6 +104,41 @@ def test_tanimoto_by_hand() -> None:
     # a methylene group, and those two with their bonds. Only the methyl group is in both.
     assert Tanimoto()("[C][C]", "[C][C][C]") == pytest.approx(1 / 5)
     assert Tanimoto()("[C][C][O]", "[O][C][C]") == 1.0  # one molecule, written in two ways
+
+
+class Says(Similarity):
+    """Whatever it is told to say of a pair, and in a matrix."""
+
+    def __init__(self, alike: float, table: object = ()) -> None:
+        self.alike, self.table = alike, table
+
+    def __call__(self, a: str, b: str) -> float:
+        return self.alike
+
+    def matrix(self, keys: Sequence[str], others: Sequence[str]) -> NDArray[np.float32]:
+        return np.array(self.table, dtype=np.float32)
+
+
+def test_what_a_similarity_of_a_users_own_says_is_passed_on() -> None:
+    for alike in (0.0, 0.25, 1.0, 1.0000001):  # the last by rounding
+        said = Guarded(Says(alike, [[alike, 0.5]]), "mine")
+        assert said("A", "C") == alike
+        assert said.matrix(["A"], ["C", "G"]) == pytest.approx(np.array([[alike, 0.5]]))
+    assert Guarded(Says(0.0, np.zeros((0, 2))), "mine").matrix([], ["A", "C"]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("alike", [float("nan"), -0.5, 40.0])
+def test_what_is_no_similarity_is_refused(alike: float) -> None:
+    said = Guarded(Says(alike, [[0.5, alike]]), "mine")
+    with pytest.raises(ConfigError, match=r"similarity 'mine': gives .* of 'A' and 'C'"):
+        said("A", "C")
+    with pytest.raises(ConfigError, match=r"'mine': .* of 1 candidates and 2 others"):
+        said.matrix(["A"], ["C", "G"])
+
+
+def test_a_matrix_without_a_row_for_each_candidate_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"shape \(1, 2\) .* of 2 candidates and 1 others"):
+        Guarded(Says(0.5, [[0.5, 0.5]]), "mine").matrix(["A", "C"], ["G"])
 
 
 def test_each_pair_is_asked_for_once_whatever_its_order() -> None:
