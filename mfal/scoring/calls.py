@@ -107,10 +107,10 @@ def checked(answers: object, n: int, n_objectives: int) -> list[Outcome] | str:
         return f"the oracle returned a {type(answers).__name__}, not a list of outcomes"
     if len(answers) != n:
         return f"the oracle returned {len(answers)} outcomes for {n} candidates"
-    return [_checked_outcome(a, n_objectives) for a in answers]
+    return [checked_outcome(a, n_objectives) for a in answers]
 
 
-def _checked_outcome(answer: object, n_objectives: int) -> Outcome:
+def checked_outcome(answer: object, n_objectives: int) -> Outcome:
     """The answer in plain numbers and text, a failure where it cannot be."""
     if not isinstance(answer, Outcome):
         return failure(f"the oracle returned a {type(answer).__name__}, not an Outcome", 0.0)

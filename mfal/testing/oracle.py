@@ -12,7 +12,7 @@ from mfal.envs.base import Environment, hook
 from mfal.errors import InvalidKeyError, MfalError
 from mfal.propose import random_candidates
 from mfal.registry import build
-from mfal.scoring.calls import DIED, GARBLED, LATE
+from mfal.scoring.calls import DIED, GARBLED, LATE, checked_outcome
 from mfal.scoring.scorer import scorer
 from mfal.sections import Component, ScoringConfig
 from mfal.similarity import similarity_of
@@ -122,7 +122,7 @@ class OracleChecks:
         assert again == backends, f"backends {backends} at first, {again} when built again"
 
     def test_there_is_an_outcome_for_every_key(self) -> None:
-        """`evaluate` gives an `Outcome` a key, with finite numbers or a reason."""
+        """`evaluate` gives an `Outcome` a key, with numbers that a campaign takes or a reason."""
         for name, answers in self.answers.items():
             assert isinstance(answers, Sequence), f"{name}: a {type(answers).__name__}, no list"
             n = len(self.keys)
@@ -288,7 +288,5 @@ def _check_outcome(what: str, answer: object, n_objectives: int) -> None:
     if answer.values is None:
         assert isinstance(answer.error, str) and answer.error, f"{what}: failed for no reason"
         return
-    n = len(answer.values)
-    assert n == n_objectives, f"{what}: {n} values for {n_objectives} objectives"
-    finite = all(isinstance(v, int | float) and math.isfinite(v) for v in answer.values)
-    assert finite, f"{what}: {answer.values} are not finite numbers"
+    taken = checked_outcome(answer, n_objectives)
+    assert taken.error is None, f"{what}: {taken.error}"

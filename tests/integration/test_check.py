@@ -73,8 +73,7 @@ class Flawed:
             value += self.calls
         if flaw == "process":
             value += os.getpid()
-        if flaw == "nan":
-            value = float("nan")
+        value = {"nan": float("nan"), "large": 1e200, "truth": True}.get(flaw, value)
         if flaw == "two values":
             return Outcome((value, value), None, 0.0)
         if flaw == "bare":
@@ -162,7 +161,9 @@ FLAWS: list[tuple[str, str, str]] = [
     ("backends", "backends_name_every_fidelity", "when built again"),
     ("short", OUTCOMES, "3 outcomes for 4 keys"),
     ("nan", OUTCOMES, "nan"),
-    ("two values", OUTCOMES, "2 values for 1 objectives"),
+    ("large", OUTCOMES, "1e+200, which is too large to be a value"),
+    ("truth", OUTCOMES, "True, which is no number"),
+    ("two values", OUTCOMES, "2 numbers for 1 objectives"),
     ("bare", OUTCOMES, "a float, not an Outcome"),
     ("seconds", OUTCOMES, "took -1.0 seconds"),
     ("fails", "some_candidate_has_a_value", "the first of always"),
@@ -278,7 +279,7 @@ def test_an_environment_that_cannot_be_built_is_told_once(
     mine.write_text(Path(flawed.removesuffix(":problem")).read_text().replace('="ABC"', '=["A"]'))
     said = refused(tmp_path, "check", f"{mine}:problem")
     assert said.splitlines() == [
-        "error: the alphabet is ['A'], which is no text (listed.py, line 70)",
+        "error: the alphabet is ['A'], which is no text (listed.py, line 69)",
         'hint:  write the letters as one text, such as alphabet="ACGT"',
     ]
 
