@@ -1,12 +1,15 @@
 """The laws of the actions' densities in continuous environments, and random ways through them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Generator, Tensor
 
 from mfal.envs.base import Actions, ContinuousEnvironment
 from mfal.testing.walks import Step
+
+DRAWS = 4000
+"""Actions drawn in one state, to compare with their density."""
 
 
 class DensityChecks:
@@ -69,19 +72,27 @@ class DensityChecks:
 
     def test_draws_follow_the_density(self) -> None:
         """Under draws from one distribution, the density ratio of another averages to 1."""
-        environment, generator = self.environment(), Generator().manual_seed(self.seed)
+        environment = self.environment()
         for before, _, _ in steps(environment, 1, self.seed):
-            states = before.expand(4000, -1)
-            # Small outputs keep the two alike, and the ratio's spread low.
-            rows = 0.5 * torch.randn(2, environment.n_forward, generator=generator)
-            first, second = (
-                environment.forward_actions(states, row.expand(4000, -1)) for row in rows
-            )
-            actions = first.draw(generator)
-            ratio = (second.log_prob(actions) - first.log_prob(actions)).double().exp()
-            error = float(ratio.std()) / len(ratio) ** 0.5
-            mean = float(ratio.mean())
-            assert abs(mean - 1) < 5 * error + 1e-3, f"the ratio averages to {mean:.3f}, not 1"
+            self._follow(environment.forward_actions, before, environment.n_forward)
+
+    def test_learnt_draws_back_follow_the_density(self) -> None:
+        """The same of the learnt way back, where there is one."""
+        environment = self.environment()
+        for _, _, after in steps(environment, 1, self.seed) if environment.n_backward else ():
+            self._follow(environment.backward_actions, after, environment.n_backward)
+
+    def _follow(self, made: Callable[[Tensor, Tensor], Actions], state: Tensor, width: int) -> None:
+        """That draws follow the density, of distributions made from one state, ``1 x d``."""
+        generator, states = Generator().manual_seed(self.seed), state.expand(DRAWS, -1)
+        # Small outputs keep the two alike, and the ratio's spread low.
+        rows = 0.5 * torch.randn(2, width, generator=generator)
+        first, second = (made(states, row.expand(DRAWS, -1)) for row in rows)
+        actions = first.draw(generator)
+        ratio = (second.log_prob(actions) - first.log_prob(actions)).double().exp()
+        error = float(ratio.std()) / len(ratio) ** 0.5
+        mean = float(ratio.mean())
+        assert abs(mean - 1) < 5 * error + 1e-3, f"the ratio averages to {mean:.3f}, not 1"
 
     def _outputs(self, n: int, width: int) -> Tensor:
         return _random_outputs(n, width, Generator().manual_seed(self.seed))
