@@ -163,8 +163,10 @@ class CandidateChecks:
 
 def _canonical(environment: Environment, states: Tensor) -> Tensor:
     """The state that stands for each one's candidate: itself, where every state is its own."""
-    canonical = hook(environment, "canonical")
-    return states if canonical is None else canonical(states)
+    canonical, kept = hook(environment, "canonical"), states.clone()
+    found = states if canonical is None else canonical(states)
+    same(states, kept, "the states given to canonical")
+    return found
 
 
 def _shuffled_twice(n: int) -> list[int]:
