@@ -52,8 +52,9 @@ def external(
             stand for the paths of the two files, and ``{fidelity}`` for the fidelity's name.
         version: Of the program. Answers of two versions never mix in a ledger.
         timeout_seconds: Longest that one run may take; it and what it started are killed then.
-            What it leaves running when it ends by itself is ended, too.
-            Keep it below the campaign's ``scoring.timeout_seconds``.
+            What it leaves running in its process group when it ends by itself is ended, too.
+            Keep it below the campaign's ``scoring.timeout_seconds``: a worker that is stopped
+            takes its program with it, and leaves the folder of the two files behind.
         deterministic: Whether it gives the same answer whenever it is asked the same.
 
     Raises:
@@ -190,7 +191,7 @@ def _output(path: Path) -> Sheet:
 def run(command: Sequence[str], timeout: float) -> None:
     """Run a program to its end.
 
-    It ends with this process, and so does whatever it starts.
+    It ends with this process, and so does whatever it starts that stays in its process group.
 
     Raises:
         CommandError: if that does not come in time, with code 0.
