@@ -137,7 +137,7 @@ def check_peptide(key: str) -> None:
 
 
 def describe(key: str) -> str:
-    """Net charge at pH 7 and the largest hydrophobic moment over 11 residues."""
+    """Net charge of side chains at pH 7, and largest hydrophobic moment over 11 residues."""
     from mfal.features.peptides import hydrophobic_moment
 
     check_peptide(key)

@@ -19,7 +19,7 @@ from mfal.testing.regression import example_data
 
 
 class AcquisitionChecks:
-    """Checks an acquisition on a process fitted to sixty candidates; each law is one test.
+    """Checks an acquisition on a process fitted to 48 candidates; each law is one test.
 
     In a test module::
 
