@@ -3,6 +3,7 @@
 import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, get_origin
 
 from mfal.errors import ConfigError, TransientError, UnknownNameError
@@ -153,4 +154,7 @@ def _takes_fidelity(function: Function) -> bool:
 
 
 def _named(function: Function) -> str:
-    return str(getattr(function, "__name__", function))
+    """A name that is the same in every process: of what is a partial or an object, whose it is."""
+    while isinstance(function, partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))

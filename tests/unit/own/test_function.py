@@ -2,6 +2,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,26 @@ def test_a_function_of_many_is_called_once() -> None:
     assert answers(make(lengths)) == [(1.0,), (2.0,)]
     assert seen == [["a", "bb"]]
     assert make(lengths).evaluate([], LADDER[0]) == [] and len(seen) == 1
+
+
+class Model:
+    """A model that is called."""
+
+    def __call__(self, key: str) -> float:
+        return float(len(key))
+
+
+def scaled(key: str, *, scale: float) -> float:
+    return scale * len(key)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"), [(Model(), "Model"), (partial(partial(scaled), scale=1.0), "scaled")]
+)
+def test_what_has_no_name_of_its_own_is_called_alike_in_every_process(
+    function: Any, name: str
+) -> None:
+    assert dict(make(function).backends) == {"low": f"{name} 1", "high": f"{name} 1"}
 
 
 def test_what_is_unannotated_has_to_be_said() -> None:
