@@ -92,9 +92,6 @@ class AmpOracle:
             }
         )
 
-    def __reduce__(self) -> tuple[type["AmpOracle"], tuple[Path]]:
-        return type(self), (self._folder,)
-
     @property
     def backends(self) -> Mapping[str, str]:
         """Name of a fidelity -> its classifier: training peptides, hash of data and code."""

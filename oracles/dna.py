@@ -81,9 +81,6 @@ class DnaOracle:
             {TRANSFORMER.name: transformer_label(weights), FOLDING.name: folding.label}
         )
 
-    def __reduce__(self) -> tuple[type["DnaOracle"], tuple[FoldingBackend, int, Path]]:
-        return type(self), (self._folding, self._length, self._weights)
-
     @property
     def backends(self) -> Mapping[str, str]:
         """Name of a fidelity -> engine, version and settings behind it."""

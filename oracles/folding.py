@@ -79,10 +79,6 @@ class ViennaFolding:
         self._model.special_hp = 0
         self._capture_parameters()
 
-    def __reduce__(self) -> tuple[type["ViennaFolding"], tuple[()]]:
-        # The captured parameters live in native memory: a worker process captures its own.
-        return type(self), ()
-
     @property
     def label(self) -> str:
         """See `FoldingBackend.label`."""
@@ -148,9 +144,6 @@ class NupackFolding:
             "or set backend: viennarna",
         )
         self._material, self._model = self._accepted_model()
-
-    def __reduce__(self) -> tuple[type["NupackFolding"], tuple[()]]:
-        return type(self), ()
 
     def _accepted_model(self) -> tuple[str, Any]:
         """The first of `materials` that this release knows, and its model."""

@@ -20,7 +20,7 @@ class GridOracle:
     """A function of the points of a grid, which knows its own cheap approximations.
 
     Args:
-        function: A module's function, so that the oracle can go to worker processes.
+        function: What it computes.
         fidelities: By rising level, which is what `function` is given.
         objective: What its value is.
         dimensions: Coordinates of a point.
@@ -41,10 +41,6 @@ class GridOracle:
         self.dimensions = dimensions
         self.side = side
         self._levels = {f.name: f.level for f in fidelities}
-
-    def __reduce__(self) -> tuple[type["GridOracle"], tuple[object, ...]]:
-        given = (self.function, self.fidelities, self.objectives[0], self.dimensions, self.side)
-        return type(self), given
 
     @property
     def backends(self) -> Mapping[str, str]:

@@ -1,7 +1,6 @@
 """The peptide ladder: its data, how good its classifiers are, and how they are kept."""
 
 import multiprocessing
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,13 +151,6 @@ def test_a_value_depends_neither_on_order_nor_on_company(oracle: AmpOracle) -> N
         alone = [values(oracle, [key], fidelity)[0] for key in reversed(PEPTIDES)]
         assert together == alone[::-1]
         assert all(0 < value < 1 for value in together)
-
-
-def test_an_oracle_travels_to_a_worker_process(oracle: AmpOracle) -> None:
-    before = values(oracle, PEPTIDES, LADDER[1])
-    copy = pickle.loads(pickle.dumps(oracle))
-    assert copy.backends == oracle.backends
-    assert values(copy, PEPTIDES, LADDER[1]) == before
 
 
 def _first_use(folder: str, found: "multiprocessing.Queue[list[float]]") -> None:

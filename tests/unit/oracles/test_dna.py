@@ -1,6 +1,5 @@
 """The DNA problem: its ladder, its checks, its failures, and what importing it costs."""
 
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -117,15 +116,6 @@ def test_the_environment_builds_strands_of_the_length() -> None:
     environment = problem(backend="viennarna").environment()
     assert environment.keys(environment.states([HAIRPIN])) == [HAIRPIN]
     assert (environment.n_actions, environment.max_steps) == (4, TRAINED_LENGTH)
-
-
-def test_an_oracle_travels_to_a_worker_process() -> None:
-    oracle = _oracle()
-    before = oracle.evaluate([HAIRPIN], TRANSFORMER)[0].values
-    copy = pickle.loads(pickle.dumps(oracle))
-    assert copy.backends == oracle.backends
-    assert copy.evaluate([HAIRPIN], TRANSFORMER)[0].values == before
-    assert copy.evaluate([HAIRPIN], FOLDING)[0].values == (-10.9,)
 
 
 @pytest.mark.usefixtures("no_nupack")

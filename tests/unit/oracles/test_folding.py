@@ -1,6 +1,5 @@
 """Folding backends: known answers, letters, threads, labels, and NUPACK by a stand-in."""
 
-import pickle
 import random
 import sys
 import threading
@@ -137,13 +136,6 @@ def test_vienna_label_says_engine_parameters_and_conditions() -> None:
     folding = ViennaFolding()
     version = folding._rna.__version__
     assert folding.label == f"ViennaRNA {version}, DNA Mathews 2004, MFE, 37 °C, d2, no GU"
-
-
-def test_backends_travel_to_a_worker_process(nupack: Any) -> None:
-    for folding in (ViennaFolding(), NupackFolding()):
-        copy = pickle.loads(pickle.dumps(folding))
-        assert copy.label == folding.label
-        assert copy.fold(KNOWN[0][0]) == folding.fold(KNOWN[0][0])
 
 
 def test_nupack_is_asked_with_the_documented_arguments(nupack: Any) -> None:

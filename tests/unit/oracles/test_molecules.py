@@ -1,7 +1,6 @@
 """The problems of molecules: their ladder, values, pictures, and what importing them costs."""
 
 import os
-import pickle
 import random
 import subprocess
 import sys
@@ -179,15 +178,10 @@ def test_dispatch_is_by_name_whatever_the_cost() -> None:
     assert "vertical, relaxed, adiabatic" in caught.value.hint
 
 
-def test_an_oracle_pickles() -> None:
-    oracle = MoleculeOracle(-1, max_atoms=7)
-    again = pickle.loads(pickle.dumps(oracle))
-    assert again.objectives == oracle.objectives
-    for key in (FORMALDEHYDE, BENZENE):
-        outcomes = [o.evaluate([key], VERTICAL)[0] for o in (oracle, again)]
-        assert outcomes[0].values == outcomes[1].values
-        assert outcomes[0].error == outcomes[1].error
-    assert again.evaluate([BENZENE], VERTICAL)[0].error == "12 atoms, and at most 7 are computed"
+def test_a_molecule_of_too_many_atoms_fails() -> None:
+    small, large = MoleculeOracle(-1, max_atoms=7).evaluate([FORMALDEHYDE, BENZENE], VERTICAL)
+    assert small.values is not None
+    assert large.error == "12 atoms, and at most 7 are computed"
 
 
 def test_keys_of_the_environment_are_what_the_oracle_takes() -> None:

@@ -1,6 +1,5 @@
 """Branin and Hartmann: BoTorch's functions, the published grids and ladders, known optima."""
 
-import pickle
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from itertools import product
@@ -102,19 +101,6 @@ def test_keys_and_fidelities_are_checked(make: Callable[[], Problem]) -> None:
         oracle.evaluate(["7,7,7"], oracle.fidelities[0])
     with pytest.raises(UnknownNameError, match="'exact'"):
         oracle.evaluate([], Fidelity("exact", cost=1.0, level=1.0))
-
-
-@pytest.mark.parametrize("make", PROBLEMS)
-def test_the_oracle_travels_to_a_worker_process(make: Callable[[], Problem]) -> None:
-    oracle = make().oracle
-    copy = pickle.loads(pickle.dumps(oracle))
-    assert copy.backends == oracle.backends and set(copy.backends) == {
-        f.name for f in oracle.fidelities
-    }
-    key = branin.OPTIMUM[0] if copy.dimensions == 2 else hartmann.OPTIMUM[0]
-    for fidelity in oracle.fidelities:
-        first, second = (o.evaluate([key], fidelity)[0].values for o in (oracle, copy))
-        assert first == second
 
 
 def test_the_map_has_the_point_on_its_place() -> None:
