@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from mfal.reasons import plain, said
 from mfal.types import Problem
 
 log = logging.getLogger(__name__)
@@ -21,15 +22,16 @@ class Lenient:
         """What the function says of a candidate; nothing where it raises or gives no text."""
         try:
             text: object = self._function(key)
-        except Exception as error:  # of a user's code
-            return self._fail(key, f"{type(error).__name__}: {error}")
-        return text if isinstance(text, str) else self._fail(key, f"gives {text!r}, no text")
+        except (Exception, SystemExit) as error:  # of a user's code
+            return self._fail(key, said(error))
+        return plain(text) if isinstance(text, str) else self._fail(key, f"gives {text!r}, no text")
 
     def _fail(self, key: str, why: str) -> str:
         if not self._warned:
             self._warned = True
-            said = "%s: candidate %r is shown without it, as others may be: %s"
-            log.warning(said, self._what, key, why)
+            log.warning(
+                "%s: candidate %r is shown without it, as others may be: %s", self._what, key, why
+            )
         return ""
 
 

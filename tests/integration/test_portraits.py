@@ -1,5 +1,6 @@
 """Problems that cannot show a candidate: rounds, tables and reports go on without."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,21 @@ def test_what_is_no_text_is_left_out(folder: Folder, caplog: pytest.LogCaptureFi
         table = text(best_table(replace(campaign, problem=shown(numbers)), best))
     assert "ACGTACGT" in table
     assert caplog.messages[0].endswith("gives 3, no text")
+
+
+def test_what_would_end_the_program_costs_its_text_only(caplog: pytest.LogCaptureFixture) -> None:
+    def leave(key: str) -> str:
+        sys.exit("no licence")
+
+    kept = shown(replace(problem(), describe=leave))
+    assert kept.describe is not None and kept.describe("ACGT") == kept.describe("AAAA") == ""
+    (said,) = caplog.messages
+    assert said.endswith("as others may be: SystemExit: no licence")
+
+
+def test_what_no_file_can_hold_is_written_out() -> None:
+    kept = shown(replace(problem(), describe=lambda key: f"{key}\ud800\0"))
+    assert kept.describe is not None and kept.describe("ACGT") == "ACGT\\ud800\\x00"
 
 
 def test_what_can_be_shown_is(tmp_path: Path) -> None:
