@@ -78,13 +78,17 @@ class SurrogateChecks(MomentChecks):
         )
 
     def test_units_of_the_utility_carry_through(self) -> None:
-        """Utilities times 1,000 and 5 more give means and deviations that are as well."""
+        """Utilities times 1,000 and 5 more give means, deviations and noise that are as well."""
         train = self.train()
         scaled = replace(train, utility=1000 * train.utility + 5)
         ours = self.surrogate().fit(scaled, seed=self.seed).joint(*self.queries())
         ours = replace(ours, mean=ours.mean - 5)
         theirs = self.fitted().joint(*self.queries())
         same_moments(ours, theirs, self.refit_tolerance, "scaled utilities", unit=1000)
+        noise, expected = ours.noise, 1000**2 * theirs.noise
+        # What is fitted to be noise is vague; in other units it is off by orders of magnitude.
+        alike = ((noise >= expected / 2) & (noise <= expected * 2)).all()
+        assert alike, f"scaled utilities: noise {noise.tolist()}, not {expected.tolist()}"
 
     def test_answers_lower_the_variance(self) -> None:
         """Candidates are better known once they have been asked about than before."""

@@ -194,6 +194,13 @@ class HasAUnit(ChangesData):
         return replace(data, utility=data.utility.clamp(-50, 50))
 
 
+class HasAUnitOfNoise(ChangesMoments):
+    """Its noise is that of standardised utilities."""
+
+    def change(self, moments: JointMoments, features: Tensor) -> JointMoments:
+        return replace(moments, noise=moments.noise / self.posterior.data.utility.var())
+
+
 class FitsAnything(ChangesData):
     def other(self, data: Dataset, seed: int) -> Dataset:
         noise = torch.randn(100, generator=torch.Generator().manual_seed(0)).double()
@@ -273,6 +280,7 @@ LAWS: list[tuple[Callable[[], Any], str]] = [
     (ShufflesGlobally, "test_nothing_draws_from_the_global_generators"),
     (LearnsFromTheFirstRows, "test_the_order_of_observations_changes_nothing"),
     (HasAUnit, "test_units_of_the_utility_carry_through"),
+    (HasAUnitOfNoise, "test_units_of_the_utility_carry_through"),
     (LearnsNoUncertainty, "test_answers_lower_the_variance"),
     (TurnsTheSign, "test_what_was_asked_is_learnt"),
     (IsCertainOfRepeats, "test_answers_that_were_given_twice_do_no_harm"),
