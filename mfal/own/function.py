@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, get_origin
 
@@ -109,7 +109,7 @@ class FunctionOracle:
             return []
         started = time.perf_counter()
         try:
-            values = list(self._function(list(keys), *more))
+            values = _in_order(self._function(list(keys), *more))
             reason = f"returned {len(values)} answers for {len(keys)} candidates"
         except TransientError:
             raise
@@ -121,6 +121,13 @@ class FunctionOracle:
         if len(keys) == 1:
             return [failure(reason, seconds)]
         return one_by_one(lambda one: self._answer_many(one, more), keys)
+
+
+def _in_order(answers: Any) -> list[Any]:  # noqa: ANN401
+    """The answers as a list; TypeError where nobody can tell which is whose."""
+    if isinstance(answers, Set | Mapping):
+        raise TypeError(f"returned a {type(answers).__name__}, not a list in the candidates' order")
+    return list(answers)
 
 
 def _takes_many(function: Function) -> bool:

@@ -52,6 +52,15 @@ def test_a_function_of_many_is_called_once() -> None:
     assert make(lengths).evaluate([], LADDER[0]) == [] and len(seen) == 1
 
 
+@pytest.mark.parametrize("kind", [set, frozenset, lambda numbers: dict.fromkeys(numbers, 1.0)])
+def test_answers_without_an_order_are_nobodys(kind: Any) -> None:
+    def lengths(keys: Sequence[str]) -> Any:
+        return kind(len(key) for key in keys)
+
+    found = answers(make(lengths), ["bbbbbbbbb", "a"])
+    assert all("not a list in the candidates' order" in reason for reason in found)
+
+
 class Model:
     """A model that is called."""
 
