@@ -136,6 +136,8 @@ def _conformers(mol: "Mol", *, knowledge: bool) -> list[int]:
 
     parameters: Any = ETKDGv3()  # whose stubs take its settings for constants
     parameters.randomSeed = SEED
+    # Or else that of conformer i is i + 1 times the seed, which is 0 for all of them.
+    parameters.enableSequentialRandomSeeds = True
     parameters.useRandomCoords = True
     parameters.useBasicKnowledge = parameters.useExpTorsionAnglePrefs = knowledge
     parameters.maxIterations = ATTEMPTS
@@ -151,5 +153,5 @@ def _conformers(mol: "Mol", *, knowledge: bool) -> list[int]:
 def geometry_label() -> str:
     """Engine, version and methods, as stored with every outcome; in brackets what else is tried."""
     version = importlib.metadata.version("rdkit")
-    conformers = f"{CONFORMERS} conformers seed {SEED} in {ATTEMPTS} attempts"
+    conformers = f"{CONFORMERS} conformers seeds from {SEED + 1} in {ATTEMPTS} attempts"
     return f"RDKit {version} ETKDGv3 (DG) {conformers} MMFF94 (UFF)"

@@ -135,6 +135,12 @@ def test_a_molecule_has_one_value_in_any_number_of_workers(
     assert found[0] == found[1] and None not in found[0]
 
 
+def test_conformers_differ() -> None:
+    mol = AddHs(MolFromSmiles("CCCCO"))
+    found = [mol.GetConformer(i).GetPositions() for i in _conformers(mol, knowledge=True)]
+    assert len({positions.tobytes() for positions in found}) == 4
+
+
 def test_what_etkdg_finds_no_conformer_of_has_values_all_the_same() -> None:
     mol = AddHs(molecule(SULFYNE))
     with rdBase.BlockLogs():
