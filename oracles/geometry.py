@@ -92,7 +92,7 @@ def check(mol: "Mol") -> None:
 
 
 def embed(mol: "Mol") -> Geometry:
-    """The best of a few conformers (ETKDGv3, from one seed) after relaxation by MMFF94.
+    """The best of a few conformers (ETKDGv3, seeded) after relaxation by MMFF94.
 
     Where there are none after `ATTEMPTS` at each, as of ``C#S``, whose bend ETKDGv3 does not know,
     conformers come from distances alone.
@@ -152,6 +152,6 @@ def _conformers(mol: "Mol", *, knowledge: bool) -> list[int]:
 
 def geometry_label() -> str:
     """Engine, version and methods, as stored with every outcome; in brackets what else is tried."""
-    version = importlib.metadata.version("rdkit")
+    selfies, rdkit = map(importlib.metadata.version, ("selfies", "rdkit"))
     conformers = f"{CONFORMERS} conformers seeds from {SEED + 1} in {ATTEMPTS} attempts"
-    return f"RDKit {version} ETKDGv3 (DG) {conformers} MMFF94 (UFF)"
+    return f"selfies {selfies}, RDKit {rdkit} ETKDGv3 (DG) {conformers} MMFF94 (UFF)"
