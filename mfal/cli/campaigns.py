@@ -1,7 +1,7 @@
 """Commands that look at campaigns, and the one that finishes what was begun."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -64,7 +65,7 @@ def status(
     found = look(_configured(which, configs, overrides))
     if as_json:
         typer.echo(json.dumps([asdict(s) for s in found], indent=2))
-    else:
+    elif found:
         _show_status(_console(), found)
     broken = [s for s in found if isinstance(s, Broken)]
     for s in broken:
@@ -185,19 +186,28 @@ def _console() -> Console:
 
 
 def _show_status(console: Console, found: "Sequence[Status | Broken]") -> None:
-    """A row per campaign, and a line below for each that has more to say."""
-    console.print(_status_table(found))
+    """A row per campaign, or a block in a narrow terminal; lines below where there is more."""
+    rows = [_status_row(s) for s in found]
+    any_failed = any("failed" in row for row in rows)
+    shown = ["campaign", *NUMBERS, *(["failed"] if any_failed else []), "best"]
+    if _row_width(rows, shown) <= console.width:
+        console.print(_status_table(rows, shown))
+    else:
+        _show_blocks(console, rows, shown)
     for s in found:
         if not isinstance(s, Broken) and (said := _under_way(s)):
             console.print(f"{s.campaign}: {said}", soft_wrap=True)
 
 
-def _status_table(found: "Sequence[Status | Broken]") -> Table:
+def _row_width(rows: Sequence[Mapping[str, str]], shown: Sequence[str]) -> int:
+    """Letters of the table's widest row, in which candidates may be folded and nothing else."""
+    whole = [{**row, "best": row.get("best", "").partition("  ")[0]} for row in rows]
+    return sum(2 + max(len(c), *(len(row.get(c, "")) for row in whole)) for c in shown)
+
+
+def _status_table(rows: Sequence[Mapping[str, str]], shown: Sequence[str]) -> Table:
     """A row per campaign."""
-    rows = [_status_row(s) for s in found]
-    any_failed = any("failed" in row for row in rows)
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    shown = ["campaign", *NUMBERS, *(["failed"] if any_failed else []), "best"]
     for heading in shown:
         justify: JustifyMethod = "right" if heading in NUMBERS else "left"
         # Names are there to be typed: the best alone gives way in a narrow terminal.
@@ -205,6 +215,19 @@ def _status_table(found: "Sequence[Status | Broken]") -> Table:
     for row in rows:
         table.add_row(*(Text(row.get(heading, "")) for heading in shown))
     return table
+
+
+def _show_blocks(console: Console, rows: Sequence[Mapping[str, str]], shown: Sequence[str]) -> None:
+    """The name of each campaign, and a line below for each figure."""
+    for row in rows:
+        console.print(row["campaign"], soft_wrap=True)
+        block = Table.grid(padding=(0, 2, 0, 0))
+        block.add_column(no_wrap=True)
+        block.add_column(overflow="fold")
+        for heading in shown[1:]:
+            if heading in row:
+                block.add_row(heading, Text(row[heading]))
+        console.print(Padding(block, (0, 0, 0, 2)))
 
 
 def _status_row(s: "Status | Broken") -> dict[str, str]:
