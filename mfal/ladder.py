@@ -54,7 +54,7 @@ class RungReport:
         agreement: Agreement with the target over the random candidates; None at the target.
         top: The same over the best tenth of all, by the target's value.
         variance_ratio: See `mfal.worth.variance_ratio`, for this and the target only; None also
-            for one that runs against the target.
+            for one that runs against the target, or of which nothing can be said.
         used: Whether the best use of the ladder takes this fidelity; the target always.
     """
 
@@ -69,6 +69,11 @@ class RungReport:
     top: Agreement | None
     variance_ratio: float | None
     used: bool
+
+    @property
+    def untold(self) -> bool:
+        """Whether its answers do not say how it agrees with the target."""
+        return self.agreement is not None and self.agreement.pearson is None
 
 
 @dataclass(frozen=True)

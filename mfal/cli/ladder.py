@@ -15,7 +15,7 @@ from rich.text import Text
 
 from mfal.config import CampaignConfig
 from mfal.digits import written
-from mfal.ladder import Agreement, LadderReport, RungReport, examine_ladder
+from mfal.ladder import FEWEST, Agreement, LadderReport, RungReport, examine_ladder
 from mfal.report.canvas import (
     COLOURS,
     GREY,
@@ -108,7 +108,7 @@ def _row(rung: RungReport, random: Form, best: Form) -> list[Text]:
         f"{rung.failed / rung.asked:.0%}",
         *_agreement(rung.agreement, random),
         *_agreement(rung.top, best),
-        "target" if rung.agreement is None else _worth(rung.variance_ratio),
+        "target" if rung.agreement is None else _worth(rung),
     ]
     return [Text(cell) for cell in cells]
 
@@ -128,28 +128,44 @@ def _rank(found: Agreement) -> str:
     return "–" if found.spearman is None else f"{found.spearman:.3f}"
 
 
-def _worth(ratio: float | None) -> str:
+def _worth(rung: RungReport) -> str:
+    if rung.untold:
+        return "–"
+    ratio = rung.variance_ratio
     return "no" if ratio is None or ratio >= 1 else f"{1 / ratio:.2f} x"
 
 
-def _worth_in_words(ratio: float | None) -> str:
+def _worth_in_words(rung: RungReport) -> str:
+    if rung.untold:
+        return "nothing can be said of its worth"
+    ratio = rung.variance_ratio
     if ratio is None or ratio >= 1:
         return "not worth its cost"
     return f"worth {1 / ratio:.2f} times the budget"
 
 
 def _verdict(report: LadderReport) -> str:
-    names = [rung.name for rung in report.rungs if rung.used]
-    *others, target = names
-    if not others:
-        return f"No cheaper fidelity is worth its cost: ask {target} only."
-    idle = [rung.name for rung in report.rungs if not rung.used]
-    left_out = f" {', '.join(idle)} would add nothing." if idle else ""
-    return (
-        f"Worth its costs: with {', '.join(others)} a mean over candidates is estimated as well "
-        f"as with {1 / report.variance_ratio:.2f} times the budget at {target} alone "
-        f"(Peherstorfer et al. 2016).{left_out}"
-    )
+    *others, target = [rung.name for rung in report.rungs if rung.used]
+    untold = [rung.name for rung in report.rungs if rung.untold]
+    idle = [rung.name for rung in report.rungs if not rung.used and not rung.untold]
+    said = []
+    if others:
+        said.append(
+            f"Worth its costs: with {', '.join(others)} a mean over candidates is estimated as "
+            f"well as with {1 / report.variance_ratio:.2f} times the budget at {target} alone "
+            "(Peherstorfer et al. 2016)."
+        )
+        said += [f"{', '.join(idle)} would add nothing."] if idle else []
+    elif not untold:
+        said.append(f"No cheaper fidelity is worth its cost: ask {target} only.")
+    elif idle:
+        said.append(f"Not worth its cost: {', '.join(idle)}.")
+    if untold:
+        said.append(
+            f"Nothing can be said of {', '.join(untold)}: fewer than {FEWEST} random candidates "
+            f"have a value there and at {target}, or all values at one of the two are alike."
+        )
+    return " ".join(said)
 
 
 def draw_ladder(report: LadderReport, path: Path) -> None:
@@ -186,7 +202,7 @@ def _draw_rung(axes: "Axes", report: LadderReport, rung: RungReport) -> None:
         ends = [min(values), max(values)]
         axes.plot(ends, ends, color=GREY, lw=1, zorder=0)
     rank = "" if rung.agreement is None else f", rank correlation {_rank(rung.agreement)}"
-    title = f"{rung.name}: cost {rung.cost:g}{rank}\n{_worth_in_words(rung.variance_ratio)}"
+    title = f"{rung.name}: cost {rung.cost:g}{rank}\n{_worth_in_words(rung)}"
     labelled, name = report.objective.labelled, report.objective.name
     name_axes(axes, title, labelled(f"{name} by {rung.name}"), labelled(f"{name} by {target}"))
     add_legend(axes)

@@ -19,7 +19,7 @@ from mfal.cli.app import app
 from mfal.cli.ladder import draw_ladder, show_ladder
 from mfal.config import parse_config
 from mfal.errors import ConfigError
-from mfal.ladder import LadderReport, _top, examine_ladder
+from mfal.ladder import Agreement, LadderReport, RungReport, _top, examine_ladder
 from mfal.round import run_rounds
 from mfal.types import Objective
 from mfal.worth import best_rungs
@@ -180,6 +180,29 @@ def test_eighty_columns_are_enough(found: LadderReport, unit: str, said: str) ->
     assert "random 200" in lines[header - 1] and "best 20" in lines[header - 1]
     assert "…" not in shown and said in shown and "(1)" not in shown
     assert re.fullmatch(r"\d\.\d{2}", rows[0][6])  # three figures of an RMSE
+
+
+def test_nothing_is_said_of_a_fidelity_whose_answers_do_not_tell(
+    found: LadderReport, tmp_path: Path
+) -> None:
+    three, nine, target = found.rungs
+    nobody = Agreement(n=0, pearson=None, spearman=None, rmse=None)
+    silent = replace(nine, agreement=nobody, top=nobody, variance_ratio=None, used=False)
+
+    def shown(*rungs: RungReport) -> list[str]:
+        report = replace(found, rungs=(*rungs, target), variance_ratio=1.0)
+        console = Console(record=True, width=200, file=io.StringIO())
+        show_ladder(console, report)
+        return console.export_text().splitlines()
+
+    untold = "Nothing can be said of nine: fewer than 3 random candidates have a value there"
+    row, _, _, verdict = shown(silent)[-4:]
+    assert row.split()[-1] == "–" and verdict.startswith(untold)
+    idle = replace(three, variance_ratio=1.5, used=False)
+    assert shown(idle, silent)[-1].startswith(f"Not worth its cost: three. {untold}")
+    assert shown(idle)[-1] == "No cheaper fidelity is worth its cost: ask all only."
+    draw_ladder(replace(found, rungs=(three, silent, target)), tmp_path / "ladder.svg")
+    assert "nothing can be said of its worth" in (tmp_path / "ladder.svg").read_text()
 
 
 def test_a_ladder_whose_target_is_measured_by_hand_is_refused(tmp_path: Path) -> None:
