@@ -21,7 +21,7 @@ from mfal.scoring.calls import DIED, GARBLED, LATE
 from mfal.scoring.scorer import scorer
 from mfal.sections import Component, ScoringConfig
 from mfal.testing import EnvironmentChecks, OracleChecks
-from mfal.types import Fidelity, Outcome, Problem
+from mfal.types import Fidelity, Objective, Outcome, Problem
 
 FEW = 8
 """Random candidates that an oracle is asked about where nobody says how many."""
@@ -67,6 +67,7 @@ class CheckReport:
 
     problem: str
     title: str
+    objectives: tuple[Objective, ...]
     laws: tuple[Law, ...]
     rungs: tuple[Rung, ...]
 
@@ -124,7 +125,8 @@ def check_problem(
             on_step(f"oracle: {in_words(name)}")
             laws.append(_law("oracle", name, apart.broken(name)))
     rungs = tuple(_rung(built, f, answers.get(f.name)) for f in built.oracle.fidelities)
-    return CheckReport(component.name, built.name, tuple(laws), rungs)
+    objectives = tuple(built.oracle.objectives)
+    return CheckReport(component.name, built.name, objectives, tuple(laws), rungs)
 
 
 class _EnvironmentOf(EnvironmentChecks):

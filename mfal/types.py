@@ -111,6 +111,13 @@ class Objective:
         return f"{what} ({self.unit})" if self.suffix else what
 
 
+def aim(objectives: Sequence[Objective]) -> str:
+    """Which of these objectives is optimised, which way is better, and which are only recorded."""
+    first, *others = objectives
+    recorded = f"; recorded and not optimised: {', '.join(o.label for o in others)}"
+    return f"{first.label}: {first.better}{recorded if others else ''}"
+
+
 def unit_suffix(unit: str) -> str:
     """What follows a value in this unit; see `Objective.suffix`."""
     return "" if unit in ("", "1") else f" {unit}"

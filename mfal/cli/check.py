@@ -17,6 +17,7 @@ from rich.text import Text
 
 from mfal.check import CheckReport, check_problem
 from mfal.sections import Component
+from mfal.types import aim
 from mfal.yaml_file import apply_overrides
 
 
@@ -63,8 +64,9 @@ def check_in_terminal(
 
 
 def show_report(console: Console, report: CheckReport) -> None:
-    """The laws, what each fidelity costs and takes, and the sum of it."""
+    """What is sought, the laws, what each fidelity costs and takes, and the sum of it."""
     console.print(f"{report.title}  {report.problem}", style="bold")
+    console.print(Text(aim(report.objectives)))
     for law in report.laws:
         held = Text("ok    ", "green") if law.broken is None else Text("BROKEN", "bold red")
         console.print(Text.assemble(held, f"  {law.suite}: {law.name}"))

@@ -14,6 +14,7 @@ from mfal.importing.observations import import_file
 from mfal.ledger.reading import read_ledger
 from mfal.round import initial_record
 from mfal.stopping import why_no_further
+from mfal.types import aim
 from mfal.waiting import waiting, waiting_text
 
 NOTHING_OPEN = "nothing to do: every round that was begun is finished"
@@ -33,6 +34,9 @@ def run_in_terminal(
     with open_campaign(config, source) as campaign:
         engines = "; ".join(engine_lines(campaign.problem.oracle.backends))
         console.print(f"{config.name} ({campaign.problem.name})  {engines}")
+        objectives = campaign.problem.oracle.objectives
+        if len(objectives) > 1:
+            console.print(aim(objectives))
         with TerminalProgress(console) as progress:
             ended = runner.run(campaign, rounds, progress)
         show_rounds(console, campaign, ended)

@@ -230,6 +230,7 @@ def test_the_command_names_what_is_broken(flawed: str) -> None:
     done = CliRunner().invoke(app, ["check", flawed, "-n", "4", "-s", "flaw=undo"])
     assert done.exit_code == 1, done.output
     lines = done.output.splitlines()
+    assert lines[1] == "value: higher is better"
     broken = lines.index("BROKEN  environment: undo inverts step")
     assert "undo after step" in lines[broken + 1]
     assert not [line for line in lines if line.startswith("BROKEN  oracle")]

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from mfal.campaign import open_campaign
+from mfal.cli.rounds import run_in_terminal
+from mfal.cli.runner import Library
 from mfal.config import CampaignConfig, parse_config
 from mfal.errors import ConfigError, LedgerError
 from mfal.folder import Broken
@@ -139,3 +141,14 @@ def test_a_problem_that_cannot_be_built_is_named(
             ask(config)
     [found] = look([config])
     assert isinstance(found, Broken)
+
+
+def test_a_second_objective_is_said_to_be_recorded_only(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = MINE[MINE.index("    objectives") : MINE.index("def problem")]
+    two = one.replace('"max"),', '"max"), Objective("price", "EUR", "min"),')
+    config = write("two", old=one, new=two.replace('"A")),', '"A")), 9.0,'))
+    run_in_terminal(config, 1, "two.yaml", Library())
+    said = "letters: higher is better; recorded and not optimised: price (EUR)"
+    assert said in capsys.readouterr().out.splitlines()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mfal.errors import ConfigError, LedgerError
-from mfal.types import Fidelity, Objective, Oracle, Outcome, Problem, Query, check_ladder
+from mfal.types import Fidelity, Objective, Oracle, Outcome, Problem, Query, aim, check_ladder
 from tests.problems.motif import MotifOracle, problem
 
 
@@ -54,6 +54,13 @@ def test_a_goal_is_min_or_max(goal: Any) -> None:
         Objective("loss", "eV", goal)
     assert raised.value.message == f"objective 'loss': goal is {goal!r}"
     assert raised.value.hint == "write min or max"
+
+
+def test_the_first_objective_is_the_aim_and_the_others_are_recorded() -> None:
+    energy, price = Objective("energy", "eV", "min"), Objective("price", "1", "min")
+    assert aim([energy]) == "energy (eV): lower is better"
+    both = "yield: higher is better; recorded and not optimised: energy (eV), price"
+    assert aim([Objective("yield", "", "max"), energy, price]) == both
 
 
 def test_a_unit_is_a_text() -> None:
