@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from mfal.errors import ConfigError, MissingDependencyError, UnknownNameError
 
@@ -14,6 +15,15 @@ Location = tuple[int | str, ...]
 """Names of the sections and the field, from the outside in."""
 
 Model = TypeVar("Model", bound=BaseModel)
+
+_MAPPING = "Input should be a mapping, such as {field: value}"
+_WORDS = {
+    "model_type": _MAPPING,
+    "dict_type": _MAPPING,
+    "tuple_type": "Input should be a list, such as [one, other]",
+    "too_short": "Input should have one entry or more",
+}
+"""Kinds of errors in YAML's words, where pydantic has those of JSON or Python."""
 
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
@@ -62,7 +72,7 @@ def _config_error(
         origins: Path of a field that was set elsewhere -> names that place.
     """
     lines, hints = [], []
-    for e in error.errors():
+    for e in _causes(error):
         source = _origin(e["loc"], origins or {}) or file
         field = ".".join(str(part) for part in e["loc"]) or "(whole file)"
         if e["type"] == "extra_forbidden":
@@ -75,12 +85,18 @@ def _config_error(
             hints.append(_description(schema, e["loc"]) or f"add {field}")
         else:
             got = "" if field == "ledger" else f", got {e['input']!r}"  # it may hold a password
-            lines.append(f"{source}: {field}: {e['msg'].removeprefix('Value error, ')}{got}")
-            is_number = e["type"] in ("int_type", "float_type")
-            hints += [number_hint(e["input"])] if is_number else []
-            hints.append(_description(schema, e["loc"]))
+            what = _WORDS.get(e["type"], e["msg"].removeprefix("Value error, "))
+            lines.append(f"{source}: {field}: {what}{got}")
+            hints += [spelling_hint(e["type"], e["input"]), _description(schema, e["loc"])]
     said = dict.fromkeys(hint.removesuffix(".") for hint in hints if hint)
     return ConfigError("\n".join(lines), "; ".join(said))
+
+
+def _causes(error: ValidationError) -> list[ErrorDetails]:
+    """What is wrong, without lists that are only too short since entries of theirs are wrong."""
+    found = error.errors()
+    above = {e["loc"][:i] for e in found for i in range(len(e["loc"]))}
+    return [e for e in found if e["type"] != "too_short" or e["loc"] not in above]
 
 
 @contextmanager
@@ -92,7 +108,21 @@ def in_field(source: str, field: str) -> Iterator[None]:
         raise type(error)(f"{source}: {field}: {error.message}", error.hint) from error
 
 
-def number_hint(value: object) -> str:
+def spelling_hint(kind: str, value: object) -> str:
+    """How to write in YAML what it takes for something else; empty where that is not so.
+
+    Args:
+        kind: Of the error, as pydantic has it.
+    """
+    if kind in ("int_type", "float_type"):
+        return _number_hint(value)
+    if kind == "string_type" and isinstance(value, int | float):
+        taken_for = "a truth value" if isinstance(value, bool) else "a number"
+        return f"YAML takes what stands there for {taken_for}: put it in quotes"
+    return f"write [{value}]" if kind == "tuple_type" and isinstance(value, str) else ""
+
+
+def _number_hint(value: object) -> str:
     """How to write a number that YAML takes for a text, such as 1e4; empty for all else."""
     if not isinstance(value, str) or not _EXPONENT.fullmatch(value):
         return ""

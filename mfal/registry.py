@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
-from mfal.config_errors import number_hint
+from mfal.config_errors import spelling_hint
 from mfal.errors import ConfigError, MissingDependencyError, UnknownNameError
 from mfal.sections import Component
 from mfal.user_code import user_code
@@ -263,10 +263,8 @@ def checked(what: str, value: object, hint: Any) -> Any:  # noqa: ANN401
         first = error.errors()[0]
         where = ".".join(map(str, (what, *first["loc"])))
         got = first["input"] if first["loc"] else value
-        number = number_hint(got) if first["type"] in ("int_type", "float_type") else ""
-        raise ConfigError(
-            f"{where}: {first['msg']}, got {got!r}", number or _expected(hint)
-        ) from error
+        right = spelling_hint(first["type"], got) or _expected(hint)
+        raise ConfigError(f"{where}: {first['msg']}, got {got!r}", right) from error
 
 
 def _expected(hint: object) -> str:

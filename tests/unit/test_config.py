@@ -76,7 +76,12 @@ def test_options_without_a_name_are_of_the_default_part(tmp_path: Path) -> None:
         ({"name": "Not A Slug"}, "name: String should match pattern", "lower case"),
         ({"fidelities": ["whole", "whole"]}, "fidelities: names", "Names of"),
         ({"batch": {}}, "batch: give a limit", ""),
-        ({"features": []}, "features", "side by side"),
+        ({"features": []}, "features: Input should have one entry or more, got []", "by side"),
+        ({"features": "kmers"}, "features: Input should be a list, such as", "write [kmers]"),
+        ({"budget": 200}, "budget: Input should be a mapping, such as", "{total: 500}"),
+        ({"costs": [1, 3]}, "costs: Input should be a mapping, such as", "Cost per query"),
+        ({"name": 12}, "name: Input should be a valid string, got 12", "number: put it in quotes"),
+        ({"name": False}, "name: Input should be", "for a truth value: put it in quotes"),
         ({"batch__target_share": 1.2}, "batch.target_share", "Floor"),
         (
             {"problem__options": {"limits": [0, float("-inf")]}},
@@ -94,6 +99,13 @@ def test_bad_fields_are_named_with_what_would_be_right(
     assert raised.value.message.startswith("here.yaml: ")
     assert said in raised.value.message
     assert hinted in raised.value.hint
+
+
+def test_a_list_with_a_wrong_entry_is_not_called_too_short(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_config(motif_settings(tmp_path, features=[{"name": "kmers", "k": 2}]), "here.yaml")
+    assert raised.value.message == "here.yaml: features.0.k: there is no such field"
+    assert raised.value.hint == "features.0 has the fields name, options"
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

@@ -293,7 +293,7 @@ def test_a_bad_option_is_named_with_its_value(
     start = f"sampler '{parts}:Sized': option {where}: "
     assert raised.value.message.startswith(start)
     assert said in raised.value.message
-    assert raised.value.hint.startswith("it is ")
+    assert raised.value.hint.startswith(("it is ", "write [", "YAML takes what "))
     assert called(parts) == []
 
 
@@ -316,6 +316,14 @@ def test_built_in_parts_check_their_options(
     with pytest.raises(ConfigError) as raised:
         check(kind, Component(name=name, options=options), ("environment", "fidelities"))
     assert re.match(f"{kind} '{name}': option {said}", raised.value.message)
+
+
+def test_digits_that_are_letters_go_in_quotes() -> None:
+    with pytest.raises(
+        ConfigError, match="alphabet: Input should be a valid string, got 83"
+    ) as raised:
+        check("features", Component(name="kmers", options={"alphabet": 83}))  # 0123 in YAML
+    assert raised.value.hint == "YAML takes what stands there for a number: put it in quotes"
 
 
 def test_a_missing_option_is_named() -> None:
