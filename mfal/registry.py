@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -74,6 +74,8 @@ BUILTIN: dict[str, dict[str, str]] = {
     },
 }
 
+_IN_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
 # Kind -> the group of entry points in which installed packages offer theirs.
 ENTRY_POINTS = {"problem": "mfal.problems"}
 
@@ -121,9 +123,11 @@ def check(
         if p.name in accepted and p.default is p.empty and p.name not in component.options
     ]
     if missing:
+        several = "s" if len(missing) > 1 else ""
+        options = ", ".join(f"{name}: …" for name in missing)
         raise ConfigError(
-            f"{kind} {component.name!r}: needs the option {', '.join(missing)}",
-            f"write {{name: {component.name}, options: {{{missing[0]}: …}}}}",
+            f"{kind} {component.name!r}: needs the option{several} {', '.join(missing)}",
+            f"write {{name: {component.name}, options: {{{options}}}}}",
         )
     return factory, _checked_options(kind, component, factory)
 
@@ -133,6 +137,11 @@ def resolve(kind: str, name: str) -> Callable[..., Any]:
     installed = _installed(kind)
     target = BUILTIN[kind].get(name) or installed.get(name, name)
     module_name, separator, attribute = target.rpartition(":")
+    if name.endswith(".py"):
+        raise UnknownNameError(
+            f"{kind} {name!r} is a file, and what is meant of it is not said",
+            f"name it after a colon, as in {name}:{kind}",
+        )
     if (
         not separator
         or not module_name
@@ -273,5 +282,8 @@ def _expected(hint: object) -> str:
         hint = get_args(hint)[0]
     if isinstance(hint, type) and is_dataclass(hint):
         return f"it takes {', '.join(field.name for field in fields(hint))}"
-    name = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-    return f"it is {name}"
+    if get_origin(hint) is Literal:
+        return f"it is {' or '.join(map(str, get_args(hint)))}"
+    if isinstance(hint, type):
+        return f"it is {_IN_WORDS.get(hint, hint.__name__)}"
+    return f"it is {str(hint).replace('typing.', '')}"

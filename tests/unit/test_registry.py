@@ -132,7 +132,6 @@ def test_a_file_is_run_once(parts: str) -> None:
         ("{parts}:gone", "has no 'gone'", "nothing, plain, raises"),
         ("{parts}:answer", "is a int", "name a function or a class"),
         ("{parts}:", "has no ''", "plain"),
-        ("{parts}", "is not known", "your own"),
         ("mfal.nowhere:f", "there is no module 'mfal.nowhere'", "check the spelling"),
         ("nowhere_at_all.deeper:f", "there is no module 'nowhere_at_all.deeper'", "install"),
         ("mfal.features.kmers:Kmers", "mfal.features.kmers has no 'Kmers'", "KmerCounts"),
@@ -329,6 +328,33 @@ def test_digits_that_are_letters_go_in_quotes() -> None:
 def test_a_missing_option_is_named() -> None:
     with pytest.raises(ConfigError, match="features 'kmers': needs the option alphabet"):
         check("features", Component(name="kmers"))
+    with pytest.raises(ConfigError, match="needs the options dimensions, side") as raised:
+        check("features", Component(name="coordinates"))
+    assert raised.value.hint == "write {name: coordinates, options: {dimensions: …, side: …}}"
+
+
+@pytest.mark.parametrize(
+    ("part", "option", "value", "hint"),
+    [
+        ("kmers", "alphabet", None, "it is a text"),
+        ("kmers", "k", 9, "it is a whole number"),
+        ("morgan", "notation", "inchi", "it is selfies or smiles"),
+        ("peptides", "linear", 1, "it is true or false"),
+    ],
+)
+def test_what_an_option_takes_is_said_in_words(
+    part: str, option: str, value: object, hint: str
+) -> None:
+    options = {"alphabet": "ACGT", option: value} if part == "kmers" else {option: value}
+    with pytest.raises(ConfigError) as raised:
+        check("features", Component(name=part, options=options))
+    assert raised.value.hint == hint
+
+
+def test_a_file_alone_does_not_say_which_part_is_meant(parts: str) -> None:
+    with pytest.raises(UnknownNameError, match="is a file, and what is meant of it") as raised:
+        resolve("problem", parts)
+    assert raised.value.hint == f"name it after a colon, as in {parts}:problem"
 
 
 def test_check_calls_nothing_and_gives_the_options_their_types(parts: str) -> None:
