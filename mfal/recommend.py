@@ -1,4 +1,4 @@
-"""What the model holds for the best candidates, whether they were measured at the target or not."""
+"""Which of the candidates that were asked, at any fidelity, the model holds for the best."""
 
 from dataclasses import dataclass
 

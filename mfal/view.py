@@ -42,7 +42,7 @@ class View:
             return frame(campaign.problem, leaders(campaign, n, diverse))
 
     def recommended(self, n: int = 10, diverse: float | None = None) -> "DataFrame":
-        """The n candidates with the best posterior means at the target, best first.
+        """The n candidates of the ledger with the best posterior means at the target, best first.
 
         Columns: those of `mfal.recommend.Recommendation`. The surrogate is fitted for it, which
         takes seconds.

@@ -98,7 +98,7 @@ def recommend(
     configs: Folder = CONFIGS,
     overrides: Overrides = None,
 ) -> None:
-    """Show the candidates that the model holds for the best at the target, measured or not."""
+    """Show which of all candidates asked so far the model holds for the best at the target."""
     from mfal.campaign import open_campaign
     from mfal.cli.terminal import recommended_table
     from mfal.recommend import recommend
