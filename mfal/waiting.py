@@ -60,7 +60,9 @@ def waiting_text(awaited: Waiting, source: str) -> str:
 
 
 def _lacking(path: Path, queries: Sequence[Query]) -> str:
-    """What to do where somebody has taken rows out of a file that are still open."""
+    """What to do where a file is gone, or has lost rows that are still open."""
+    if not path.exists():
+        return " (which is not there: `mfal round` writes it anew)"
     written = _written(path)
     n = 0 if written is None else sum(q.key not in written for q in queries)
     return f" (lacks {n} of them: move it away, and `mfal round` writes it anew)" if n else ""

@@ -147,6 +147,16 @@ def test_rows_may_be_taken_out_of_a_batch(settings: dict[str, Any], tmp_path: Pa
         ]
 
 
+def test_a_file_that_is_gone_is_said_to_be(settings: dict[str, Any], tmp_path: Path) -> None:
+    config = write(tmp_path, settings)
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+    path = batch(tmp_path, 0)
+    moved = path.rename(tmp_path / "mine.csv")
+    said = CliRunner().invoke(app, ["import", config, str(fill(moved, [0]))]).output
+    assert f"{path} (which is not there: `mfal round` writes it anew)\n" in said
+
+
 def test_a_batch_that_cannot_be_written_is_written_later(
     config: CampaignConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
