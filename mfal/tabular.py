@@ -138,21 +138,19 @@ def finite_number(cell: object) -> float | None:
 
 
 def _read_csv(path: Path) -> Sheet:
-    rows: list[tuple[int, dict[str, object]]] = []
+    rows: list[tuple[int, list[object]]] = []
     wrong: list[Complaint] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             columns = next(reader, [])
             _check_separator(path, columns)
-            _check_header(str(path), columns)
             line = reader.line_num + 1
             for cells in reader:
                 if not any(cell.strip() for cell in cells):
                     pass  # as spreadsheets leave them at the end
                 elif len(cells) == len(columns):
-                    filled: list[object] = [cell if cell.strip() else None for cell in cells]
-                    rows.append((line, dict(zip(columns, filled, strict=True))))
+                    rows.append((line, [cell if cell.strip() else None for cell in cells]))
                 else:
                     what = f"has {len(cells)} cells"
                     right = (
@@ -166,8 +164,14 @@ def _read_csv(path: Path) -> Sheet:
         raise DataError(said, "write it as CSV in UTF-8") from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read: {error}", "write it as CSV in UTF-8") from error
+    # Columns of nothing, not even a name, are what a spreadsheet leaves at the end as well.
+    kept = [i for i, name in enumerate(columns) if name.strip() or any(row[i] for _, row in rows)]
+    names = [columns[i] for i in kept]
+    _check_header(str(path), names)
     refuse(str(path), wrong)
-    return Sheet(str(path), tuple(columns), tuple(rows))
+    cells_of = ((line, [cells[i] for i in kept]) for line, cells in rows)
+    found = tuple((line, dict(zip(names, cells, strict=True))) for line, cells in cells_of)
+    return Sheet(str(path), tuple(names), found)
 
 
 def _read_parquet(path: Path) -> Sheet:
@@ -192,7 +196,12 @@ def _check_separator(path: Path, columns: Sequence[str]) -> None:
 
 
 def _check_header(source: str, columns: Sequence[str]) -> None:
-    twice = sorted(name for name, n in Counter(columns).items() if n > 1)
+    counts = Counter(name.strip() and name for name in columns)
+    if counts[""] > 1:
+        raise DataError(
+            f"{source}: {counts['']} columns have no name", "name them, or take them out"
+        )
+    twice = sorted(name for name, n in counts.items() if n > 1)
     if twice:
         raise DataError(
             f"{source}: the column {', '.join(map(repr, twice))} stands twice", "keep one of them"

@@ -92,7 +92,8 @@ def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
         if done.merged:
             console.print(f"{done.merged} rows repeated another and were merged with it")
         if done.unused:
-            console.print(f"columns not used: {', '.join(done.unused)}")
+            names = (name.strip() or "one without a name" for name in done.unused)
+            console.print(f"columns not used: {', '.join(names)}")
         if show_waiting(console, campaign, source):
             return
         if done.awaited:

@@ -48,12 +48,22 @@ def test_what_is_written_ends_its_lines_in_a_line_feed_and_comes_back(tmp_path: 
         ("a;b\n1;2,5\n", "its columns are separated by ';'\n.*commas, and write .* with a point"),
         ("a\tb\n1\t2\n", "its columns are separated by tabs\n.*separate them by commas"),
         ("a,b,a\n", "the column 'a' stands twice"),
+        ("a,, \n1,2,\n1,,3\n", "2 columns have no name\n.*name them, or take them out"),
         ('a,b\n1,"2\n', "cannot be read: unexpected end of data"),
     ],
 )
 def test_a_csv_that_is_none_is_refused(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_sheet(write(tmp_path, content))
+
+
+def test_columns_of_nothing_are_left_out(tmp_path: Path) -> None:
+    sheet = read_sheet(write(tmp_path, "a,,b,c, \n1,,2,, \n3,,4,,\n"))
+    assert sheet.columns == ("a", "b", "c")
+    assert sheet.rows == (
+        (2, {"a": "1", "b": "2", "c": None}),
+        (3, {"a": "3", "b": "4", "c": None}),
+    )
 
 
 def test_a_csv_in_another_encoding_is_refused(tmp_path: Path) -> None:
