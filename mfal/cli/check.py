@@ -79,7 +79,9 @@ def show_report(console: Console, report: CheckReport) -> None:
             failed = f"{rung.failed} of {rung.asked} candidates have failed"
             console.print(f"{rung.fidelity.name}: {failed}, {n} with: {reason}")
     broken = Counter(law.suite for law in report.laws if law.broken is not None)
-    counts = ", ".join(f"{n} laws of the {suite}" for suite, n in broken.items())
+    counts = ", ".join(
+        f"{n} law{'s' if n > 1 else ''} of the {suite}" for suite, n in broken.items()
+    )
     said = f"broken: {counts}" if broken else f"all {len(report.laws)} laws hold"
     console.print(said, style="bold red" if broken else "bold green")
 

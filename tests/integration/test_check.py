@@ -332,6 +332,7 @@ def test_an_oracle_that_ends_the_process_of_the_laws_breaks_one(harmful: str) ->
     (broken,) = [i for i, line in enumerate(lines) if line.startswith("BROKEN")]
     assert lines[broken] == "BROKEN  oracle: no keys have no outcomes"
     assert lines[broken + 1].strip() == "the oracle's process died (exit code 3)"
+    assert lines[-1] == "broken: 1 law of the oracle"
 
 
 def test_the_commonest_reason_of_failures_is_given(harmful: str) -> None:
