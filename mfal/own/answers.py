@@ -67,9 +67,14 @@ def answered(values: Iterable[object], n_objectives: int, seconds: float) -> Out
 
 
 def _shown(values: object) -> str:
-    """Values in words; an array by type and shape, since failures are counted by their reason."""
+    """Values in words: a text as one, since it may look like a number.
+
+    An array stands there by type and shape, since failures are counted by their reason.
+    """
     if isinstance(values, tuple | list) and len(values) == 1:
         return _shown(values[0])
+    if isinstance(values, str):
+        return f"the text {values!r}"
     shape = getattr(values, "shape", ())
     return f"{type(values).__name__} of shape {tuple(shape)}" if shape else repr(values)
 

@@ -102,7 +102,7 @@ def test_what_is_unannotated_has_to_be_said() -> None:
         ((1.0, -math.inf), 2, "returned (1.0, -inf), which is not finite"),
         (-1e200, 1, "returned -1e+200, which is too large to be a value"),
         (None, 1, "returned None, which is no number"),
-        ("3", 1, "returned '3', which is no number"),
+        ("3", 1, "returned the text '3', which is no number"),
         (True, 1, "returned True, which is no number"),
         (np.True_, 1, f"returned {np.True_!r}, which is no number"),
         (torch.tensor(True), 1, "returned tensor(True), which is no number"),
