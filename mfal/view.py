@@ -115,6 +115,9 @@ def export(campaign: Campaign, path: Path) -> int:
     data = table.to_csv(index=False).encode() if is_csv else table.to_parquet(index=False)
     try:
         write_whole(path, data)
+    except FileNotFoundError as error:
+        said = f"{path}: there is no folder {path.parent}"
+        raise DataError(said, "make it, or name another") from error
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written: {error}", "export to a folder that may be written"

@@ -166,3 +166,10 @@ def test_a_user_sees_messages_and_exit_codes(folder: Folder) -> None:
     assert done.returncode == 2 and done.stdout == ""
     assert "error: sqlite:///" in done.stderr and "there is no ledger" in done.stderr
     assert "hint:  run a round first" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_named(folder: Folder) -> None:
+    play(folder.add("motif"))
+    with pytest.raises(DataError) as raised:
+        folder.call("export", "motif", str(folder.path / "out" / "all.csv"))
+    assert raised.value.message.endswith(f"all.csv: there is no folder {folder.path / 'out'}")
