@@ -16,6 +16,9 @@ from mfal.errors import DataError, MissingDependencyError
 if TYPE_CHECKING:
     from pandas import DataFrame as DataFrame
 
+DESCRIPTION = "description"
+"""The column of what a problem says of its candidates, for people."""
+
 _SHOWN = 20
 _OTHER_SEPARATORS = {";": "';'", "\t": "tabs"}
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")

@@ -14,7 +14,7 @@ from mfal.metrics import best
 from mfal.recommend import Recommendation, recommend
 from mfal.similarity import different
 from mfal.status import Status, status
-from mfal.tabular import check_kind
+from mfal.tabular import DESCRIPTION, check_kind
 from mfal.types import Observation, Problem
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def frame(problem: Problem, observations: Sequence[Observation]) -> "DataFrame":
     table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(objectives, float))
     if problem.describe is not None:
         said = {key: problem.describe(key) for key in dict.fromkeys(table["candidate"])}
-        table.insert(2, "description", table["candidate"].map(said))
+        table.insert(2, DESCRIPTION, table["candidate"].map(said))
     return table
 
 

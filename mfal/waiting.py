@@ -9,7 +9,7 @@ from shlex import quote
 from mfal.campaign import Campaign
 from mfal.errors import DataError, LedgerError
 from mfal.files import write_whole
-from mfal.tabular import csv_text, read_sheet
+from mfal.tabular import DESCRIPTION, csv_text, read_sheet
 from mfal.types import Query
 
 
@@ -99,7 +99,8 @@ def batch_file(campaign: Campaign, number: int, fidelity: str) -> Path:
 def write_out(campaign: Campaign, number: int, by_hand: Sequence[Query]) -> list[Path]:
     """Write the queries of a round to a file per fidelity, ready to be filled in.
 
-    The columns are those that `mfal import` reads. A file appears whole or not at all, and one
+    The columns are those that `mfal import` reads, and what the problem says of each candidate,
+    for whoever measures it. A file appears whole or not at all, and one
     that is there stays as it is: somebody may have begun to fill it in.
 
     Raises:
@@ -147,8 +148,13 @@ def _written(path: Path) -> set[str] | None:
 
 def _table(campaign: Campaign, queries: Sequence[Query]) -> str:
     objectives = [o.name for o in campaign.problem.oracle.objectives]
-    rows = [[q.key, q.fidelity, *("" for _ in objectives), ""] for q in queries]
-    return csv_text([["candidate", "fidelity", *objectives, "error"], *rows])
+    describe = campaign.problem.describe
+    header = ["candidate", *([DESCRIPTION] if describe else []), "fidelity", *objectives, "error"]
+    rows = []
+    for q in queries:
+        said = [describe(q.key)] if describe else []
+        rows.append([q.key, *said, q.fidelity, *("" for _ in objectives), ""])
+    return csv_text([header, *rows])
 
 
 def _write(path: Path, text: str) -> None:

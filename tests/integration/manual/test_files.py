@@ -173,3 +173,18 @@ def test_a_batch_that_cannot_be_written_is_written_later(
         run_rounds(campaign, 1)
         assert len(read(batch(tmp_path, 0))) == 6
         assert state(campaign) == (1.2, 56.8, 12)
+
+
+def test_people_read_what_the_problem_says_of_a_candidate(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    bench = tmp_path / "bench.py"
+    told = 'Problem("bench", model, environment, describe=lambda key: f"{key.count(\'A\')} x A")'
+    bench.write_text(bench.read_text().replace('Problem("bench", model, environment)', told))
+    with open_campaign(parse_config(settings)) as campaign:
+        run_rounds(campaign, 1)
+        rows = read(batch(tmp_path, 0))
+        assert list(rows[0]) == ["candidate", "description", "fidelity", "binding", "error"]
+        assert all(r["description"] == f"{r['candidate'].count('A')} x A" for r in rows)
+        done = import_file(campaign, fill(batch(tmp_path, 0), range(6)))
+        assert (done.queries["assay"], done.unused) == (6, ("description",))
