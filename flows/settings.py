@@ -2,6 +2,7 @@
 
 import logging
 import os
+from http.client import HTTPException
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from mfal.errors import ConfigError, MfalError
 HOST = "127.0.0.1"
 DEFAULT_PORT = 4200
 ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
+HEALTHY = b"true"  # what Prefect's server says of its health
 
 DEFAULTS = {
     # Nothing is reported to anybody.
@@ -89,11 +91,11 @@ def refuse_silent() -> None:
 
 
 def is_healthy(url: str, seconds: float = 10) -> bool:
-    """Whether a Prefect server answers at this API address."""
+    """Whether a Prefect server answers at this API address, and not just any program."""
     if urlsplit(url).scheme not in ("http", "https"):
         return False
     try:
         with urlopen(f"{url}/health", timeout=seconds) as response:
-            return bool(response.status == 200)
-    except (URLError, OSError, ValueError):
+            return bool(response.read(len(HEALTHY) + 1) == HEALTHY)
+    except (URLError, HTTPException, OSError, ValueError):
         return False

@@ -1,6 +1,7 @@
 """What the environment and the server say, where it is not what was meant."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -61,6 +62,7 @@ def test_a_proxy_for_others_does_not_stand_before_this_machine(
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
+            self.wfile.write(b"true")
 
         def log_message(self, *_: object) -> None:
             pass
@@ -77,6 +79,30 @@ def test_a_proxy_for_others_does_not_stand_before_this_machine(
         apply_defaults()
         assert is_healthy(url)
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_prefect"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nt", False),
+        (b"SSH-2.0-OpenSSH\r\n", False),
+        (b"", False),
+    ],
+)
+def test_another_program_on_the_port_is_no_server(answer: bytes, is_prefect: bool) -> None:
+    def reply() -> None:
+        asking, _ = listener.accept()
+        with asking:
+            asking.recv(1024)
+            asking.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=reply)
+        thread.start()
+        assert is_healthy(f"http://127.0.0.1:{listener.getsockname()[1]}/api") is is_prefect
+        thread.join()
 
 
 def test_whom_the_environment_asks_directly_is_asked_so_still(
