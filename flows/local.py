@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from flows.own import OwnServer
-from flows.settings import refuse_silent, use_running_server
+from flows.settings import refuse_other_version, refuse_silent, use_running_server
 
 if TYPE_CHECKING:  # and with them torch, which loads while the server starts
     from mfal.campaign import Campaign
@@ -45,7 +45,9 @@ class Flows:
         return resume_flow(campaign, progress)(campaign.config.name)
 
     def _get_ready(self) -> None:
-        if self._own is not None:
+        if self._own is None:
+            refuse_other_version()
+        else:
             self._own.wait()
         for handler in logging.getLogger().handlers:  # Prefect's console; its page has its own
             handler.addFilter(is_news)

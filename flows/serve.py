@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from flows.settings import api_url, refuse_silent, use_running_server
+from flows.settings import api_url, refuse_other_version, refuse_silent, use_running_server
 from mfal.errors import MfalError
 
 
@@ -21,6 +21,7 @@ def main() -> None:
     from flows.stale import keep_marking
     from mfal.folder import named_campaigns
 
+    refuse_other_version()
     keep_marking()
     runner, campaigns = CampaignRunner(), named_campaigns()
     for config in campaigns.values():

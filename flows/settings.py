@@ -90,6 +90,23 @@ def refuse_silent() -> None:
         )
 
 
+def refuse_other_version() -> None:
+    """Raise MfalError where the server of this process does not understand this Prefect."""
+    # Imported here: settings must stand before Prefect is first imported.
+    from prefect import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        with get_client(sync_client=True) as client:
+            client.raise_for_api_version_mismatch_once()
+    except (RuntimeError, PrefectHTTPStatusError) as error:
+        raise MfalError(
+            f"the Prefect server at {os.environ['PREFECT_API_URL']} cannot be used: {error}",
+            "start one of this version elsewhere: MFAL_UI_PORT=4300 make ui, and set the variable "
+            "for what is to use it, too",
+        ) from error
+
+
 def is_healthy(url: str, seconds: float = 10) -> bool:
     """Whether a Prefect server answers at this API address, and not just any program."""
     if urlsplit(url).scheme not in ("http", "https"):

@@ -1,21 +1,29 @@
 """What the environment and the server say, where it is not what was meant."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from flows.local import Flows
 from flows.settings import apply_defaults, is_healthy, origins, ui_port
 from flows.stale import PID, STARTED, SYSTEM, is_dead
 from mfal import process
-from mfal.errors import ConfigError
+from mfal.campaign import open_campaign
+from mfal.config import CampaignConfig
+from mfal.errors import ConfigError, MfalError
+from mfal.progress import Progress
 from tests.flows.servers import free_port
 from tests.support import ROOT
 
@@ -55,21 +63,45 @@ def test_who_serves_is_told_which_server_does_not_answer() -> None:
     assert "PREFECT_API_URL" in done.stderr
 
 
-def test_a_proxy_for_others_does_not_stand_before_this_machine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Healthy(BaseHTTPRequestHandler):
+@contextmanager
+def prefect_of(version: str) -> Iterator[str]:
+    """A server that says it is of this version and well: address of its API."""
+    answers = {"/api/health": True, "/api/admin/version": version}
+
+    class Server(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
-            self.wfile.write(b"true")
+            self.wfile.write(json.dumps(answers[self.path]).encode())
 
         def log_message(self, *_: object) -> None:
             pass
 
-    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/api"
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()
+
+
+def test_a_server_of_another_version_is_refused(
+    motif: Callable[..., CampaignConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with prefect_of("2.20.0") as url:
+        monkeypatch.setenv("PREFECT_API_URL", url)
+        with (
+            open_campaign(motif()) as campaign,
+            temporary_settings({PREFECT_API_URL: url}),
+            pytest.raises(MfalError, match=r"cannot be used: .* server: 2\.20\.0") as refused,
+        ):
+            Flows().run(campaign, 1, Progress())
+        assert "make ui" in refused.value.hint
+        assert not campaign.store.observations()
+
+
+def test_a_proxy_for_others_does_not_stand_before_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with prefect_of("3.8.0") as url:
         for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
@@ -78,7 +110,6 @@ def test_a_proxy_for_others_does_not_stand_before_this_machine(
         assert not is_healthy(url)
         apply_defaults()
         assert is_healthy(url)
-        server.shutdown()
 
 
 @pytest.mark.parametrize(
