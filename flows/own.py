@@ -17,11 +17,6 @@ import threading
 from flows.settings import HOST, ORIGINS, api_url, is_healthy, origins
 from mfal.errors import MfalError
 
-AS_IN_PREFECT = {  # of its own temporary server: no page, and only the services that runs need
-    "PREFECT_UI_ENABLED": "0",
-    "PREFECT__SERVER_EPHEMERAL": "1",
-    "PREFECT__SERVER_FINAL": "1",
-}
 START, STOP = 120.0, 30.0  # seconds; the first start makes a database
 
 
@@ -35,7 +30,7 @@ class OwnServer:
             self.url = api_url(listener.getsockname()[1])
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "flows.own", str(listener.fileno())],
-                env={ORIGINS: origins()} | os.environ | AS_IN_PREFECT,
+                env={ORIGINS: origins()} | os.environ,
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
                 start_new_session=True,  # what ends the run in a terminal must not end this first
@@ -62,15 +57,13 @@ class OwnServer:
             self._process.kill()
 
 
-def serve(descriptor: int) -> None:
-    """Be the server on this socket until standard input ends."""
-    import uvicorn
-    from prefect.server.api.server import create_app
+def main() -> None:
+    """Be the server on the socket that is named until standard input ends."""
+    # Imported here: a run needs no server in its own process.
+    from flows.server import serve
 
-    listener = socket.socket(fileno=descriptor)
     threading.Thread(target=_end_with_input, daemon=True).start()
-    config = uvicorn.Config(create_app(), log_level="error", lifespan="on")
-    uvicorn.Server(config).run([listener])
+    serve(socket.socket(fileno=int(sys.argv[1])), ephemeral=True)
 
 
 def _end_with_input() -> None:
@@ -79,4 +72,4 @@ def _end_with_input() -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    main()

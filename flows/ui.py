@@ -1,14 +1,22 @@
 """Prefect's server and page on this machine: ``python -m flows.ui``."""
 
+import contextlib
 import os
+import socket
 import sys
+
+import typer
 
 from flows.settings import HOST, ORIGINS, api_url, origins, ui_port
 from mfal.errors import MfalError
 
 
 def main() -> None:
-    """Become the server, on loopback only."""
+    """Be the server until stopped, on loopback only.
+
+    Raises:
+        MfalError: if its port cannot be had.
+    """
     port = ui_port()
     os.environ |= {
         # The page calls the address it is told, which is not the one it was served from.
@@ -18,8 +26,22 @@ def main() -> None:
         "PREFECT_API_URL": api_url(port),
     }
     os.environ.setdefault(ORIGINS, origins())
-    command = ["-m", "prefect", "server", "start", "--host", HOST, "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, *command])
+    with _listener(port) as listener, contextlib.suppress(KeyboardInterrupt):
+        # Imported here: settings must stand before Prefect is first imported.
+        from flows.server import serve
+
+        typer.echo(f"Prefect's page is at http://{HOST}:{port} until this is stopped")
+        serve(listener)
+
+
+def _listener(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise MfalError(
+            f"port {port} of {HOST} cannot be had: {os.strerror(error.errno or 0)}",
+            "a server may run there already; for another port: MFAL_UI_PORT=4300 make ui",
+        ) from error
 
 
 if __name__ == "__main__":

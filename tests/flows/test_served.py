@@ -132,6 +132,18 @@ def test_a_browser_lets_only_the_own_page_change_runs(
     assert let_in == (headers["Origin"] if allowed else None)
 
 
+@pytest.mark.parametrize("pretence", [{"Origin": "http://a.page"}, {"Host": "a.page:4200"}])
+def test_what_another_page_sends_without_asking_leave_is_refused(
+    served: tuple[str, Path], pretence: dict[str, str]
+) -> None:
+    # A browser sends such a body at once, and the server takes one of no type for JSON.
+    to_all = f"{served[0]}/deployments/filter"
+    untyped = Request(to_all, b"{}", {"Content-Type": ""} | pretence, method="POST")
+    with pytest.raises(HTTPError) as refused:
+        urlopen(untyped, timeout=30)
+    assert refused.value.code == 403
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("campaign", "reason"),
