@@ -1,6 +1,6 @@
 """The process that runs served campaigns, and no code that Prefect's server names."""
 
-import multiprocessing
+import sys
 from typing import cast
 from uuid import UUID
 
@@ -24,7 +24,10 @@ class CampaignRunner(Runner):
         self._deployment_registry.register_flow(made, campaign_flow)
 
     def handle_sigterm(self, *args: object, **kwargs: object) -> None:
-        """End the runs, which Prefect would wait for, and then this process: on Ctrl-C, too."""
-        for run in multiprocessing.active_children():
-            run.terminate()
-        super().handle_sigterm(*args, **kwargs)
+        """Cancel the runs, pause the deployments and end: on Ctrl-C, too; told again, at once.
+
+        Prefect's own handler only raises an exception where its event loop happens to be.
+        """
+        if self.stopping or not self.started:
+            sys.exit(1)
+        self.execute_in_background(self.astop)

@@ -188,7 +188,7 @@ def test_who_stops_to_serve_ends_what_runs(tmp_path: Path, how: signal.Signals) 
     settings = motif_settings(tmp_path, problem__options=options, scoring__workers=1)
     settings["scoring"]["timeout_seconds"] = 600.0
     with serving(tmp_path, settings) as api:
-        call(create_run(api), {"parameters": {"campaign": "motif", "rounds": 1}})
+        run = call(create_run(api), {"parameters": {"campaign": "motif", "rounds": 1}})
         wait_for("question", calls.exists)
         flow = flow_process(tmp_path)
         asking = flow.children(recursive=True)
@@ -196,6 +196,12 @@ def test_who_stops_to_serve_ends_what_runs(tmp_path: Path, how: signal.Signals) 
         assert asking and server is not None
         server.send_signal(how)
         assert server.wait(60) == 0
+        ended = call(f"{api}/flow_runs/{run['id']}")["state"]
+        assert (ended["type"], ended["message"]) == ("CANCELLED", "Runner is shutting down.")
+        # So nothing is planned until somebody serves again.
+        assert call(f"{api}/deployments/filter", {})[0]["paused"]
+    said = (tmp_path / "flows.serve.log").read_text()
+    assert "Traceback" not in said and "never awaited" not in said, said
     assert not [process for process in (flow, *asking) if process.is_running()]
 
 
