@@ -1,21 +1,17 @@
-"""The flow of a served campaign, and its deployments.
+"""The flow of a served campaign.
 
 A run is started by the campaign's name. No path and nothing that could be imported is taken
 from Prefect's API.
 """
 
 import logging
-from datetime import timedelta
 from typing import Annotated
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.deployments.runner import RunnerDeployment
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from prefect.utilities.annotations import freeze
-from prefect.utilities.callables import ParameterSchema
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from flows.ending import how_it_ended
 from flows.live import LivePage
@@ -23,7 +19,7 @@ from flows.names import CAMPAIGN, run_name
 from flows.stale import settle
 from flows.tasks import STEPS
 from mfal.campaign import open_campaign
-from mfal.config import NAME_PATTERN, CampaignConfig
+from mfal.config import NAME_PATTERN
 from mfal.errors import MfalError
 from mfal.folder import find_campaign
 from mfal.round import run_rounds
@@ -68,35 +64,3 @@ def campaign_flow(
         message = how_it_ended(opened, ended, rounds)
     log.info("%s: %s", campaign, message)
     return Completed(message=message, data=ended)
-
-
-def deployment(config: CampaignConfig) -> RunnerDeployment:
-    """The deployment of a campaign, with its schedule if it has one."""
-    schedule = config.schedule
-    minutes = schedule.interval_minutes if schedule else None
-    made = campaign_flow.to_deployment(
-        name=config.name,
-        parameters={"campaign": freeze(config.name), "rounds": schedule.rounds if schedule else 1},
-        cron=schedule.cron if schedule else None,
-        interval=None if minutes is None else timedelta(minutes=minutes),
-        description=f"{config.problem.name}, budget {config.budget.total:g}",
-    )
-    if not isinstance(made, RunnerDeployment):  # to_deployment is a coroutine in async code
-        raise TypeError("deployments are made outside of an event loop")
-    made._parameter_openapi_schema = closed(made._parameter_openapi_schema)
-    return made
-
-
-class _OpenSchema(ParameterSchema):
-    """Prefect's own schema, with whatever else JSON schema knows."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-def closed(schema: ParameterSchema) -> ParameterSchema:
-    """The same parameters and no others: the server refuses a name that is not among them.
-
-    Prefect leaves that to the run, which then ends without its reason on the page.
-    """
-    told = schema.model_dump(exclude_unset=True)
-    return _OpenSchema.model_validate(told | {"additionalProperties": False})

@@ -1,12 +1,16 @@
 """The process that runs served campaigns, and no code that Prefect's server names."""
 
 import sys
+from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
+from prefect import get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.runner import Runner
+from prefect.utilities.annotations import freeze
 
-from flows.campaigns import campaign_flow, deployment
+from flows.campaigns import campaign_flow
 from mfal.config import CampaignConfig
 
 
@@ -17,11 +21,25 @@ class CampaignRunner(Runner):
         super().__init__(limit=None)
 
     def serve_campaign(self, config: CampaignConfig) -> None:
-        """Have runs of a campaign started here."""
-        made = cast("UUID", self.add_deployment(deployment(config)))  # outside of an event loop
-        # Without the flow itself, a run would import whatever code the server names, and whoever
-        # reaches the API can change what it names.
-        self._deployment_registry.register_flow(made, campaign_flow)
+        """Have runs of a campaign started here: of the flow itself, and by its schedule.
+
+        A deployment alone, without the flow, would have a run import whatever code the server
+        names, and whoever reaches the API can change what it names.
+        """
+        schedule = config.schedule
+        minutes = schedule.interval_minutes if schedule else None
+        made = self.add_flow(
+            campaign_flow,
+            name=config.name,
+            parameters={
+                "campaign": freeze(config.name),
+                "rounds": schedule.rounds if schedule else 1,
+            },
+            cron=schedule.cron if schedule else None,
+            interval=None if minutes is None else timedelta(minutes=minutes),
+            description=f"{config.problem.name}, budget {config.budget.total:g}",
+        )
+        close_form(cast("UUID", made))  # outside of an event loop it is no coroutine
 
     def handle_sigterm(self, *args: object, **kwargs: object) -> None:
         """Cancel the runs, pause the deployments and end: on Ctrl-C, too; told again, at once.
@@ -31,3 +49,14 @@ class CampaignRunner(Runner):
         if self.stopping or not self.started:
             sys.exit(1)
         self.execute_in_background(self.astop)
+
+
+def close_form(deployment: UUID) -> None:
+    """Have the server refuse parameters that the flow does not have.
+
+    Prefect leaves that to the run, which then ends without its reason on the page.
+    """
+    with get_client(sync_client=True) as client:
+        form = client.read_deployment(deployment).parameter_openapi_schema or {}
+        closed = DeploymentUpdate(parameter_openapi_schema=form | {"additionalProperties": False})
+        client.update_deployment(deployment, closed)
