@@ -31,20 +31,6 @@ def campaigns_in(folder: Path = CONFIGS) -> list[CampaignConfig | Broken]:
     return [_campaign(name, paths) for name, paths in _files(folder).items()]
 
 
-def named_campaigns(folder: Path = CONFIGS) -> dict[str, CampaignConfig]:
-    """Every campaign configured in a folder, by name.
-
-    Raises:
-        ConfigError: if a file is no configuration, or two have the same name.
-    """
-    found: dict[str, CampaignConfig] = {}
-    for campaign in campaigns_in(folder):
-        if isinstance(campaign, Broken):
-            raise ConfigError(campaign.error, campaign.hint)
-        found[campaign.name] = campaign
-    return found
-
-
 def find_campaign(
     which: str, folder: Path = CONFIGS, overrides: Sequence[str] = ()
 ) -> CampaignConfig:

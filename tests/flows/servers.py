@@ -99,7 +99,7 @@ def running(folder: Path, module: str, port: int) -> Iterator[None]:
 @contextmanager
 def serving(folder: Path, *campaigns: dict[str, Any]) -> Iterator[str]:
     """A server, and a process that serves these campaigns in a folder: address of the API."""
-    (folder / "configs").mkdir()
+    (folder / "configs").mkdir(exist_ok=True)
     for settings in campaigns:
         (folder / "configs" / f"{settings['name']}.yaml").write_text(yaml.safe_dump(settings))
     port = free_port()

@@ -42,12 +42,21 @@ def campaign_flow(campaign="x", rounds=1, budget=None):
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A server and a serving process: address of the API, folder.
 
-    They have the campaign motif, which is scheduled, and another one, which is not.
+    They have the campaign motif, which is scheduled, another one, which is not, and a file that is
+    no campaign.
     """
     folder = tmp_path_factory.mktemp("served")
+    (folder / "configs").mkdir()
+    (folder / "configs" / "broken.yaml").write_text("name: broken\n")
     scheduled = motif_settings(folder, schedule={"cron": "0 3 * * *"})
     with serving(folder, scheduled, motif_settings(folder, name="unscheduled")) as api:
         yield api, folder
+
+
+def test_a_broken_file_is_named_and_stops_no_other(served: tuple[str, Path]) -> None:
+    log = served[1] / "flows.serve.log"
+    said = wait_for("names", lambda: "serving" in (text := log.read_text()) and text)
+    assert "not served: configs/broken.yaml" in said and "serving motif, unscheduled on" in said
 
 
 def test_a_cron_deployment_gets_scheduled_runs(served: tuple[str, Path]) -> None:
