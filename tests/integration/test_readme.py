@@ -35,6 +35,17 @@ def test_every_make_target_in_the_readme_exists() -> None:
     assert named <= targets
 
 
+def test_every_problem_has_the_campaigns_that_the_readme_says() -> None:
+    (table,) = re.findall(r"^\| problem \|.*?\n\n", README, re.MULTILINE | re.DOTALL)
+    problems = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row)}
+
+    def of(folder: str) -> set[str]:
+        return {path.stem for path in (ROOT / "configs" / folder).glob("*.yaml")}
+
+    assert of("smoke") == problems
+    assert of(".") == problems - {"ehrlich"}
+
+
 def test_any_network_can_be_plugged_into_the_engine(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(import torch.*?)```", ENGINE, re.DOTALL)
     exec(compile(code, "engine.md", "exec"), {})
