@@ -18,7 +18,13 @@ from mfal.envs.variable import VariableSequenceEnvironment
 from mfal.propose import random_candidates
 from mfal.registry import build
 from mfal.sections import Component
-from mfal.testing import AcquisitionChecks, OracleChecks, SamplerChecks, SurrogateChecks
+from mfal.testing import (
+    AcquisitionChecks,
+    FeatureChecks,
+    OracleChecks,
+    SamplerChecks,
+    SurrogateChecks,
+)
 from mfal.types import Fidelity
 from tests.support import ROOT
 
@@ -141,6 +147,9 @@ def test_a_table() -> None:
     report = json.loads(run(*ladder, "--json"))
     assert report["random"] == 100 and {*report["keys"]} <= listed
     assert [rung["failed"] for rung in report["rungs"]] == [0, 0]
+    features = FeatureChecks()
+    features.features, features.keys = "./alloys.py:Composition", sorted(listed)[:20]
+    hold(features)
     said = run(*round_, "--no-prefect")
     # 30 x 1 + 5 x 20 for the design, and the batch.
     assert "spent 190 of 400" in said
