@@ -224,7 +224,7 @@ def test_designs_of_unequal_cost_are_refused_before_anything_is_spent(tmp_path: 
             "--set: methods.random: batch.cots: there is no such field",
         ),
         ("methods.random={batch.cost.x: 3}", "methods.random: cost is not a section"),
-        ("seeds=[]", "seeds: .*at least 1"),
+        ("seeds=[]", "seeds: .*one entry or more"),
         ("methods.random={surrogate: null, sampler: gflownet}", "learns from a reward"),
         (
             "campaign.features=[kmes]",
