@@ -4,12 +4,12 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from mfal.features.base import Features, fault
 from mfal.registry import build
 from mfal.sections import Component
+from mfal.testing.generators import left_alone
 
 
 class FeatureChecks:
@@ -94,10 +94,8 @@ class FeatureChecks:
 
     def test_nothing_draws_from_the_global_generators(self) -> None:
         """Building and asking leave the generators of torch and Python alone."""
-        before, plain = torch.get_rng_state(), random.getstate()
-        self._rows()
-        assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-        assert random.getstate() == plain, "Python's global generator was used"
+        with left_alone():
+            self._rows()
 
     def _rows(self) -> Tensor:
         return self.make()(self.keys)
