@@ -6,14 +6,19 @@ from typing import cast
 from mfal.envs.base import Buildable, Environment
 from mfal.errors import ConfigError
 from mfal.reasons import plain
-from mfal.registry import build
+from mfal.registry import build, resolve
 from mfal.sections import Component
-from mfal.types import Fidelity, Problem
+from mfal.types import Fidelity, Oracle, Problem
 from mfal.user_code import user_code
 
 
 def build_problem(component: Component) -> Problem:
     """The problem that `component` names; raises as `build` does, and where it gives none."""
+    if isinstance(resolve("problem", component.name), Oracle):
+        raise ConfigError(
+            f"problem {component.name!r} is an oracle, which is a part of a problem",
+            "name the function that returns a mfal.Problem with it",
+        )
     built = build("problem", component)
     if not isinstance(built, Problem):
         raise ConfigError(

@@ -15,6 +15,7 @@ from mfal.tabular import Complaint, Sheet, finite_number
 from mfal.types import LARGEST, Observation, Outcome, Query
 
 _LEDGER = "the ledger"
+_MINUS = "\u2212"  # as word processors and papers have it
 _REPLICATES = "keep one answer to a query, such as their mean"
 _CORRECTION = (
     "the ledger keeps its answers; to correct one: mfal export, edit the file, and import it "
@@ -117,7 +118,7 @@ def _outcome(
             what = "is empty" if cells[o.name] is None else f"{cells[o.name]!r} is no finite number"
             wanted = f"it in {o.unit}" if o.suffix else "a number"
             right = f"write {wanted}, or why the query failed in a column error"
-            wrong.append(Complaint(number, o.name, what, _pointed(cells[o.name]) or right))
+            wrong.append(Complaint(number, o.name, what, _respelt(cells[o.name]) or right))
         elif abs(value) > LARGEST:
             what = f"{cells[o.name]} is too large to be a value"
             right = f"write at most {LARGEST:g}, or why the query failed in a column error"
@@ -133,17 +134,21 @@ def _cost(number: int, cells: dict[str, object], wrong: list[Complaint]) -> floa
     cost = finite_number(cells["cost"])
     if cost is None or cost < 0:
         what = f"{cells['cost']!r} is no finite number from zero up"
-        right = _pointed(cells["cost"]) or "write campaign units, or leave it empty"
+        right = _respelt(cells["cost"]) or "write campaign units, or leave it empty"
         wrong.append(Complaint(number, "cost", what, right))
         return 0.0
     return cost
 
 
-def _pointed(cell: object) -> str:
-    """How a number with a comma is written instead; empty for any other cell."""
-    if not isinstance(cell, str) or "," not in cell:
+def _respelt(cell: object) -> str:
+    """How a number with a comma or a typeset minus is written instead; empty for other cells."""
+    if not isinstance(cell, str):
         return ""
     given = cell.strip()
+    if given.startswith(_MINUS) and finite_number(f"-{given[1:]}") is not None:
+        return f"its minus is typeset; a plain one is read: -{given[1:]}"
+    if "," not in given:
+        return ""
     pointed, whole = given.replace(",", "."), given.replace(",", "")
     if finite_number(pointed) is None:
         return ""

@@ -125,6 +125,7 @@ BAD = [
     ("AAAAAAAA,half,1,1", "row 3: has 4 cells; the header has 3", ""),
     ('AAAAAAAA,half,"1,5"', "'1,5' is no finite number", "is written with a point: 1.5"),
     ('AAAAAAAA,half,"1,234"', "'1,234' is no finite number", "write 1.234 or 1234, whichever is"),
+    ("AAAAAAAA,half,\u22123.5", "'\u22123.5' is no finite number", "a plain one is read: -3.5"),
     ('AAAAAAAA,half,"0,234"', "'0,234' is no finite number", "is written with a point: 0.234"),
     (
         "CCCCCCCC,half,2",

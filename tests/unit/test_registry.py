@@ -218,6 +218,19 @@ def test_what_is_wrong_with_a_problem_is_named(tmp_path: Path, body: str, said: 
     assert raised.value.message == said.format(name=name, place="mine.py, line 3")
 
 
+def test_an_oracle_named_as_the_problem_is_told_from_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from mfal import Fidelity, Objective, oracle\n"
+        "@oracle(fidelities=[Fidelity('whole', 1, 1)], objectives=[Objective('n', '', 'max')])\n"
+        "def score(key: str) -> float:\n    return len(key)\n"
+    )
+    with pytest.raises(ConfigError) as raised:
+        build_problem(Component(name=f"{path}:score"))
+    assert raised.value.message.endswith("is an oracle, which is a part of a problem")
+    assert raised.value.hint == "name the function that returns a mfal.Problem with it"
+
+
 def test_a_defect_of_a_built_in_part_is_not_blamed_on_the_user(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
