@@ -1,19 +1,26 @@
-"""Which of the candidates that were asked, at any fidelity, the model holds for the best."""
+"""Which candidates, asked at any fidelity or only listed, the model holds for the best."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from mfal.campaign import Campaign, derive_seed
-from mfal.dataset import build_dataset
-from mfal.errors import SurrogateError
-from mfal.learn import best_promising
+from mfal.dataset import Dataset, build_dataset
+from mfal.errors import ConfigError, SurrogateError
 from mfal.metrics import measured
+from mfal.reference import best_rows
 from mfal.similarity import different
+from mfal.surrogate.base import Surrogate, posterior_mean
 from mfal.surrogate.making import make_surrogate
+
+_AT_ONCE = 4096  # candidates: a list may be longer than the covariance of all with the data
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """A candidate of the ledger, and what is thought of it at the target.
+    """A candidate, and what is thought of it at the target.
 
     Attributes:
         mean: Posterior mean of the first objective at the target, in its unit.
@@ -27,7 +34,9 @@ class Recommendation:
     measured: float | None
 
 
-def recommend(campaign: Campaign, n: int, diverse: float | None = None) -> list[Recommendation]:
+def recommend(
+    campaign: Campaign, n: int, diverse: float | None = None, *, unasked: bool = False
+) -> list[Recommendation]:
     """The n candidates of the ledger with the best posterior means at the target, best first.
 
     The surrogate is fitted to everything that the ledger holds now. A candidate that is known to
@@ -35,9 +44,11 @@ def recommend(campaign: Campaign, n: int, diverse: float | None = None) -> list[
 
     Args:
         diverse: Leave out whoever is more similar than this to a better one that is in.
+        unasked: Consider all of the fixed list that the campaign searches, asked or not.
 
     Raises:
         SurrogateError: if the campaign has none, or the answers do not allow one yet.
+        ConfigError: if those that were not asked are wanted of a campaign without a list.
     """
     if campaign.config.surrogate is None:
         raise SurrogateError(
@@ -46,19 +57,42 @@ def recommend(campaign: Campaign, n: int, diverse: float | None = None) -> list[
         )
     observations = campaign.store.observations()
     data = build_dataset(observations, campaign.ladder, campaign.objective, campaign.features)
+    considered = _considered(campaign, data, unasked)
     levels = tuple(f.level for f in campaign.ladder)
     seed = derive_seed(campaign.config.seed, "recommend")
     surrogate = make_surrogate(campaign.config.surrogate, levels, campaign.features)
     fitted = surrogate.fit(data, seed=seed)
-    keys = list(best_promising(data, fitted))
+    if not considered:
+        return []
+    expected = _expected(campaign, data, fitted, considered)
+    keys = [considered[i] for i in best_rows(expected, len(expected))]
     if diverse is not None:
         keys = different(keys, campaign.similarity, diverse, n)
-    rows = data.places(keys[:n])
-    moments = fitted.joint(data.features[rows], rows)
+    keys = keys[:n]
+    moments = fitted.joint(campaign.features(keys), data.places(keys))
     mean = (moments.mean[:, -1] * campaign.objective.sign).tolist()
     sd = moments.variance[:, -1].sqrt().tolist()
     known = measured(observations, campaign.target.name, campaign.objective).by_key
     return [
-        Recommendation(key, m, s, known.get(key))
-        for key, m, s in zip(keys[:n], mean, sd, strict=True)
+        Recommendation(key, m, s, known.get(key)) for key, m, s in zip(keys, mean, sd, strict=True)
     ]
+
+
+def _considered(campaign: Campaign, data: Dataset, unasked: bool) -> list[str]:
+    """Those that have a value at the target, as far as is known."""
+    if unasked and campaign.pool is None:
+        raise ConfigError(
+            f"campaign {campaign.config.name!r} searches no list, so that those which were not "
+            "asked have no end",
+            "ask for these where the sampler is pool, and elsewhere for what was asked",
+        )
+    keys = dict.fromkeys([*data.keys, *(campaign.pool or () if unasked else ())])
+    return [key for key in keys if key not in data.failed]
+
+
+def _expected(campaign: Campaign, data: Dataset, fitted: Surrogate, keys: Sequence[str]) -> Tensor:
+    """Posterior means at the target in units of utility, one a key."""
+    parts = [keys[i : i + _AT_ONCE] for i in range(0, len(keys), _AT_ONCE)]
+    return torch.cat(
+        [posterior_mean(fitted, campaign.features(k), data.places(k))[:, -1] for k in parts]
+    )

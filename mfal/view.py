@@ -41,16 +41,19 @@ class View:
         with open_campaign(self.config, self.config.name, to_read=True) as campaign:
             return frame(campaign.problem, leaders(campaign, n, diverse))
 
-    def recommended(self, n: int = 10, diverse: float | None = None) -> "DataFrame":
-        """The n candidates of the ledger with the best posterior means at the target, best first.
+    def recommended(
+        self, n: int = 10, diverse: float | None = None, *, unasked: bool = False
+    ) -> "DataFrame":
+        """The n candidates with the best posterior means at the target, best first.
 
-        Columns: those of `mfal.recommend.Recommendation`. The surrogate is fitted for it, which
-        takes seconds.
+        Those of the ledger, or of a fixed list with those that were not asked; see
+        `mfal.recommend.recommend`. Columns: those of `mfal.recommend.Recommendation`. The
+        surrogate is fitted for it, which takes seconds.
         """
         import pandas as pd
 
         with open_campaign(self.config, self.config.name, to_read=True) as campaign:
-            found = recommend(campaign, n, diverse)
+            found = recommend(campaign, n, diverse, unasked=unasked)
         columns = [f.name for f in fields(Recommendation)]
         return pd.DataFrame([astuple(r) for r in found], columns=columns)
 

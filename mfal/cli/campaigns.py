@@ -95,6 +95,10 @@ def recommend(
     which: Which,
     n: HowMany = 10,
     diverse: Diverse = None,
+    unasked: Annotated[
+        bool,
+        typer.Option("--unasked", help="Of a campaign on a fixed list: all of it, asked or not."),
+    ] = False,
     configs: Folder = CONFIGS,
     overrides: Overrides = None,
 ) -> None:
@@ -105,7 +109,8 @@ def recommend(
 
     config, source = chosen(which, configs, overrides)
     with open_campaign(config, source, to_read=True) as campaign:
-        _console().print(recommended_table(campaign, recommend(campaign, n, diverse)))
+        found = recommend(campaign, n, diverse, unasked=unasked)
+        _console().print(recommended_table(campaign, found))
 
 
 def export(

@@ -186,7 +186,8 @@ def test_the_weight_that_the_page_warns_of_is_a_useless_rung() -> None:
 
 def test_a_list_of_molecules_to_measure() -> None:
     (commands,) = re.findall(r"(^    python prepare\.py\n(?:    .*\n)+)", PAGE, re.MULTILINE)
-    make, begin, first, _, bring, second = (line.split() for line in commands.splitlines())
+    lines = (line.partition("  #")[0].split() for line in commands.splitlines())
+    make, begin, first, _, bring, ask, second = lines
     exec(compile(BLOCKS[make[1]], make[1], "exec"), {})
     assert "imported as round 0: 8 assay (0 failed), cost 0" in run(*begin[1:])
     batch = Path(bring[-1])
@@ -201,6 +202,8 @@ def test_a_list_of_molecules_to_measure() -> None:
     filled = pd.DataFrame(rows).assign(solubility=[0.1, 0.2, 0.3])
     filled.to_csv(batch, index=False)
     assert "3 assay (0 failed), cost 3" in run(*bring[1:])
+    told = run(*ask[1:], "-n", "16")  # a row each: the list has no more
+    assert "Best 16 at assay by the surrogate" in told and all(key in told for key in listed)
     assert "Round 2 waits for 3 measurements" in run(*second[1:], "--no-prefect")
 
 

@@ -85,6 +85,45 @@ def test_what_failed_at_the_target_is_not_recommended(tmp_path: Path) -> None:
     assert len(keys) == 127 and "AAAAAAAA" not in keys
 
 
+def test_of_a_list_those_that_were_not_asked_are_recommended_too(tmp_path: Path) -> None:
+    listed = tmp_path / "words.txt"
+    listed.write_text("\n".join([*WORDS[:4], *WORDS[60:]]))  # every second one was asked
+    config = parse_config(
+        settings(tmp_path) | {"sampler": {"name": "pool", "options": {"file": str(listed)}}}
+    )
+    rows = [
+        {"candidate": word, "fidelity": fidelity, "defects": 8.0 - word.count("A"), "error": None}
+        for fidelity, step in (("quick", 2), ("slow", 4))
+        for word in WORDS[60::step]
+    ]
+    rows.append({"candidate": WORDS[1], "fidelity": "slow", "defects": None, "error": "breaks"})
+    with open_campaign(config) as campaign:
+        import_frame(campaign, pd.DataFrame(rows))
+    with open_campaign(config, to_read=True) as campaign:
+        found = recommend(campaign, 500, unasked=True)
+        asked = recommend(campaign, 500)
+    assert {r.candidate for r in found} == {*WORDS[:4], *WORDS[60:]} - {WORDS[1]}
+    assert {r.candidate for r in asked} == {*WORDS[60::2]}
+    assert found[0].candidate == WORDS[0] and found[0].measured is None
+    expected = {r.candidate: r.mean for r in found}
+    assert {r.candidate: r.mean for r in asked}.items() <= expected.items()
+    for word, mean in expected.items():
+        assert mean == pytest.approx(8 - word.count("A"), abs=0.2)
+    view = View(config).recommended(500, unasked=True)
+    assert view["candidate"].tolist() == [r.candidate for r in found]
+
+
+def test_where_nothing_is_listed_there_is_no_recommending_what_was_not_asked(
+    tmp_path: Path,
+) -> None:
+    given = settings(tmp_path)
+    config = write(tmp_path, given)
+    measured(parse_config(given))
+    done = mfal("recommend", config, "--unasked", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "searches no list" in done.stderr and "pool" in done.stderr
+
+
 def test_those_that_are_like_a_better_one_may_be_left_out(tmp_path: Path) -> None:
     config = parse_config(settings(tmp_path))
     measured(config)
