@@ -2,14 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +28,8 @@ from mfal.report.canvas import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_ANY = 10_000  # columns of a terminal in which any table fits
 
 Form = Callable[[float | None], str]  # how a number is written
 
@@ -71,7 +73,7 @@ def show_ladder(console: Console, report: LadderReport) -> None:
         + (f" and the best {report.best} of the ledger" if report.best else "")
         + "; nothing is recorded, and none of the budget spent",
     )
-    console.print(_table(report))
+    console.print(_table(report, console))
     target, unit = report.rungs[-1].name, f" in {objective.unit}" if objective.suffix else ""
     console.print(f"rank: Spearman's correlation with {target}; RMSE to it{unit}")
     for name in report.by_hand:
@@ -79,20 +81,40 @@ def show_ladder(console: Console, report: LadderReport) -> None:
     console.print(_verdict(report))
 
 
-def _table(report: LadderReport) -> Table:
+def _table(report: LadderReport, console: Console) -> Table:
+    """A row per rung, or in a narrow terminal a column."""
     every = max((r.agreement.n for r in report.rungs if r.agreement), default=0)
     top = max((r.top.n for r in report.rungs if r.top), default=0)
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    # A terminal of 80 columns is wide enough; the names give way where it is not.
-    table.add_column("\nfidelity", overflow="fold")
-    figures = ("\ncost", "\nper call", "\nfailed")
-    agreement = (f"random {every}\nrank", "\nRMSE", f"best {top}\nrank", "\nRMSE")
-    for column in (*figures, *agreement, "\nworth"):
-        table.add_column(column, justify="right", no_wrap=True)
+    headings = [("", "fidelity"), ("", "cost"), ("", "per call"), ("", "failed")]
+    for whose in (f"random {every}", f"best {top}"):
+        headings += [(whose, "rank"), (whose, "RMSE")]
+    headings += [("", "worth")]
     random = _rmse(r.agreement for r in report.rungs)
     best = _rmse(r.top for r in report.rungs)
-    for rung in report.rungs:
-        table.add_row(*_row(rung, random, best))
+    rows = [_row(rung, random, best) for rung in report.rungs]
+    wide = _wide(headings, rows)
+    fits = console.measure(wide, options=console.options.update(width=_ANY)).maximum
+    return wide if fits <= console.width else _narrow(headings, rows)
+
+
+def _wide(headings: Sequence[tuple[str, str]], rows: Sequence[Sequence[Text]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for whose, heading in headings:
+        above = whose if heading == "rank" else ""
+        justify: JustifyMethod = "left" if heading == "fidelity" else "right"
+        table.add_column(f"{above}\n{heading}", justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _narrow(headings: Sequence[tuple[str, str]], rows: Sequence[Sequence[Text]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("fidelity", no_wrap=True)
+    for name, *_ in rows:
+        table.add_column(name, justify="right", overflow="fold")
+    for (whose, heading), *cells in list(zip(headings, *rows, strict=True))[1:]:
+        table.add_row(f"{whose}: {heading}" if whose else heading, *cells)
     return table
 
 

@@ -182,6 +182,20 @@ def test_eighty_columns_are_enough(found: LadderReport, unit: str, said: str) ->
     assert re.fullmatch(r"\d\.\d{2}", rows[0][6])  # three figures of an RMSE
 
 
+def test_in_a_narrow_terminal_each_fidelity_has_a_column(found: LadderReport) -> None:
+    shown = {}
+    for width in (40, 80):
+        console = Console(record=True, width=width, file=io.StringIO())
+        show_ladder(console, found)
+        shown[width] = console.export_text().splitlines()
+    narrow = [line.split() for line in shown[40]]
+    assert ["fidelity", "three", "nine", "all"] in narrow and "…" not in "".join(shown[40])
+    wide = [line.split() for line in shown[80] if line.startswith(("three", "nine"))]
+    for place, said in ((4, "random 200: rank"), (5, "random 200: RMSE"), (6, "best 20: rank")):
+        (row,) = [line for line in narrow if line[:3] == said.split()]
+        assert row[3:] == [line[place + 1] for line in wide]  # a time and its unit are two words
+
+
 def test_nothing_is_said_of_a_fidelity_whose_answers_do_not_tell(
     found: LadderReport, tmp_path: Path
 ) -> None:
