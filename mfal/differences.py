@@ -4,11 +4,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any
 
 from mfal.budget import total_cost
 from mfal.config import CampaignConfig
 from mfal.errors import NoLedgerError
+from mfal.fields import Pair, differing
 from mfal.ledger.reading import Entry, read_ledger
 
 PLACE = {"name", "data_dir", "ledger"}  # where a campaign lies, not what it is
@@ -28,15 +28,6 @@ class Contents:
     answered: int
     spent: float
     sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Something of which two campaigns say different things; None where one has nothing."""
-
-    where: str
-    first: Any
-    second: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +66,6 @@ def compare(a: CampaignConfig, b: CampaignConfig) -> Comparison:
     )
 
 
-def differing(a: dict[str, Any], b: dict[str, Any]) -> tuple[Pair, ...]:
-    """The fields of two configurations, as plain values, that are not the same."""
-    fields, others = _leaves(a), _leaves(b)
-    paths = {*fields, *others} - _unfilled(fields, others) - _unfilled(others, fields)
-    pairs = (Pair(path, fields.get(path), others.get(path)) for path in sorted(paths))
-    return tuple(pair for pair in pairs if pair.first != pair.second)
-
-
 def _read(config: CampaignConfig) -> tuple[list[Entry], int]:
     """All queries of a ledger, and how many batches are finished."""
     try:
@@ -109,20 +92,3 @@ def _first(a: list[Entry], b: list[Entry]) -> Pair | None:
             where = f"round {present.round}, query {present.position}"
             return Pair(where, one and one._asdict(), other and other._asdict())
     return None
-
-
-def _unfilled(fields: dict[str, Any], others: dict[str, Any]) -> set[str]:
-    """Paths of what is empty here and has parts there: it differs in these parts."""
-    empty = {path for path, value in fields.items() if value in ({}, [], None)}
-    return {path for path in empty if any(other.startswith(f"{path}.") for other in others)}
-
-
-def _leaves(value: Any, path: str = "") -> dict[str, Any]:  # noqa: ANN401
-    """Path of each value in nested mappings and lists -> the value."""
-    inner = dict(enumerate(value)) if isinstance(value, list) else value
-    if not isinstance(inner, dict) or not inner:
-        return {path: value}
-    found: dict[str, Any] = {}
-    for name, part in inner.items():
-        found |= _leaves(part, f"{path}.{name}" if path else str(name))
-    return found

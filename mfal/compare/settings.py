@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from mfal.budget import fits
 from mfal.compare.config import Comparison
 from mfal.compare.runs import Look
-from mfal.differences import PLACE, Pair, differing
+from mfal.differences import PLACE
 from mfal.errors import LedgerError
+from mfal.fields import Pair, differing, shown
 
 FREE = {
     *PLACE,
@@ -35,7 +36,7 @@ def check_settings(comparison: Comparison, looks: Sequence[Look]) -> None:
     changed: dict[tuple[str, str], list[str]] = {}
     for look in looks:
         for pair in _changes(look):
-            what = f"{pair.where} is {_shown(pair.second)} now, and was {_shown(pair.first)}"
+            what = f"{pair.where} is {shown(pair.second)} now, and was {shown(pair.first)}"
             changed.setdefault((look.run.method, what), []).append(look.run.name)
     said = [
         f"{comparison.source(method)}: {what} in the rounds of {', '.join(names)}"
@@ -65,7 +66,3 @@ def _changes(look: Look) -> list[Pair]:
         if not any(f"{pair.where}.".startswith(f"{free}.") for free in FREE)
     }
     return list(found.values())
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value)

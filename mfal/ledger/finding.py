@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, inspect, select
 
 from mfal.errors import LedgerError
+from mfal.fields import differing, shown
 from mfal.ledger.declared import Declared
 from mfal.ledger.tables import campaigns, declarations, rounds
 
@@ -27,10 +28,13 @@ def has_identity(c: Connection, campaign_id: int, identity: dict[str, Any], url:
     found = c.execute(kept).one()
     before = json.loads(found.identity)
     if before != identity and has_begun(c, campaign_id):
-        changed = [k for k in sorted(before | identity) if before.get(k) != identity.get(k)]
+        changed = [
+            f"{pair.where} was {shown(pair.first)}, is now {shown(pair.second)}"
+            for pair in differing(before, identity)
+        ]
         raise LedgerError(
             f"{url}: campaign {found.name!r} was begun with another configuration: "
-            + "; ".join(f"{k} was {before.get(k)}, is now {identity.get(k)}" for k in changed),
+            + "; ".join(changed),
             "its numbers would not mean the same; change `name` to begin a new campaign",
         )
     return bool(before == identity)

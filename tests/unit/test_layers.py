@@ -12,7 +12,7 @@ from tests.support import ROOT
 
 # Inside mfal a module may import from its own layer and from those above it in this list.
 LAYERS = [
-    ["types", "errors", "digits"],
+    ["types", "errors", "digits", "fields"],
     ["sections", "yaml_file", "config_errors", "files", "user_code"],
     ["budget", "config", "failures", "reasons", "tabular", "process"],
     ["own", "ledger"],

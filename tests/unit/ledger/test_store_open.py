@@ -86,8 +86,8 @@ def test_another_identity_is_refused_and_what_changed_is_named(
     message = raised.value.message
     assert "campaign 'test'" in message and message.startswith(ledger_url.partition("?")[0])
     assert "seed was 1, is now 2" in message
-    assert "costs was {'low': 1.0}, is now {'low': 2.0}" in message
-    assert "initial was None, is now {'queries': 3}" in message
+    assert "costs.low was 1, is now 2" in message
+    assert "initial.queries was null, is now 3" in message
     assert "problem" not in message
     assert "name" in raised.value.hint
     with pytest.raises(LedgerError, match="seed was 1, is now 2"):
