@@ -16,7 +16,7 @@ from rich.text import Text
 from mfal import registry
 from mfal.errors import ConfigError
 from mfal.gfn.policy import PolicySettings
-from mfal.gfn.train import TrainSettings
+from mfal.gfn.settings import TrainSettings
 from mfal.progress import training_line
 from mfal.report.canvas import (
     COLOURS,

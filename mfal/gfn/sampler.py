@@ -20,7 +20,8 @@ from mfal.gfn.products import has_bfloat16
 from mfal.gfn.recurrent import sequence_shape
 from mfal.gfn.rewards import Rewards
 from mfal.gfn.rollout import finished
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from mfal.types import Fidelity, Query
 
 log = logging.getLogger(__name__)

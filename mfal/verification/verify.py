@@ -16,7 +16,8 @@ from mfal.gfn.exact import (
     total_variation,
 )
 from mfal.gfn.policy import PolicySettings, make_policy
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from mfal.verification.exercises import Exercise
 
 

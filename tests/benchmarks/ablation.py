@@ -23,7 +23,8 @@ from mfal.gfn.agent import Agent
 from mfal.gfn.losses import residual
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.rollout import rollout
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from mfal.verification import exercises
 from mfal.verification.exercises import Exercise
 from mfal.verification.verify import fresh_per_step, verify

@@ -75,7 +75,8 @@ def work(batch: int, length: int) -> int:
     from mfal.envs.sequence import SequenceEnvironment
     from mfal.gfn.agent import Agent
     from mfal.gfn.policy import PolicySettings, make_policy
-    from mfal.gfn.train import Trainer, TrainSettings
+    from mfal.gfn.settings import TrainSettings
+    from mfal.gfn.train import Trainer
     from mfal.verification.exercises import potts
 
     torch.set_num_threads(1)

@@ -14,7 +14,8 @@ from mfal.gfn.agent import Agent
 from mfal.gfn.moves import log_probabilities
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.products import dense_relu, product
-from mfal.gfn.train import StateReward, Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import StateReward, Trainer
 from mfal.verification.verify import fresh_per_step
 from tests.benchmarks.peer_tasks import (
     BETA,

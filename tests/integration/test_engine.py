@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mfal.gfn.policy import PolicySettings
-from mfal.gfn.train import TrainSettings
+from mfal.gfn.settings import TrainSettings
 from mfal.verification import exercises
 from mfal.verification.exercises import Exercise
 from mfal.verification.verify import Verdict, fresh_per_step, verify

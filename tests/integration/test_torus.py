@@ -12,7 +12,8 @@ from mfal.gfn.agent import Agent
 from mfal.gfn.losses import log_mean_exp, residual
 from mfal.gfn.policy import PolicySettings, make_policy
 from mfal.gfn.rollout import rollout
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 
 TARGET = target_mixture(
     [1.0, 0.5, 0.25],

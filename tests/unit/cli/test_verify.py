@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mfal.cli.verify import draw_verdict, show_verdict
-from mfal.gfn.train import TrainSettings
+from mfal.gfn.settings import TrainSettings
 from mfal.verification import exercises
 from mfal.verification.verify import Verdict, verify
 

@@ -15,7 +15,8 @@ from mfal.gfn.exact import exact_distribution, total_variation
 from mfal.gfn.guided import rebuild
 from mfal.gfn.objectives import LossName
 from mfal.gfn.rollout import rollout
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from mfal.gfn.trajectories import Trajectories
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.enumerated import exact_log_z, exact_target

@@ -15,7 +15,8 @@ from mfal.gfn.losses import residual
 from mfal.gfn.objectives import LossName
 from mfal.gfn.policy import MLPPolicy
 from mfal.gfn.rollout import rate_backward, rollout, ways_back
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from mfal.gfn.trajectories import Trajectories
 from tests.unit.gfn.problems import agent, seeded, sharpen
 

@@ -6,7 +6,8 @@ import torch
 from mfal.gfn.agent import Agent
 from mfal.gfn.exact import exact_distribution, total_variation
 from mfal.gfn.heads import Heads
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.enumerated import exact_target
 from tests.unit.gfn.tables import (

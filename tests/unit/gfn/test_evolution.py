@@ -9,7 +9,7 @@ from mfal.envs.hypergrid import HypergridEnvironment
 from mfal.gfn.base import Sampler, needs_reward
 from mfal.gfn.evolution import BreedingSampler, EvolutionSampler
 from mfal.gfn.sampler import GFlowNetSampler
-from mfal.gfn.train import TrainSettings
+from mfal.gfn.settings import TrainSettings
 from mfal.types import Query
 from tests.unit.gfn.problems import LADDER, dna, spread
 

@@ -6,7 +6,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mfal.envs.hypergrid import HypergridEnvironment
 from mfal.gfn import perceptron, products
 from mfal.gfn.products import dense_relu, product
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from tests.unit.gfn.problems import agent, seeded
 
 # Rows, inner width, outer width: below and above what pays, and at the border.

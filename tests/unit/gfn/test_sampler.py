@@ -16,7 +16,8 @@ from mfal.gfn.heads import Heads
 from mfal.gfn.losses import Loss, VarGrad, residual
 from mfal.gfn.policy import PolicySettings
 from mfal.gfn.sampler import GFlowNetSampler, as_queries, draw
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from mfal.gfn.trajectories import Trajectories
 from mfal.types import Query
 from tests.unit.envs.grid import GridEnvironment

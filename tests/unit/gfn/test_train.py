@@ -16,7 +16,8 @@ from mfal.envs.sequence import SequenceEnvironment
 from mfal.errors import ConfigError
 from mfal.gfn.objectives import LossName
 from mfal.gfn.rewards import Rewards
-from mfal.gfn.train import DivergedError, Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import DivergedError, Trainer
 from tests.unit.envs.grid import GridEnvironment
 from tests.unit.gfn.problems import agent, corners, dna, ladder, potts
 from tests.unit.gfn.training import Run, trainer

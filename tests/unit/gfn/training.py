@@ -8,7 +8,8 @@ from mfal.envs.fidelity import FidelityEnvironment
 from mfal.gfn.base import LogReward
 from mfal.gfn.exact import exact_distribution, total_variation
 from mfal.gfn.rewards import Rewards
-from mfal.gfn.train import Trainer, TrainSettings
+from mfal.gfn.settings import TrainSettings
+from mfal.gfn.train import Trainer
 from tests.unit.gfn.enumerated import exact_log_z, exact_target
 from tests.unit.gfn.problems import agent
 

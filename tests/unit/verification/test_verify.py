@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mfal.gfn.train import TrainSettings
+from mfal.gfn.settings import TrainSettings
 from mfal.verification import exercises
 from mfal.verification.verify import Verdict, fresh_per_step, verify
 
