@@ -218,7 +218,7 @@ def test_fidelities_that_do_not_fit_are_refused(
 def test_a_ledger_keeps_to_its_fidelities(motif: Callable[..., CampaignConfig]) -> None:
     initial = {"queries": {"whole": 6}}
     run(motif(initial=initial), 1)
-    with pytest.raises(LedgerError, match="fidelities was None"):
+    with pytest.raises(LedgerError, match=r'fidelities\.0 was null, is now "whole"'):
         run(motif(initial=initial, fidelities=["whole"]), 1)
     # Ledgers from before there was a choice go on as they are.
     assert "fidelities" not in motif().identity()
