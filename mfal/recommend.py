@@ -9,6 +9,7 @@ from torch import Tensor
 from mfal.campaign import Campaign, derive_seed
 from mfal.dataset import Dataset, build_dataset
 from mfal.errors import ConfigError, SurrogateError
+from mfal.feasibility import learn_feasibility
 from mfal.metrics import measured
 from mfal.reference import best_rows
 from mfal.similarity import different
@@ -26,12 +27,15 @@ class Recommendation:
         mean: Posterior mean of the first objective at the target, in its unit.
         sd: Its standard deviation, without the noise of a measurement.
         measured: What was measured at the target; None where it was not asked there.
+        probability: That it has a value there at all, as far as failures teach; 1 where nothing
+            failed.
     """
 
     candidate: str
     mean: float
     sd: float
     measured: float | None
+    probability: float
 
 
 def recommend(
@@ -40,7 +44,8 @@ def recommend(
     """The n candidates of the ledger with the best posterior means at the target, best first.
 
     The surrogate is fitted to everything that the ledger holds now. A candidate that is known to
-    have no value at the target is not among them.
+    have no value at the target is not among them; how probable it is that the others have one
+    is said, and does not change their order.
 
     Args:
         diverse: Leave out whoever is more similar than this to a better one that is in.
@@ -58,10 +63,9 @@ def recommend(
     observations = campaign.store.observations()
     data = build_dataset(observations, campaign.ladder, campaign.objective, campaign.features)
     considered = _considered(campaign, data, unasked)
-    levels = tuple(f.level for f in campaign.ladder)
+    component, levels = campaign.config.surrogate, tuple(f.level for f in campaign.ladder)
     seed = derive_seed(campaign.config.seed, "recommend")
-    surrogate = make_surrogate(campaign.config.surrogate, levels, campaign.features)
-    fitted = surrogate.fit(data, seed=seed)
+    fitted = make_surrogate(component, levels, campaign.features).fit(data, seed=seed)
     if not considered:
         return []
     expected = _expected(campaign, data, fitted, considered)
@@ -73,8 +77,14 @@ def recommend(
     mean = (moments.mean[:, -1] * campaign.objective.sign).tolist()
     sd = moments.variance[:, -1].sqrt().tolist()
     known = measured(observations, campaign.target.name, campaign.objective).by_key
+    of_one = make_surrogate(component, (1.0,), campaign.features)
+    feasibility = learn_feasibility(
+        observations, campaign.ladder, campaign.features, of_one, seed=seed
+    )
+    probable = [1.0] * len(keys) if feasibility is None else feasibility(keys)[:, -1].tolist()
     return [
-        Recommendation(key, m, s, known.get(key)) for key, m, s in zip(keys, mean, sd, strict=True)
+        Recommendation(key, m, s, known.get(key), p)
+        for key, m, s, p in zip(keys, mean, sd, probable, strict=True)
     ]
 
 

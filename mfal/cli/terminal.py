@@ -202,9 +202,13 @@ def recommended_table(campaign: Campaign, recommended: Sequence[Recommendation])
     expected = _add_values(table, objective.labelled("expected"), [r.mean for r in recommended])
     table.add_column("±", justify="right", no_wrap=True)
     measured = _add_values(table, "measured", [r.measured for r in recommended])
+    may_fail = any(r.probability < 1 for r in recommended)
+    if may_fail:
+        table.add_column("has a value", justify="right", no_wrap=True)
     for r in recommended:
         shown = Text(_with_description(campaign, r.candidate))
-        table.add_row(shown, expected(r.mean), f"{r.sd:.2g}", measured(r.measured))
+        probable = [f"{r.probability:.0%}"] if may_fail else []
+        table.add_row(shown, expected(r.mean), f"{r.sd:.2g}", measured(r.measured), *probable)
     return table
 
 

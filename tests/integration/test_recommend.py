@@ -1,5 +1,6 @@
 """What the model holds for the best, from data of which all that it should say is known."""
 
+from collections.abc import Collection
 from itertools import product
 from pathlib import Path
 
@@ -45,18 +46,27 @@ def settings(folder: Path) -> dict[str, object]:
     )
 
 
-def measured(config: CampaignConfig, failed: str | None = None) -> None:
-    """Every second word at the cheap fidelity, every eighth at the target, without noise."""
+def measured(config: CampaignConfig, failed: Collection[str] = ()) -> None:
+    """Every second word at the cheap fidelity, every eighth at the target, without noise.
+
+    The best is not asked at the target, except where it is among those that failed there.
+    """
     rows = [
-        {"candidate": word, "fidelity": fidelity, "defects": 8.0 - word.count("A"), "error": None}
+        answered(word, fidelity)
         for fidelity, step in (("quick", 2), ("slow", 8))
         for word in WORDS[::step]
-        if (word, fidelity) != (WORDS[0], "slow")
+        if fidelity == "quick" or word not in {WORDS[0], *failed}
     ]
-    if failed is not None:
-        rows.append({"candidate": failed, "fidelity": "slow", "defects": None, "error": "breaks"})
+    broken = {"fidelity": "slow", "defects": None, "error": "breaks"}
     with open_campaign(config) as campaign:
-        import_frame(campaign, pd.DataFrame(rows))
+        import_frame(
+            campaign, pd.DataFrame([*rows, *({"candidate": word} | broken for word in failed)])
+        )
+
+
+def answered(word: str, fidelity: str) -> dict[str, object]:
+    defects = 8.0 - word.count("A")
+    return {"candidate": word, "fidelity": fidelity, "defects": defects, "error": None}
 
 
 def test_the_best_is_recommended_though_the_target_was_not_asked(tmp_path: Path) -> None:
@@ -72,17 +82,35 @@ def test_the_best_is_recommended_though_the_target_was_not_asked(tmp_path: Path)
         assert 0 < r.sd < 0.5
         at_target = r.candidate in WORDS[8::8]
         assert r.measured == (8 - r.candidate.count("A") if at_target else None)
+        assert r.probability == 1
     table = View(config).recommended(20)
-    assert list(table.columns) == ["candidate", "mean", "sd", "measured"]
+    assert list(table.columns) == ["candidate", "mean", "sd", "measured", "probability"]
     assert table["candidate"].tolist() == [r.candidate for r in found]
 
 
 def test_what_failed_at_the_target_is_not_recommended(tmp_path: Path) -> None:
     config = parse_config(settings(tmp_path))
-    measured(config, failed="AAAAAAAA")
+    measured(config, failed=["AAAAAAAA"])
     with open_campaign(config, to_read=True) as campaign:
         keys = [r.candidate for r in recommend(campaign, 500)]
     assert len(keys) == 127 and "AAAAAAAA" not in keys
+
+
+def test_a_recommendation_says_how_probable_it_is_to_have_a_value(tmp_path: Path) -> None:
+    given = settings(tmp_path)
+    config = parse_config(given)
+    measured(config, failed=[word for word in WORDS[8::8] if word.count("A") >= 6])
+    with open_campaign(config, to_read=True) as campaign:
+        found = {r.candidate: r for r in recommend(campaign, 500)}
+    best = found["AAAAAAAA"]
+    assert next(iter(found.values())) == best and best.probability < 0.5  # the order is the mean's
+    assert all(r.probability == 1 for r in found.values() if r.measured is not None)
+    unknown = [r for r in found.values() if r.measured is None]
+    assert all(r.probability > 0.5 for r in unknown if r.candidate.count("A") <= 4)
+    done = mfal("recommend", write(tmp_path, given), "-n", "3", cwd=tmp_path)
+    assert "has a value" in done.stdout
+    (row,) = [line for line in done.stdout.splitlines() if "AAAAAAAA" in line]
+    assert row.strip("│ ").endswith(f"{best.probability:.0%}")
 
 
 def test_of_a_list_those_that_were_not_asked_are_recommended_too(tmp_path: Path) -> None:
@@ -92,7 +120,7 @@ def test_of_a_list_those_that_were_not_asked_are_recommended_too(tmp_path: Path)
         settings(tmp_path) | {"sampler": {"name": "pool", "options": {"file": str(listed)}}}
     )
     rows = [
-        {"candidate": word, "fidelity": fidelity, "defects": 8.0 - word.count("A"), "error": None}
+        answered(word, fidelity)
         for fidelity, step in (("quick", 2), ("slow", 4))
         for word in WORDS[60::step]
     ]
