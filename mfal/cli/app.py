@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mfal.cli import problems
 from mfal.cli.campaigns import NoPrefect, register
+from mfal.cli.interrupts import interrupt_waits
 from mfal.cli.runner import chosen_runner
 from mfal.cli.which import Folder, Overrides, Which, chosen
 from mfal.config import config_schema
@@ -92,7 +93,8 @@ def compare(
     ] = False,
 ) -> None:
     """Run several methods and seeds on one problem; again, to go on where it was stopped."""
-    from mfal.cli.compare import compare_in_terminal
+    with interrupt_waits():
+        from mfal.cli.compare import compare_in_terminal
 
     compare_in_terminal(comparison, overrides or (), processes, run=not show)
 
@@ -188,7 +190,8 @@ def _run(
 ) -> None:
     config, source = chosen(which, configs, overrides)
     runner = chosen_runner(no_prefect=no_prefect)  # before torch: a server starts meanwhile
-    from mfal.cli.rounds import run_in_terminal
+    with interrupt_waits():
+        from mfal.cli.rounds import run_in_terminal
 
     try:
         run_in_terminal(config, rounds, source, runner)

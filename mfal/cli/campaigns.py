@@ -14,6 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from mfal.cli.interrupts import interrupt_waits
 from mfal.cli.runner import chosen_runner
 from mfal.cli.which import Folder, Overrides, Several, Which, as_typed, chosen
 from mfal.digits import number
@@ -135,7 +136,8 @@ def resume(
     no_prefect: NoPrefect = False,
 ) -> None:
     """Finish rounds that were begun and not finished, and begin none."""
-    from mfal.cli.rounds import resume_in_terminal
+    with interrupt_waits():
+        from mfal.cli.rounds import resume_in_terminal
     from mfal.errors import MfalError
 
     failed = False

@@ -1,0 +1,32 @@
+"""Ctrl-C while modules are loaded counts, and counts afterwards."""
+
+import signal
+
+import pytest
+
+from mfal.cli.interrupts import interrupt_waits
+
+
+def test_an_interrupt_counts_when_the_block_has_ended() -> None:
+    loaded = []
+    with pytest.raises(KeyboardInterrupt), interrupt_waits():
+        signal.raise_signal(signal.SIGINT)
+        loaded.append("torch")
+    assert loaded == ["torch"]
+    with pytest.raises(KeyboardInterrupt):  # as before
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_without_an_interrupt_nothing_is_raised() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with interrupt_waits():
+        assert signal.getsignal(signal.SIGINT) is not before
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_error_of_the_block_is_not_replaced() -> None:
+    with pytest.raises(ImportError), interrupt_waits():
+        signal.raise_signal(signal.SIGINT)
+        raise ImportError("torch is missing")
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
