@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mfal.digits import written
+from mfal.report.agreement import agreement_grid, agreement_pictures, pairs_of
 from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule_in_words
 from mfal.report.figures import (
     asking_figure,
@@ -195,12 +196,14 @@ def _surrogate(snapshot: Snapshot) -> Section | None:
 def _fidelities(snapshot: Snapshot) -> Section | None:
     if not snapshot.observations:
         return None
-    picture = Picture(
-        "spending",
-        spending_figure(snapshot),
-        "Where the money went. A ladder pays if the cheap fidelities take a share while the "
-        "target still gets enough to tell the best apart.",
-    )
+    pictures = [
+        Picture(
+            "spending",
+            spending_figure(snapshot),
+            "Where the money went. A ladder pays if the cheap fidelities take a share while the "
+            "target still gets enough to tell the best apart.",
+        )
+    ]
     rows = []
     for fidelity in reversed(snapshot.ladder):
         asked = [o for o in snapshot.observations if o.query.fidelity == fidelity.name]
@@ -211,8 +214,11 @@ def _fidelities(snapshot: Snapshot) -> Section | None:
             (fidelity.name, f"{fidelity.cost:g}", str(len(asked)), f"{spent:g}", share, engines)
         )
     header = ("fidelity", "cost each", "queries", "cost", "share", "engine")
-    grid = Grid("In all.", header, rows, texts=None)
-    return Section("The fidelities", pictures=[picture], grids=[grid])
+    grids = [Grid("In all.", header, rows, texts=None)]
+    if found := pairs_of(snapshot):
+        pictures += agreement_pictures(snapshot, found)
+        grids.append(agreement_grid(snapshot, found))
+    return Section("The fidelities", pictures=pictures, grids=grids)
 
 
 def _sampler(snapshot: Snapshot) -> Section | None:

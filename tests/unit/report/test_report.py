@@ -262,7 +262,7 @@ def test_parity_is_shown_as_measured_where_less_is_better(snapshot: Snapshot) ->
 
 
 def test_shares_of_the_fidelities_are_of_what_was_spent(snapshot: Snapshot, page: Page) -> None:
-    (grid,) = next(s for s in page.sections if s.title == "The fidelities").grids
+    grid, _ = next(s for s in page.sections if s.title == "The fidelities").grids
     assert snapshot.spent < snapshot.budget
     assert [row[4] for row in grid.rows] == [
         f"{float(row[3]) / snapshot.spent:.0%}" for row in grid.rows
