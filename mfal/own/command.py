@@ -54,7 +54,7 @@ def external(
         timeout_seconds: Longest that one run may take; it and what it started are killed then.
             What it leaves running in its process group when it ends by itself is ended, too.
             Keep it below the campaign's ``scoring.timeout_seconds``: a worker that is stopped
-            takes its program with it, and leaves the folder of the two files behind.
+            takes its program with it, and with that what it said.
         deterministic: Whether it gives the same answer whenever it is asked the same.
 
     Raises:

@@ -9,6 +9,8 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import cast
 
 from mfal.errors import MfalError
@@ -37,12 +39,21 @@ BUILDING = 600.0
 """Seconds that the problem may take to be built, or the time limit of a call if that is more."""
 
 
+@dataclass(frozen=True)
+class _Running:
+    """A process, the line to it, and the folder of its temporary files."""
+
+    process: "subprocess.Popen[bytes]"
+    channel: Channel
+    folder: "TemporaryDirectory[str]"
+
+
 class WorkerProcess:
     """A process with an oracle of its own; started by the first call, replaced when it is gone."""
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
-        self._running: tuple[subprocess.Popen[bytes], Channel] | None = None
+        self._running: _Running | None = None
         self._number = 0
         self._ended = False
 
@@ -52,13 +63,13 @@ class WorkerProcess:
         Raises:
             MfalError: if no process can be started, or the problem cannot be built in one.
         """
-        process, channel = self._process(max(BUILDING, call.timeout))
+        running = self._process(max(BUILDING, call.timeout))
         started = time.perf_counter()
         self._number += 1
         kind: TroubleKind
         try:
-            channel.send((self._number, call), call.timeout)
-            return self._reply(process, channel, call.timeout)
+            running.channel.send((self._number, call), call.timeout)
+            return self._reply(running, call.timeout)
         except TimeoutError:
             self.stop()
             kind, error = "late", f"{LATE} {call.timeout:g} s"
@@ -75,48 +86,53 @@ class WorkerProcess:
         """Have a call that goes on in another thread come to its end, and the process too."""
         self._ended = True
         if self._running is not None:
-            _kill(self._running[0])
+            _kill(self._running.process)
 
     def stop(self, patience: float = 0.0) -> int | None:
         """Wait so many seconds, then end the process and all that it started.
+
+        What they left in their folder for temporary files, which an ended program does not tidy
+        up, is removed.
 
         Returns:
             Its exit code; None if there was no process.
         """
         if self._running is None:
             return None
-        process, channel = self._running
-        self._running = None
+        running, self._running = self._running, None
+        process = running.process
         with suppress(subprocess.TimeoutExpired):
             process.wait(patience)
         _kill(process)
-        channel.close()
+        running.channel.close()
         if process.stdin is not None:
             process.stdin.close()
-        return process.wait()
+        code = process.wait()
+        running.folder.cleanup()
+        return code
 
-    def _reply(self, process: "subprocess.Popen[bytes]", channel: Channel, limit: float) -> Reply:
+    def _reply(self, running: _Running, limit: float) -> Reply:
         """The reply to the call that was sent last; raises as `_received` does."""
-        number, reply = cast(tuple[int, Reply], _received(process, channel, limit))
+        number, reply = cast(tuple[int, Reply], _received(running, limit))
         if number != self._number:
             raise GarbledError(f"a reply to call {number} instead of {self._number}")
         return reply
 
-    def _process(self, limit: float) -> "tuple[subprocess.Popen[bytes], Channel]":
+    def _process(self, limit: float) -> _Running:
         """The process, which is started if need be and has so many seconds for that."""
         if self._running is not None:
-            if self._running[0].poll() is None:
+            if self._running.process.poll() is None:
                 return self._running
             self.stop()
         return self._start(limit)
 
-    def _start(self, limit: float) -> "tuple[subprocess.Popen[bytes], Channel]":
-        process, channel = self._running = _started()
+    def _start(self, limit: float) -> _Running:
+        running = self._running = _started()
         if self._ended:
-            _kill(process)
+            _kill(running.process)
         try:
-            channel.send(self._asked, limit)
-            error = _received(process, channel, limit)
+            running.channel.send(self._asked, limit)
+            error = _received(running, limit)
         except TimeoutError:
             error = f"that takes longer than {limit:g} s"
         except GarbledError as garbled:
@@ -129,12 +145,13 @@ class WorkerProcess:
                 f"the problem cannot be built in a worker process: {error}",
                 "it was built in the campaign's own; nothing was charged",
             )
-        return process, channel
+        return running
 
 
-def _started() -> "tuple[subprocess.Popen[bytes], Channel]":
-    """A new process, and the line to it."""
+def _started() -> _Running:
+    """A new process."""
     try:
+        folder = TemporaryDirectory(prefix="mfal-worker-", ignore_cleanup_errors=True)
         here, there = socket.socketpair()
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; "
@@ -146,7 +163,7 @@ def _started() -> "tuple[subprocess.Popen[bytes], Channel]":
                 stdin=subprocess.PIPE,  # the worker ends when this is closed
                 stdout=2,  # stderr: what an oracle prints is no part of a command's JSON
                 pass_fds=[there.fileno()],
-                env=os.environ | ONE_THREAD,
+                env=os.environ | ONE_THREAD | {"TMPDIR": folder.name},
                 process_group=0,
             )
     except OSError as error:
@@ -155,10 +172,10 @@ def _started() -> "tuple[subprocess.Popen[bytes], Channel]":
             "see that this Python has not been moved or removed and that the system takes another "
             "process; what was recorded is safe, and the same command goes on",
         ) from error
-    return process, Channel(here)
+    return _Running(process, Channel(here), folder)
 
 
-def _received(process: "subprocess.Popen[bytes]", channel: Channel, limit: float) -> object:
+def _received(running: _Running, limit: float) -> object:
     """What a process sends within so many seconds; raises as `Channel.receive` does.
 
     As soon as it is dead there is nothing to wait for, though something that it forked may hold
@@ -166,10 +183,10 @@ def _received(process: "subprocess.Popen[bytes]", channel: Channel, limit: float
     """
     until = time.monotonic() + limit
     while True:
-        dead = process.poll() is not None  # what it had sent before is there to be read
+        dead = running.process.poll() is not None  # what it had sent before is there to be read
         left = until - time.monotonic()
         try:
-            return channel.receive(0.0 if dead else min(left, LOOK))
+            return running.channel.receive(0.0 if dead else min(left, LOOK))
         except TimeoutError:
             if dead:
                 raise EOFError from None

@@ -72,6 +72,17 @@ def test_after_its_time_limit_nothing_goes_on(
     assert ask.calls(key) == 1  # a candidate that was late is not asked again
 
 
+def test_temporary_files_end_with_the_worker(told: Callable[..., Told]) -> None:
+    ask = told(timeout_seconds=1.0)
+    for key in ("litter-good", "litter-good-again", "litter-hang", "litter-orphan"):
+        ask(key)
+        left = [Path(path) for path in (ask.folder / "litter").read_text().splitlines()]
+        there = [path for path in left if path.exists()]
+        # As long as a worker runs they are its own, and may be what it goes on with.
+        assert there == (left if "good" in key else []), key
+    assert len(left) == 4
+
+
 @pytest.mark.parametrize("size", [1, 1000])
 @pytest.mark.parametrize("kind", ["forkexit", "forkraise"])
 def test_a_child_that_the_oracle_forks_answers_nobody(

@@ -12,7 +12,7 @@ ONLY = [Fidelity("only", 1.0, 1.0)]
 
 # Its candidates are instructions. Every call leaves a line in the file `log`.
 ORACLE = """
-import ctypes, gc, os, signal, subprocess, sys, time
+import ctypes, gc, os, signal, subprocess, sys, tempfile, time
 from pathlib import Path
 from mfal.errors import TransientError
 from mfal.own.answers import UnavailableError
@@ -67,6 +67,13 @@ class Oracle:
         child = subprocess.Popen(["sleep", "600"])
         (self.folder / "child").write_text(str(child.pid))
         child.wait()
+
+    def litter(self, key):  # litter-NAME leaves a temporary file, and does what NAME says then
+        file, path = tempfile.mkstemp()
+        os.write(file, b"scratch")
+        with (self.folder / "litter").open("a") as paths:
+            paths.write(f"{path}\\n")
+        return getattr(self, key.split("-")[1])(key)
 
     def meet(self, key):  # waits until another one is asked
         (self.folder / key).touch()
