@@ -24,6 +24,7 @@ def main() -> None:
         refuse_silent()
         raise MfalError(f"no Prefect server answers at {api_url()}", "start one: make ui")
     # Imported here: settings must stand before Prefect is first imported.
+    from flows.resting import rest
     from flows.runner import CampaignRunner
     from flows.stale import keep_marking
 
@@ -32,13 +33,21 @@ def main() -> None:
     campaigns = [*usable(campaigns_in())]
     if not campaigns:
         raise ConfigError(f"there is no campaign to serve in {CONFIGS}/", "put its YAML file there")
+    page = os.environ["PREFECT_API_URL"].removesuffix("/api")
     runner = CampaignRunner()
-    for config in campaigns:
-        runner.serve_campaign(config)
-    page, names = os.environ["PREFECT_API_URL"].removesuffix("/api"), [c.name for c in campaigns]
-    typer.echo(f"serving {', '.join(names)} on {page} until this is stopped")
-    signal.signal(signal.SIGINT, runner.handle_sigterm)
-    asyncio.run(runner.start())
+    for told_to_stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told_to_stop, runner.handle_sigterm)
+    try:
+        resting = {config.name: runner.serve_campaign(config) for config in campaigns}
+        typer.echo(f"serving {', '.join(resting)} on {page} until this is stopped")
+        if off := [name for name, found in resting.items() if found.paused or found.schedule_off]:
+            typer.echo(f"paused, and left so until it is resumed on the page: {', '.join(off)}")
+        asyncio.run(runner.start())
+    finally:
+        if use_running_server():
+            rest(config.name for config in campaigns)
+        else:
+            typer.echo(f"{page} does not answer: no campaign could be paused there", err=True)
 
 
 def usable(found: Iterable[CampaignConfig | Broken]) -> Iterator[CampaignConfig]:

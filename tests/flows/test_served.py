@@ -24,6 +24,7 @@ from tests.flows.servers import (
     end_of,
     flow_process,
     run_to_its_end,
+    running,
     serving,
     wait_for,
 )
@@ -212,6 +213,69 @@ def test_who_stops_to_serve_ends_what_runs(tmp_path: Path, how: signal.Signals) 
     said = (tmp_path / "flows.serve.log").read_text()
     assert "Traceback" not in said and "never awaited" not in said, said
     assert not [process for process in (flow, *asking) if process.is_running()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_who_serves_again_leaves_paused_what_was_paused(tmp_path: Path) -> None:
+    scheduled = {"cron": "0 3 * * *"}
+    names = ["served", "paused", "off", "paused-later"]
+    with serving(
+        tmp_path, *(motif_settings(tmp_path, name=n, schedule=scheduled) for n in names)
+    ) as api:
+        port = urlsplit(api).port or 0
+        pause(api, "paused")
+        (schedule,) = deployed(api)["off"]["schedules"]
+        address = f"{api}/deployments/{deployed(api)['off']['id']}/schedules/{schedule['id']}"
+        call(address, {"active": False}, "PATCH")
+        server = process_of(tmp_path, "flows.serve")
+        server.terminate()
+        server.wait(60)
+        stopped = deployed(api)
+        assert all(d["paused"] for d in stopped.values())
+        assert {n for n in names if "not served" in stopped[n]["tags"]} == {*names} - {"paused"}
+
+        with running(tmp_path, "flows.serve", port):
+            log = tmp_path / "flows.serve.log"
+            said = "paused, and left so until it is resumed on the page: off, paused\n"
+            wait_for("word of what is paused", lambda: said in log.read_text())
+            again = deployed(api)
+            assert {n for n in names if again[n]["paused"]} == {"paused"}
+            assert {n for n in names if not again[n]["schedules"][0]["active"]} == {"off"}
+            assert not any("not served" in d["tags"] for d in again.values())
+            pause(api, "paused-later")
+        assert "not served" not in deployed(api)["paused-later"]["tags"]
+        assert "Traceback" not in log.read_text()
+
+
+def deployed(api: str) -> dict[str, Any]:
+    """The deployments of the campaigns, by name."""
+    return {found["name"]: found for found in call(f"{api}/deployments/filter", {})}
+
+
+def pause(api: str, campaign: str) -> None:
+    call(f"{api}/deployments/{deployed(api)[campaign]['id']}/pause_deployment", {}, "POST")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_who_stops_to_serve_when_the_server_is_gone_says_so(tmp_path: Path) -> None:
+    log = tmp_path / "flows.serve.log"
+    with serving(tmp_path, motif_settings(tmp_path)) as api:
+        wait_for("word that it serves", lambda: "serving motif" in log.read_text())
+        server, serves = process_of(tmp_path, "flows.ui"), process_of(tmp_path, "flows.serve")
+        server.kill()
+        serves.terminate()
+        serves.wait(60)
+    page = api.removesuffix("/api")
+    assert f"{page} does not answer: no campaign could be paused there" in log.read_text()
+    assert "Traceback" not in log.read_text()
+
+
+def process_of(folder: Path, module: str) -> psutil.Process:
+    children = psutil.Process().children()
+    (found,) = [p for p in children if module in command(p) and p.cwd() == str(folder)]
+    return found
 
 
 def test_a_run_from_the_api_is_a_round(served: tuple[str, Path]) -> None:
