@@ -230,8 +230,8 @@ def _lifeline() -> Iterator[int]:
     try:
         yield line
     finally:
+        os.close(held)  # first: with no reader left nobody would be told, see `end_with`
         os.close(line)
-        os.close(held)
 
 
 def _finish(process: "subprocess.Popen[bytes]", name: str, timeout: float) -> None:

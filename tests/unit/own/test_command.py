@@ -244,10 +244,21 @@ def test_a_folder_for_its_files_that_cannot_be_made_fails_no_candidate(
     assert sys.executable in raised.value.message and not log.exists()
 
 
-def test_what_a_program_leaves_running_is_ended_and_fails_no_candidate(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "start",
+    [
+        "sleep 300 & echo $!",
+        # Like most that Python starts, it holds no file of whoever started it.
+        f'{sys.executable} -c \'import subprocess as s; print(s.Popen(["sleep", "300"]).pid)\'',
+    ],
+    ids=["with its files", "without its files"],
+)
+def test_what_a_program_leaves_running_is_ended_and_fails_no_candidate(
+    tmp_path: Path, start: str
+) -> None:
     pid = tmp_path / "pid"
     answer = 'printf "candidate,length,level\\na,1,0\\n" > "$2"'
-    made = asking(shell_script(tmp_path, f"sleep 300 &\necho $! > {pid}\n{answer}"))
+    made = asking(shell_script(tmp_path, f"{{ {start}; }} > {pid}\n{answer}"))
     (found,) = made.evaluate(["a"], LADDER[0])
     assert found.values == (1.0, 0.0)
     await_end([int(pid.read_text())])
