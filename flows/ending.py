@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mfal.campaign import Campaign
+from mfal.digits import amount
 from mfal.resume import Resumed
 from mfal.stopping import why_no_further
 from mfal.waiting import waiting, waiting_text
@@ -33,4 +34,4 @@ def how_resumed(campaign: Campaign, done: Resumed | None) -> str:
 
 
 def _spent(campaign: Campaign) -> str:
-    return f"spent {campaign.store.spent():g} of {campaign.config.budget.total:g}"
+    return f"spent {amount(campaign.store.spent())} of {amount(campaign.config.budget.total)}"

@@ -16,6 +16,7 @@ from prefect.artifacts import (
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from mfal.campaign import Campaign
+from mfal.digits import amount
 from mfal.gfn.base import TrainMetrics
 from mfal.progress import STAGES, Progress, Stage, round_name, training_line
 from mfal.report.canvas import load_canvas
@@ -90,7 +91,7 @@ class LivePage(Progress):
 
     def spent(self, cost: float, budget: float) -> None:
         """Show the cost."""
-        self._notes["cost"] = f"cost {cost:g} of {budget:g}"
+        self._notes["cost"] = f"cost {amount(cost)} of {amount(budget)}"
         self._show()
 
     def _show(self, *, at_once: bool = False) -> None:

@@ -15,6 +15,7 @@ from mfal.budget import fits, in_full, minus, times, total_cost, total_of_counte
 from mfal.config import CampaignConfig
 from mfal.config_errors import in_field
 from mfal.design import initial_counts
+from mfal.digits import amount
 from mfal.envs.base import Environment
 from mfal.envs.keys import check_keys
 from mfal.errors import BudgetError, ConfigError, LedgerError, NoLedgerError
@@ -233,13 +234,13 @@ def check_money(config: CampaignConfig, ladder: tuple[Fidelity, ...], source: st
     total, of_a_batch = config.budget.total, config.batch.cost
     if not fits(cheapest.cost, total):
         raise BudgetError(
-            f"{source}: budget.total: {total:g} does not pay for a single query",
-            f"the cheapest, at fidelity {cheapest.name!r}, costs {cheapest.cost:g}",
+            f"{source}: budget.total: {amount(total)} does not pay for a single query",
+            f"the cheapest, at fidelity {cheapest.name!r}, costs {amount(cheapest.cost)}",
         )
     if of_a_batch is not None and not fits(target.cost, of_a_batch):
         raise BudgetError(
-            f"{source}: batch.cost: {of_a_batch:g} does not pay for a query at the target, "
-            f"{target.name!r}, which costs {target.cost:g}",
+            f"{source}: batch.cost: {amount(of_a_batch)} does not pay for a query at the target, "
+            f"{target.name!r}, which costs {amount(target.cost)}",
             "raise batch.cost, or limit batch.queries instead",
         )
     _check_price(config, cheapest, source)
@@ -264,11 +265,11 @@ def _asked_something(config: CampaignConfig) -> bool:
 
 
 def _check_price(config: CampaignConfig, cheapest: Fidelity, source: str) -> None:
-    amount = config.batch.cost or config.budget.total
-    if times(cheapest.cost, amount) > PAYABLE:
+    most = config.batch.cost or config.budget.total
+    if times(cheapest.cost, most) > PAYABLE:
         raise ConfigError(
-            f"{source}: costs: a query at {cheapest.name!r} costs {cheapest.cost:g}, which is "
-            f"nothing beside the {amount:g} that a round may spend",
+            f"{source}: costs: a query at {cheapest.name!r} costs {amount(cheapest.cost)}, which "
+            f"is nothing beside the {amount(most)} that a round may spend",
             f"set costs.{cheapest.name} to a price that counts, or a smaller batch.cost",
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from mfal.budget import exact, fits, minus, times, total_cost, total_of_counted
 from mfal.config import CampaignConfig
+from mfal.digits import amount
 from mfal.errors import BudgetError, ConfigError
 from mfal.types import Fidelity, Query
 
@@ -39,8 +40,8 @@ def _shared_counts(
     once = total_cost(f.cost for f in ladder)
     if not fits(once, share):
         raise BudgetError(
-            f"{source}: initial.share: {part:g} of the budget is {share:g}, and "
-            f"one candidate at every fidelity costs {once:g}",
+            f"{source}: initial.share: {part:g} of the budget is {amount(share)}, and "
+            f"one candidate at every fidelity costs {amount(once)}",
             "raise initial.share or budget.total, or give counts in initial.queries",
         )
     return counts_by_share(share, ladder)

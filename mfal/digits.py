@@ -27,3 +27,8 @@ def written(values: Iterable[float | None], figures: int = 4) -> Callable[[float
 def number(value: float | None) -> str:
     """One number by itself, as `written` has it."""
     return written([value])(value)
+
+
+def amount(cost: float) -> str:
+    """A cost in campaign units, which may be cents: six figures, and hundredths however many."""
+    return f"{cost:g}" if abs(cost) < 10_000 else f"{cost:.2f}".rstrip("0").rstrip(".")

@@ -16,6 +16,7 @@ from mfal.budget import fits, total_cost
 from mfal.campaign import Campaign, check_promised, derive_seed, versions
 from mfal.design import missing_counts
 from mfal.diagnostics import batch_shares, expected_failures
+from mfal.digits import amount
 from mfal.envs.keys import check_keys
 from mfal.errors import LedgerError
 from mfal.gfn.base import Proposals, TrainMetrics
@@ -255,6 +256,6 @@ def _check_affordable(campaign: Campaign, asked: Sequence[tuple[Query, float]]) 
     price, left = total_cost(cost for _, cost in asked), campaign.left
     if not fits(price, left):
         raise LedgerError(
-            f"a round of {price:g} was to be begun with {left:g} left",
+            f"a round of {amount(price)} was to be begun with {amount(left)} left",
             "this is a defect of mfal; nothing was spent",
         )

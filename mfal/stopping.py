@@ -2,7 +2,7 @@
 
 from mfal.budget import fits
 from mfal.campaign import Campaign
-from mfal.digits import number
+from mfal.digits import amount, number
 from mfal.metrics import measured
 
 
@@ -26,7 +26,7 @@ def _budget_spent(campaign: Campaign) -> str | None:
     if any(fits(f.cost, left) for f in campaign.ladder):
         return None
     return (
-        f"the budget is spent: {left:g} of {campaign.config.budget.total:g} is left, "
+        f"the budget is spent: {amount(left)} of {amount(campaign.config.budget.total)} is left, "
         "which buys no further query"
     )
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from mfal.cli.interrupts import interrupt_waits
 from mfal.cli.runner import chosen_runner
 from mfal.cli.which import Folder, Overrides, Several, Which, as_typed, chosen
-from mfal.digits import number
+from mfal.digits import amount, number
 from mfal.errors import ConfigError
 from mfal.folder import CONFIGS, Broken, campaigns_in, find_campaign
 from mfal.types import unit_suffix
@@ -242,7 +242,12 @@ def _status_row(s: "Status | Broken") -> dict[str, str]:
     if isinstance(s, Broken):
         return {"campaign": s.campaign, "best": "cannot be read, see below"}
     begun = "not begun" if s.ledger is None else str(s.rounds)
-    row = {"campaign": s.campaign, "rounds": begun, "spent": f"{s.spent:g}", "left": f"{s.left:g}"}
+    row = {
+        "campaign": s.campaign,
+        "rounds": begun,
+        "spent": amount(s.spent),
+        "left": amount(s.left),
+    }
     if s.failed:
         row["failed"] = f"{s.failed} of {s.observations}"
     if s.best is not None:
@@ -256,7 +261,7 @@ def _under_way(s: "Status") -> str:
     if s.waits_for is not None:
         n, files = s.waits_for.count, ", ".join(s.waits_for.files)
         measured = f"waits for {n} measurement{'' if n == 1 else 's'}: {files}"
-        said.append(f"{measured} ({s.waits_for.set_aside:g} units set aside)")
+        said.append(f"{measured} ({amount(s.waits_for.set_aside)} units set aside)")
     elif s.open_round is not None:
         said.append(f"{s.pending} of round {s.open_round} unanswered")
     if s.writer is not None:

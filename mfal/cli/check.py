@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mfal.check import CheckReport, check_problem
+from mfal.digits import amount
 from mfal.sections import Component
 from mfal.types import aim
 from mfal.yaml_file import apply_overrides
@@ -97,7 +98,7 @@ def _rungs(report: CheckReport) -> Table:
         table.add_row(
             Text(f.name),
             f"{f.level:g}",
-            f"{f.cost:g}",
+            amount(f.cost),
             "–" if rung.seconds is None else f"{rung.seconds:.2g}",
             "–" if rung.failed is None else f"{rung.failed} of {rung.asked}",
             Text(rung.backend),

@@ -14,7 +14,7 @@ from mfal.compare.config import Comparison, load_comparison
 from mfal.compare.figures import VALUES, curves, final, write_curves
 from mfal.compare.run import RunProgress, run_comparison
 from mfal.compare.runs import Run, runs_of
-from mfal.digits import written
+from mfal.digits import amount, written
 from mfal.errors import NoLedgerError
 from mfal.problem import build_problem
 from mfal.types import Objective
@@ -111,7 +111,7 @@ class Bars(RunProgress):
             if name not in self._of:
                 self._of[name] = self._bars.add_task(name, total=self._budgets[name], note="")
         for name, task in self._of.items():
-            note = f"{spent[name]:g} of {self._budgets[name]:g}"
+            note = f"{amount(spent[name])} of {amount(self._budgets[name])}"
             self._bars.update(task, completed=spent[name], note=note, visible=name in running)
 
     def ended(self, run: Run, seconds: float, why: str) -> None:

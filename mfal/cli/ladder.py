@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mfal.config import CampaignConfig
-from mfal.digits import written
+from mfal.digits import amount, written
 from mfal.ladder import FEWEST, Agreement, LadderReport, RungReport, examine_ladder
 from mfal.report.canvas import (
     COLOURS,
@@ -125,7 +125,7 @@ def _rmse(column: Iterable[Agreement | None]) -> Form:
 def _row(rung: RungReport, random: Form, best: Form) -> list[Text]:
     cells = [
         rung.name,
-        f"{rung.cost:g}",
+        amount(rung.cost),
         _time(rung.seconds),
         f"{rung.failed / rung.asked:.0%}",
         *_agreement(rung.agreement, random),
@@ -195,7 +195,10 @@ def draw_ladder(report: LadderReport, path: Path) -> None:
     lower, target = report.rungs[:-1], report.rungs[-1]
     figure, row = panels(len(lower), above=0.8)
     figure.suptitle(
-        f"{report.problem}: {target.name} costs {target.cost:g}", x=0.01, ha="left", fontsize=10
+        f"{report.problem}: {target.name} costs {amount(target.cost)}",
+        x=0.01,
+        ha="left",
+        fontsize=10,
     )
     for axes, rung in zip(row, lower, strict=True):
         _draw_rung(axes, report, rung)
@@ -224,7 +227,7 @@ def _draw_rung(axes: "Axes", report: LadderReport, rung: RungReport) -> None:
         ends = [min(values), max(values)]
         axes.plot(ends, ends, color=GREY, lw=1, zorder=0)
     rank = "" if rung.agreement is None else f", rank correlation {_rank(rung.agreement)}"
-    title = f"{rung.name}: cost {rung.cost:g}{rank}\n{_worth_in_words(rung)}"
+    title = f"{rung.name}: cost {amount(rung.cost)}{rank}\n{_worth_in_words(rung)}"
     labelled, name = report.objective.labelled, report.objective.name
     name_axes(axes, title, labelled(f"{name} by {rung.name}"), labelled(f"{name} by {target}"))
     add_legend(axes)

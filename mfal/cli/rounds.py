@@ -9,6 +9,7 @@ from mfal.campaign import Campaign, open_campaign
 from mfal.cli.runner import Runner
 from mfal.cli.terminal import TerminalProgress, engine_lines, show_rounds
 from mfal.config import CampaignConfig
+from mfal.digits import amount
 from mfal.errors import NoLedgerError
 from mfal.importing.observations import import_file
 from mfal.ledger.reading import read_ledger
@@ -71,10 +72,10 @@ def _resume(console: Console, config: CampaignConfig, source: str, runner: Runne
         return NOTHING_OPEN
     answered = f"{done.asked} of its {done.queries} queries"
     if awaited is None:
-        asked = f"{answered} had no answer; they were asked, for {done.cost:g}"
+        asked = f"{answered} had no answer; they were asked, for {amount(done.cost)}"
         return f"round {done.round} is finished: {asked}"
     text = waiting_text(awaited, source)
-    return f"{answered} were asked, for {done.cost:g}\n{text}" if done.asked else text
+    return f"{answered} were asked, for {amount(done.cost)}\n{text}" if done.asked else text
 
 
 def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
@@ -86,7 +87,7 @@ def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
         console.print(
             f"{path}: imported {'into' if done.awaited else 'as'} round {done.round}: "
             f"{counts} ({done.failed} failed), "
-            f"cost {done.cost:g}",
+            f"cost {amount(done.cost)}",
             soft_wrap=True,
         )
         if done.merged:

@@ -7,14 +7,14 @@ from typing import Self
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
 
 from mfal.campaign import Campaign
 from mfal.cli.diagnostics import last_diagnosed, rung_table
-from mfal.digits import written
+from mfal.digits import amount, written
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve, in_order
 from mfal.progress import STAGES, Progress, Stage, round_name, training_line
@@ -99,12 +99,21 @@ class TerminalProgress(Progress):
         return Group(*parts, self._bars)
 
 
+class _Done(ProgressColumn):
+    """How much is done of how much; of a cost, its decimals too."""
+
+    def render(self, task: Task) -> Text:
+        total = "?" if task.total is None else amount(task.total)
+        done = f"{amount(task.completed):>{len(total)}}/{total}"
+        return Text(done, style="progress.download")
+
+
 def _bars(console: Console) -> Bars:
     """Bars whose columns are as wide as those of any others made here, to stand below them."""
     return Bars(
         TextColumn(f"  {{task.description:<{INDENT - 3}}}", markup=False),
         BarColumn(bar_width=32),
-        MofNCompleteColumn(table_column=Column(min_width=11)),
+        _Done(table_column=Column(min_width=11)),
         TextColumn("{task.fields[note]}", markup=False, table_column=Column(min_width=13)),
         TimeElapsedColumn(),
         console=console,
@@ -133,8 +142,8 @@ def show_state(console: Console, campaign: Campaign) -> None:
         console.print(rung_table(campaign, diagnosed))
     failed = sum(o.outcome.values is None for o in observations)
     console.print(
-        f"spent {campaign.store.spent():g} of {config.budget.total:g} on {len(observations)} "
-        f"queries ({failed} failed)"
+        f"spent {amount(campaign.store.spent())} of {amount(config.budget.total)} "
+        f"on {len(observations)} queries ({failed} failed)"
     )
     if found := commonest(o.outcome for o in observations):
         said = f"the commonest failure ({found[1]} of {failed}): {found[0]}"
@@ -164,7 +173,7 @@ def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -
         for f in reversed(campaign.ladder)
         if (n := sum(o.query.fidelity == f.name for o in batch))
     )
-    table = Table(title=f"Round {number}: {counts}, cost {cost:g}", title_justify="left")
+    table = Table(title=f"Round {number}: {counts}, cost {amount(cost)}", title_justify="left")
     rows = in_order(batch, campaign.ladder, objective)
     table.add_column("candidate", overflow="fold")
     table.add_column("fidelity", no_wrap=True)
@@ -172,7 +181,7 @@ def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -
     table.add_column("cost", justify="right", no_wrap=True)
     for o in rows[:BATCH_ROWS]:
         answer = value(o.outcome.value) or f"failed: {o.outcome.error}"
-        table.add_row(Text(o.query.key), Text(o.query.fidelity), Text(answer), f"{o.cost:g}")
+        table.add_row(Text(o.query.key), Text(o.query.fidelity), Text(answer), amount(o.cost))
     if len(rows) > BATCH_ROWS:
         table.add_row(f"and {len(rows) - BATCH_ROWS} more", "", "", "")
     return table
@@ -237,7 +246,7 @@ def curve_table(
     for p in points:
         after = round_name(p.round, kinds.get(p.round, "batch"))
         bar = "" if p.top_k is None else _bar(p.top_k * objective.sign, utilities)
-        table.add_row(after, f"{p.cost:g}", str(p.n_target), value(p.top_k), bar)
+        table.add_row(after, amount(p.cost), str(p.n_target), value(p.top_k), bar)
     return table
 
 

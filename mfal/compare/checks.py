@@ -8,6 +8,7 @@ from mfal.compare.config import Comparison
 from mfal.compare.engines import Engines, check_engines
 from mfal.compare.runs import Look, Run
 from mfal.compare.settings import check_settings
+from mfal.digits import amount
 from mfal.errors import ConfigError
 from mfal.readable import check_similarity, sample_keys
 
@@ -36,7 +37,7 @@ def check_runs(comparison: Comparison, looks: Sequence[Look]) -> None:
     if max(costs.values()) - min(costs.values()) >= dearest:
         raise ConfigError(
             f"{comparison.source()}: methods: the initial designs do not cost the same: "
-            + ", ".join(f"{method} {cost:g}" for method, cost in costs.items()),
+            + ", ".join(f"{method} {amount(cost)}" for method, cost in costs.items()),
             "set initial.queries of each method that uses other fidelities",
         )
     check_engines(comparison, looks, today)

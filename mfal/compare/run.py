@@ -19,6 +19,7 @@ from mfal.compare.config import Comparison
 from mfal.compare.outside import score_outside
 from mfal.compare.runs import Look, Run, mark_done, runs_of
 from mfal.config import CampaignConfig
+from mfal.digits import amount
 from mfal.errors import MfalError
 from mfal.round import run_rounds
 from mfal.stopping import stop_reason
@@ -182,6 +183,8 @@ def _to_its_end(config: CampaignConfig) -> Ended:
     started = time.perf_counter()
     with open_campaign(config, config.name) as campaign:
         run_rounds(campaign, None)
-        why = stop_reason(campaign) or f"nothing is left to ask, with {campaign.left:g} unspent"
+        why = (
+            stop_reason(campaign) or f"nothing is left to ask, with {amount(campaign.left)} unspent"
+        )
     mark_done(config)
     return time.perf_counter() - started, why

@@ -7,6 +7,7 @@ from mfal.budget import fits
 from mfal.compare.config import Comparison
 from mfal.compare.runs import Look
 from mfal.differences import PLACE
+from mfal.digits import amount
 from mfal.errors import LedgerError
 from mfal.fields import Pair, differing, shown
 
@@ -43,8 +44,8 @@ def check_settings(comparison: Comparison, looks: Sequence[Look]) -> None:
         for (method, what), names in changed.items()
     ]
     said += [
-        f"{comparison.source(look.run.method)}: budget.total is {total:g} now, and "
-        f"{look.run.name} has spent {look.committed:g}"
+        f"{comparison.source(look.run.method)}: budget.total is {amount(total)} now, and "
+        f"{look.run.name} has spent {amount(look.committed)}"
         for look in looks
         if not fits(look.committed, total := look.run.config.budget.total)
     ]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mfal.budget import total_cost
 from mfal.campaign import Campaign, check_promised
+from mfal.digits import amount
 from mfal.errors import DataError
 from mfal.importing.rows import (
     Imported,
@@ -84,5 +85,7 @@ def _check_asked(
         price, said = campaign.cost(query.fidelity), cells[row.number].get("cost")
         if said is not None and row.observation.cost != price:
             what = f"{said} is not the price of a query at {query.fidelity}"
-            wrong.append(Complaint(row.number, "cost", what, f"it is {price:g}; leave it empty"))
+            wrong.append(
+                Complaint(row.number, "cost", what, f"it is {amount(price)}; leave it empty")
+            )
     return wrong

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mfal.budget import fits, total_cost, total_of_counted
 from mfal.campaign import Campaign, versions
 from mfal.design import missing_counts
+from mfal.digits import amount
 from mfal.errors import BudgetError, DataError, LedgerError
 from mfal.importing.answers import import_answers
 from mfal.importing.rows import (
@@ -113,8 +114,8 @@ def _check_budget(campaign: Campaign, kept: Sequence[Observation], source: str) 
     design = total_of_counted((campaign.cost(name), n) for name, n in missing.items())
     if not fits(total_cost([price, design]), campaign.left):
         raise BudgetError(
-            f"{source}: costs {price:g} and leaves {design:g} of the initial design to pay, and "
-            f"{campaign.left:g} of the budget is left",
+            f"{source}: costs {amount(price)} and leaves {amount(design)} of the initial design to "
+            f"pay, and {amount(campaign.left)} of the budget is left",
             "raise budget.total, make the design smaller, or leave out the column cost if the "
             "observations were paid for elsewhere",
         )

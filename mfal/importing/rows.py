@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mfal.campaign import Campaign
+from mfal.digits import amount
 from mfal.envs.keys import bad_keys
 from mfal.errors import DataError
 from mfal.ledger.store import IMPORTED
@@ -205,7 +206,7 @@ def check_costs(rows: Sequence[ImportRow]) -> list[Complaint]:
     for query, alike in of_query.items():
         costs = {row.number: row.observation.cost for row in alike}
         if len({*costs.values()}) > 1:
-            said = " and ".join(f"{cost:g} in row {number}" for number, cost in costs.items())
+            said = " and ".join(f"{amount(cost)} in row {number}" for number, cost in costs.items())
             what = f"{query.key!r} at {query.fidelity} costs {said}"
             wrong += [Complaint(n, "cost", what, "keep one row of a query") for n in costs]
     return wrong

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from mfal.digits import written
+from mfal.digits import amount, written
 from mfal.report.agreement import agreement_grid, agreement_pictures, pairs_of
 from mfal.report.diversity import Diversity, diversity_curve, gallery_keys, rule_in_words
 from mfal.report.figures import (
@@ -97,7 +97,7 @@ def _means(snapshot: Snapshot, diversity: Sequence[Diversity]) -> Grid:
     value = written(mean for d in diversity for mean in (d.top_k, d.diverse))
     rows = [
         (
-            f"{d.cost:g}",
+            amount(d.cost),
             str(d.n_target),
             value(d.top_k),
             value(d.diverse),
@@ -211,7 +211,7 @@ def _fidelities(snapshot: Snapshot) -> Section | None:
         engines = "; ".join(sorted({o.backend for o in asked}))
         share = f"{spent / snapshot.spent:.0%}" if snapshot.spent else ""
         rows.append(
-            (fidelity.name, f"{fidelity.cost:g}", str(len(asked)), f"{spent:g}", share, engines)
+            (fidelity.name, amount(fidelity.cost), str(len(asked)), amount(spent), share, engines)
         )
     header = ("fidelity", "cost each", "queries", "cost", "share", "engine")
     grids = [Grid("In all.", header, rows, texts=None)]

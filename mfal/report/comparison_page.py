@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from mfal.compare import NUMBERS, Comparison, at_cost, beyond_design, final
-from mfal.digits import number, written
+from mfal.digits import amount, number, written
 from mfal.report.comparison_figures import MEASURES, against_cost, quality_and_variety
 from mfal.report.page import Grid, Page, Picture, Section
 from mfal.report.published import PublishedCurve
@@ -70,8 +70,8 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
     said = [
         f"{len(begun)} of {wanted} runs have begun ({counted(len(comparison.methods), 'method')}, "
         f"{counted(len(comparison.seeds), 'seed')} each).",
-        f"All have spent {cost:,.6g} campaign units beyond the initial design; what follows is at "
-        f"that cost, by the median over seeds ({objective.better})"
+        f"All have spent {amount(cost)} campaign units beyond the initial design; what follows is "
+        f"at that cost, by the median over seeds ({objective.better})"
         f"{compared if len(comparison.methods) > 1 else ''}.",
     ]
     by_standing: dict[str, list[str]] = {}
@@ -177,7 +177,7 @@ def _ends(
         of_method = last.xs(method, level="method")
         for seed, row in of_method.iterrows():
             figures = (forms[name](row[name]) for name in names)
-            rows.append((method, str(seed), f"{spent[method, seed]:,.6g}", *figures))
+            rows.append((method, str(seed), amount(spent[method, seed]), *figures))
         medians = (forms[name](of_method[name].median()) for name in names)
         rows.append((method, "median", "", *medians))
     header = ("method", "seed", "cost", *(MEASURES[name].header(objective) for name in names))
@@ -203,7 +203,7 @@ def _shares(comparison: Comparison, table: pd.DataFrame) -> Grid:
 def _published(published: Sequence[PublishedCurve], objective: Objective) -> Grid:
     form = written(value for curve in published for value in curve.value)
     rows = [
-        (curve.method, f"{cost:g}", form(value), curve.source)
+        (curve.method, amount(cost), form(value), curve.source)
         for curve in published
         for cost, value in zip(curve.cost, curve.value, strict=True)
     ]

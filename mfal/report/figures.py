@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from mfal.digits import amount
 from mfal.ledger.reading import RoundInfo
 from mfal.report.canvas import (
     COLOURS,
@@ -106,7 +107,7 @@ def spending_figure(snapshot: Snapshot) -> "Figure":
     """What every round cost, by fidelity."""
     figure, axes = panel()
     costs = _sums(snapshot, lambda o: o.cost)
-    labels = (f"{f.name} ({f.cost:g} each)" for f in snapshot.ladder)
+    labels = (f"{f.name} ({amount(f.cost)} each)" for f in snapshot.ladder)
     _stack(axes, _rounds(snapshot), dict(zip(labels, costs.values(), strict=True)))
     name_axes(axes, "Cost of each round by fidelity", _round_label(snapshot), "campaign units")
     return figure

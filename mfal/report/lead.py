@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mfal.digits import written
+from mfal.digits import amount, written
 from mfal.report.diversity import Diversity, rule_in_words
 from mfal.report.snapshot import Snapshot
 from mfal.report.words import counted, listed
@@ -12,7 +12,7 @@ def lead(snapshot: Snapshot, diversity: Sequence[Diversity]) -> str:
     """What was found, and what is waited for, in a paragraph."""
     n = len(snapshot.observations)
     said = [
-        f"{snapshot.spent:g} of {snapshot.budget:g} units were spent on {n} queries in "
+        f"{amount(snapshot.spent)} of {amount(snapshot.budget)} units were spent on {n} queries in "
         f"{listed([*_asked_in(snapshot)])}; {snapshot.n_failed} of them failed."
     ]
     said += _means(snapshot, diversity) if diversity else [_nothing(snapshot)]
@@ -69,6 +69,6 @@ def _awaited(snapshot: Snapshot) -> list[str]:
         return []
     n, files = counted(len(awaited.queries), "measurement"), ", ".join(map(str, awaited.files))
     return [
-        f"Round {awaited.round} waits for {n} ({files}), for which {snapshot.promised:g} units "
-        "are set aside."
+        f"Round {awaited.round} waits for {n} ({files}), for which "
+        f"{amount(snapshot.promised)} units are set aside."
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from mfal.digits import number, written
+from mfal.digits import amount, number, written
 from mfal.progress import round_name
 from mfal.report.canvas import data_uri, to_bytes
 from mfal.report.figures import spending_figure, top_k_figure
@@ -74,15 +74,15 @@ def _summary(snapshot: Snapshot, batch: Sequence[Observation]) -> str:
     mean = f"{number(top)}{objective.suffix}"
     best = "" if top is None else f", top-{snapshot.top_k} mean **{mean}**"
     return (
-        f"{snapshot.problem.name}. Spent **{snapshot.spent:g}** of {snapshot.budget:g}{best}; "
-        f"{failed} of {len(batch)} queries of this round failed."
+        f"{snapshot.problem.name}. Spent **{amount(snapshot.spent)}** of "
+        f"{amount(snapshot.budget)}{best}; {failed} of {len(batch)} queries of this round failed."
     )
 
 
 def _counts(snapshot: Snapshot, batch: Sequence[Observation]) -> str:
     counts = {f.name: sum(o.query.fidelity == f.name for o in batch) for f in snapshot.ladder}
     asked = ", ".join(f"{n} {name}" for name, n in reversed(counts.items()) if n)
-    return f"{asked}, cost {sum(o.cost for o in batch):g}"
+    return f"{asked}, cost {amount(sum(o.cost for o in batch))}"
 
 
 def _table(snapshot: Snapshot, rows: Sequence[Observation], *, with_round: bool) -> str:
@@ -98,7 +98,7 @@ def _table(snapshot: Snapshot, rows: Sequence[Observation], *, with_round: bool)
             _plain(f"`{o.query.key}`"),
             o.query.fidelity,
             form(o.outcome.value) or _plain(f"failed: {o.outcome.error}"),
-            str(o.round) if with_round else f"{o.cost:g}",
+            str(o.round) if with_round else amount(o.cost),
         ]
         lines.append([_picture(snapshot, o), *cells] if drawn else cells)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

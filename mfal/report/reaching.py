@@ -7,7 +7,7 @@ from statistics import median
 import pandas as pd
 
 from mfal.compare import NUMBERS, Comparison, beyond_design, final
-from mfal.digits import written
+from mfal.digits import amount, written
 from mfal.metrics import cost_to_reach
 from mfal.report.comparison_figures import MEASURES
 from mfal.report.page import Grid, Section
@@ -99,4 +99,4 @@ def _costs(
 
 
 def _cell(cost: float | None) -> str:
-    return "–" if cost is None else f"{cost:,.6g}"
+    return "–" if cost is None else amount(cost)

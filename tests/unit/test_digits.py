@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mfal.digits import number, written
+from mfal.digits import amount, number, written
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,24 @@ def test_a_number_has_four_figures_in_any_unit(value: float | None, text: str) -
 def test_numbers_of_a_column_have_as_many_decimals() -> None:
     column = [-17.4, -9.8, 0.0, None, -10.012]
     assert [*map(written(column), column)] == ["-17.40", "-9.80", "0.00", "", "-10.01"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "text"),
+    [
+        (0.0, "0"),
+        (100.0, "100"),
+        (0.1 + 0.2, "0.3"),
+        (1 / 3, "0.333333"),
+        (1e-7, "1e-07"),
+        (748760.5, "748760.5"),
+        (1246272.25, "1246272.25"),
+        (2.5e6, "2500000"),
+        (1e9, "1000000000"),
+    ],
+)
+def test_an_amount_keeps_its_hundredths_and_has_no_exponent(cost: float, text: str) -> None:
+    assert amount(cost) == text
 
 
 @pytest.mark.parametrize("unit", [1e-6, 1e-3, 1.0, 1e3, 1e9])

@@ -81,6 +81,17 @@ def test_the_view_fits_a_terminal(width: int, line: str) -> None:
     assert "1042/12000" in cost and "of the budget" in cost
 
 
+@pytest.mark.parametrize(
+    ("spent", "budget", "shown"),
+    [(300.0, 1200.0, " 300/1200 "), (0.9, 2.5, "0.9/2.5 "), (748760.5, 2.5e6, "748760.5/2500000 ")],
+)
+def test_the_bar_says_what_was_spent_in_full(spent: float, budget: float, shown: str) -> None:
+    console = recorder()
+    with TerminalProgress(console) as progress:
+        progress.spent(spent, budget)
+    assert shown in console.export_text()
+
+
 def test_in_a_narrow_terminal_what_is_said_of_training_goes_on_below() -> None:
     console = recorder(50)
     with TerminalProgress(console) as progress:
