@@ -282,8 +282,8 @@ def _failures(snapshot: Snapshot) -> Section:
     if not reasons:
         return Section("Failures", ["No query failed."])
     rows = [(reason, fidelity, str(n)) for (fidelity, reason), n in reasons.most_common()]
-    charged = "are" if snapshot.config.budget.charge_failures else "are not"
-    said = f"{snapshot.n_failed} queries failed; they {charged} charged."
+    charged = amount(sum(o.cost for o in snapshot.observations if o.outcome.values is None))
+    said = f"Failed queries: {snapshot.n_failed}, for which {charged} was charged."
     grids = [Grid("By reason.", ("reason", "fidelity", "n"), rows, texts=2)]
     foreseen = _foreseen(snapshot)
     if foreseen:
