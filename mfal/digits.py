@@ -29,6 +29,11 @@ def number(value: float | None) -> str:
     return written([value])(value)
 
 
+def rough(value: float) -> str:
+    """A number to two figures, such as the width of an interval: 0.043, 1.3, 280."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def amount(cost: float) -> str:
     """A cost in campaign units, which may be cents: six figures, and hundredths however many."""
     return f"{cost:g}" if abs(cost) < 10_000 else f"{cost:.2f}".rstrip("0").rstrip(".")

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mfal.check import CheckReport, check_problem
-from mfal.digits import amount
+from mfal.digits import amount, rough
 from mfal.sections import Component
 from mfal.types import aim
 from mfal.yaml_file import apply_overrides
@@ -99,7 +99,7 @@ def _rungs(report: CheckReport) -> Table:
             Text(f.name),
             f"{f.level:g}",
             amount(f.cost),
-            "–" if rung.seconds is None else f"{rung.seconds:.2g}",
+            "–" if rung.seconds is None else rough(rung.seconds),
             "–" if rung.failed is None else f"{rung.failed} of {rung.asked}",
             Text(rung.backend),
         )

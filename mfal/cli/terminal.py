@@ -14,7 +14,7 @@ from rich.text import Text
 
 from mfal.campaign import Campaign
 from mfal.cli.diagnostics import last_diagnosed, rung_table
-from mfal.digits import amount, written
+from mfal.digits import amount, rough, written
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve, in_order
 from mfal.progress import STAGES, Progress, Stage, round_name, training_line
@@ -217,7 +217,7 @@ def recommended_table(campaign: Campaign, recommended: Sequence[Recommendation])
     for r in recommended:
         shown = Text(_with_description(campaign, r.candidate))
         probable = [f"{r.probability:.0%}"] if may_fail else []
-        table.add_row(shown, expected(r.mean), f"{r.sd:.2g}", measured(r.measured), *probable)
+        table.add_row(shown, expected(r.mean), rough(r.sd), measured(r.measured), *probable)
     return table
 
 

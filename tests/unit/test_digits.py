@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mfal.digits import amount, number, written
+from mfal.digits import amount, number, rough, written
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,14 @@ def test_a_number_has_four_figures_in_any_unit(value: float | None, text: str) -
 def test_numbers_of_a_column_have_as_many_decimals() -> None:
     column = [-17.4, -9.8, 0.0, None, -10.012]
     assert [*map(written(column), column)] == ["-17.40", "-9.80", "0.00", "", "-10.01"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (5.21e-5, "5.2e-05"), (0.0429, "0.043"), (1.26, "1.3"), (284.6, "280")],
+)
+def test_two_figures_do_without_an_exponent_from_a_hundred_on(value: float, text: str) -> None:
+    assert rough(value) == text
 
 
 @pytest.mark.parametrize(

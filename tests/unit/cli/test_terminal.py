@@ -13,12 +13,14 @@ from mfal.cli.terminal import (
     best_table,
     curve_table,
     engine_lines,
+    recommended_table,
     show_rounds,
     show_state,
 )
 from mfal.config import CampaignConfig
 from mfal.ledger.reading import RoundInfo
 from mfal.metrics import CurvePoint, curve
+from mfal.recommend import Recommendation
 from mfal.types import Observation, Outcome, Query
 from tests.support import in_unit
 
@@ -210,6 +212,12 @@ def test_the_best_are_shown_with_their_structures(campaign: Campaign) -> None:
 def test_without_structures_the_key_says_it_all(campaign: Campaign) -> None:
     rendered = text(best_table(campaign, [observed("ACGTACGT", "whole", 8)]))
     assert table_rows(rendered) == [["ACGTACGT", "8.000", "1"]]
+
+
+def test_a_wide_interval_is_written_without_an_exponent(campaign: Campaign) -> None:
+    found = Recommendation("AAAAAAAA", -124.98, 284.6, None, 1.0)
+    ((_, mean, spread, _),) = table_rows(text(recommended_table(campaign, [found])))
+    assert (mean, spread) == ("-125.0", "280")
 
 
 def test_where_nothing_is_measured_no_table_says_so(campaign: Campaign) -> None:
