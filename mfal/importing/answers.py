@@ -18,6 +18,8 @@ from mfal.importing.rows import (
 from mfal.tabular import Complaint, Sheet, refuse
 from mfal.waiting import Waiting
 
+NO_NEWS = "holds no measurement that the ledger does not have"
+
 
 def import_answers(campaign: Campaign, sheet: Sheet, awaited: Waiting) -> Imported:
     """Put measurements into the ledger as answers to the queries that a round waits for.
@@ -31,13 +33,7 @@ def import_answers(campaign: Campaign, sheet: Sheet, awaited: Waiting) -> Import
         DataError: if any row is bad, answers what was not asked, or contradicts the ledger; all
             bad rows are named, and nothing is imported.
     """
-    objectives = [o.name for o in campaign.problem.oracle.objectives]
-    filled = tuple(
-        (number, cells)
-        for number, cells in sheet.rows
-        if any(cells.get(name) is not None for name in (*objectives, "error"))
-    )
-    rows, wrong = parse_rows(campaign, replace(sheet, rows=filled))
+    rows, wrong = parse_rows(campaign, measured_of(campaign, sheet))
     strangers = check_candidates(campaign, rows)
     named = {complaint.row for complaint in strangers}
     kept, repeated = merge_rows(campaign, rows)
@@ -45,7 +41,7 @@ def import_answers(campaign: Campaign, sheet: Sheet, awaited: Waiting) -> Import
     refuse(sheet.source, [*wrong, *strangers, *repeated, *unasked])
     if not kept:
         raise DataError(
-            f"{sheet.source}: holds no measurement that the ledger does not have",
+            f"{sheet.source}: {NO_NEWS}",
             f"fill in what round {awaited.round} waits for: {', '.join(map(str, awaited.files))}",
         )
     check_promised(campaign, awaited.round)
@@ -63,6 +59,13 @@ def import_answers(campaign: Campaign, sheet: Sheet, awaited: Waiting) -> Import
         unused=tuple(c for c in sheet.columns if c not in known_columns(campaign)),
         awaited=True,
     )
+
+
+def measured_of(campaign: Campaign, sheet: Sheet) -> Sheet:
+    """The table without the rows that are not measured yet: neither a value nor an error."""
+    names = [*(o.name for o in campaign.problem.oracle.objectives), "error"]
+    filled = (row for row in sheet.rows if any(row[1].get(name) is not None for name in names))
+    return replace(sheet, rows=tuple(filled))
 
 
 def _check_asked(

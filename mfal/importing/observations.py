@@ -12,7 +12,7 @@ from mfal.campaign import Campaign, versions
 from mfal.design import missing_counts
 from mfal.digits import amount
 from mfal.errors import BudgetError, DataError, LedgerError
-from mfal.importing.answers import import_answers
+from mfal.importing.answers import NO_NEWS, import_answers, measured_of
 from mfal.importing.rows import (
     Imported,
     check_candidates,
@@ -52,7 +52,8 @@ def import_sheet(campaign: Campaign, sheet: Sheet) -> Imported:
     `mfal.importing.answers`.
 
     Raises:
-        DataError: if a column is missing or any row is bad; all bad rows are named.
+        DataError: if a column is missing or any row is bad; all bad rows are named. Also if the
+            campaign has begun and has all that the table holds, or contradicts it.
         LedgerError: if the table is in the ledger already, or the campaign has begun.
         BudgetError: if the budget does not pay for the table and what is left of the design.
     """
@@ -98,12 +99,24 @@ def _check_time(campaign: Campaign, sheet: Sheet, digest: str) -> None:
                 "there is nothing left to do; run a round",
             )
         if info.kind != "imported":
+            _check_news(campaign, sheet)
             raise LedgerError(
                 f"{sheet.source}: campaign {campaign.config.name!r} has begun, and data are "
                 "imported before its first round",
                 "no round waits for measurements; begin a campaign under another `name`, and "
                 "import there first",
             )
+
+
+def _check_news(campaign: Campaign, sheet: Sheet) -> None:
+    """Raise DataError for a table that was imported, or was but for what it contradicts."""
+    rows, wrong = parse_rows(campaign, measured_of(campaign, sheet))
+    kept, contradicted = merge_rows(campaign, rows)
+    refuse(sheet.source, contradicted)
+    if rows and not wrong and not kept:
+        raise DataError(
+            f"{sheet.source}: {NO_NEWS}", "no round waits for measurements; run the next one"
+        )
 
 
 def _check_budget(campaign: Campaign, kept: Sequence[Observation], source: str) -> None:

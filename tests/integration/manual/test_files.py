@@ -13,7 +13,7 @@ from mfal.config import CampaignConfig, parse_config
 from mfal.errors import DataError, LedgerError
 from mfal.importing.observations import import_file
 from mfal.round import run_rounds
-from tests.integration.manual.bench import batch, fill, read, state
+from tests.integration.manual.bench import batch, fill, read, save, state
 from tests.integration.test_cli import write
 
 
@@ -104,6 +104,28 @@ def test_what_is_wrong_is_named_and_nothing_is_imported(
         path.write_text(f"candidate,fidelity,binding,error\n{second},assay,,dried up\n")
         with pytest.raises(DataError, match=r"says 'dried up' .* and the ledger 'spilled';"):
             import_file(campaign, path)
+
+
+def test_the_file_of_a_round_that_is_over_says_nothing_new(
+    config: CampaignConfig, tmp_path: Path
+) -> None:
+    with open_campaign(config) as campaign:
+        run_rounds(campaign, 1)
+        rows = read(batch(tmp_path, 0))
+        path = fill(batch(tmp_path, 0), range(len(rows)))
+        import_file(campaign, path)
+        before = state(campaign)
+        with pytest.raises(DataError, match="holds no measurement that the ledger") as raised:
+            import_file(campaign, path)
+        assert "run the next one" in raised.value.hint
+        value = float(read(path)[0]["binding"])
+        save(path, [read(path)[0] | {"binding": "77"}])
+        with pytest.raises(DataError, match=rf"row 2: says 77.0 .* and the ledger {value};"):
+            import_file(campaign, path)
+        save(path, [rows[0] | {"candidate": "GGGGGGGT", "binding": "77"}])
+        with pytest.raises(LedgerError, match="has begun"):
+            import_file(campaign, path)
+        assert state(campaign) == before
 
 
 def test_a_batch_that_a_spreadsheet_has_saved_is_left_to_the_import(
