@@ -1,8 +1,11 @@
 """The laws that every problem's oracle obeys, as a class of tests to inherit."""
 
 import math
+import os
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -178,18 +181,10 @@ class OracleChecks:
     def test_hostile_keys_do_no_harm(self) -> None:
         """What is no candidate has a value, fails with a reason, or raises InvalidKeyError."""
         hostile = list(self.hostile_keys())
-        for f, _ in self._in_a_worker(hostile):
-            for key in hostile:  # which is known by now to end no process
-                try:
-                    answer = self.built.oracle.evaluate([key], f)[0]
-                except InvalidKeyError:
-                    continue
-                except (Exception, SystemExit) as error:
-                    raise AssertionError(
-                        f"{f.name}: {key[:40]!r} raises {type(error).__name__}: {error}; give a "
-                        "failed outcome, or raise InvalidKeyError"
-                    ) from error
-                _check_outcome(f"{f.name}, {key[:40]!r}", answer, len(self.built.oracle.objectives))
+        with _unheard():
+            for f, _ in self._in_a_worker(hostile):
+                for key in hostile:  # which is known by now to end no process
+                    self._ask_hostile(key, f)
 
     def test_a_candidate_has_one_key(self) -> None:
         """Keys that stand for the same candidate, as `identities` has it, are the same key."""
@@ -246,6 +241,18 @@ class OracleChecks:
                 raise AssertionError(f"{key!r}: the picture is no XML: {error}") from error
             assert root.tag == "{http://www.w3.org/2000/svg}svg", f"{key!r}: {root.tag} is no SVG"
 
+    def _ask_hostile(self, key: str, f: Fidelity) -> None:
+        try:
+            answer = self.built.oracle.evaluate([key], f)[0]
+        except InvalidKeyError:
+            return
+        except (Exception, SystemExit) as error:
+            raise AssertionError(
+                f"{f.name}: {key[:40]!r} raises {type(error).__name__}: {error}; give a failed "
+                "outcome, or raise InvalidKeyError"
+            ) from error
+        _check_outcome(f"{f.name}, {key[:40]!r}", answer, len(self.built.oracle.objectives))
+
     def _relatives(self, environment: Environment) -> list[str]:
         """Keys of random candidates and of small changes of theirs, which are often the same."""
         ladder, generator = self.built.oracle.fidelities, Generator().manual_seed(self.seed)
@@ -279,6 +286,32 @@ class OracleChecks:
         for key, answer in zip(keys, answers, strict=True):
             before, now = at_first[key].values, answer.values
             assert before == now, f"{fidelity.name}: {key!r} had {before}, {when} {now}"
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Drop what is printed, by native code and worker processes, too.
+
+    A library such as RDKit repeats what it cannot read, all of it.
+    """
+    _flush()
+    kept = {line: os.dup(line) for line in (1, 2)}
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for line in kept:
+        os.dup2(nothing, line)
+    os.close(nothing)
+    try:
+        yield
+    finally:
+        _flush()
+        for line, before in kept.items():
+            os.dup2(before, line)
+            os.close(before)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def _check_outcome(what: str, answer: object, n_objectives: int) -> None:

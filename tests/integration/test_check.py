@@ -240,6 +240,7 @@ def test_the_command_names_what_is_broken(flawed: str) -> None:
 
 LOUD = """
 import os
+import sys
 
 from mfal import Fidelity, Objective, Problem, oracle
 
@@ -251,6 +252,10 @@ from mfal import Fidelity, Objective, Problem, oracle
 def score(key: str) -> float:
     print("asked in Python")
     os.system("echo asked in another program")
+    if len(key) > 4:
+        print(key)
+        sys.stderr.write(key)
+        os.write(2, key.encode())
     return float(len(key))
 
 
@@ -271,6 +276,7 @@ def test_what_a_problem_prints_is_no_part_of_the_report(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["problem"] and done.returncode == 0
     said = done.stderr
     assert "asked in Python" in said and "asked in another program" in said and "built" in said
+    assert "AAAAA" not in said  # of texts that are no candidates there is much
 
 
 def test_an_environment_that_cannot_be_built_is_told_once(
