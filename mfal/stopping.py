@@ -38,7 +38,7 @@ def _rounds_done(campaign: Campaign) -> str | None:
     done = len(campaign.store.batches())
     if done < limit:
         return None
-    return f"{done} rounds are done, and stop.rounds is {limit}"
+    return f"{done} round{' is' if done == 1 else 's are'} done, and stop.rounds is {limit}"
 
 
 def _value_reached(campaign: Campaign) -> str | None:

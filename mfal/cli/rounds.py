@@ -91,7 +91,7 @@ def import_in_terminal(config: CampaignConfig, path: Path, source: str) -> None:
             soft_wrap=True,
         )
         if done.merged:
-            console.print(f"{done.merged} rows repeated another and were merged with it")
+            console.print(f"rows that repeat another, and were merged with it: {done.merged}")
         if done.unused:
             names = (name.strip() or "one without a name" for name in done.unused)
             console.print(f"columns not used: {', '.join(names)}")

@@ -350,5 +350,5 @@ def test_a_campaign_that_is_over_names_no_round_that_there_is_not(tmp_path: Path
     assert "round 1 " in first.stdout and "round 2" not in first.stdout
     again = mfal("campaign", config, "--no-prefect", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "No further round: 1 rounds are done" in again.stdout
+    assert "No further round: 1 round is done" in again.stdout
     assert "round 2" not in again.stdout and "opening" not in again.stdout

@@ -88,4 +88,4 @@ def test_what_was_imported_is_no_round(motif: Callable[..., CampaignConfig]) -> 
         import_frame(campaign, pd.DataFrame(row))
         assert stop_reason(campaign) is None
         assert len(run_rounds(campaign, 5)) == 1
-        assert stop_reason(campaign) == "1 rounds are done, and stop.rounds is 1"
+        assert stop_reason(campaign) == "1 round is done, and stop.rounds is 1"
