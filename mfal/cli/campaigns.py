@@ -258,12 +258,13 @@ def _status_row(s: "Status | Broken") -> dict[str, str]:
 def _under_way(s: "Status") -> str:
     """What is unanswered, or waited for, and who is at work."""
     said = []
+    aside = f" ({amount(s.budget - s.spent - s.left)} units set aside)"
     if s.waits_for is not None:
         n, files = s.waits_for.count, ", ".join(s.waits_for.files)
         measured = f"waits for {n} measurement{'' if n == 1 else 's'}: {files}"
-        said.append(f"{measured} ({amount(s.waits_for.set_aside)} units set aside)")
+        said.append(measured + aside)
     elif s.open_round is not None:
-        said.append(f"{s.pending} of round {s.open_round} unanswered")
+        said.append(f"{s.pending} of round {s.open_round} unanswered{aside}")
     if s.writer is not None:
         said.append(_at_work(s.writer))
     return "; ".join(said)

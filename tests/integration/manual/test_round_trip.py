@@ -162,7 +162,8 @@ def test_status_and_the_page_say_what_is_waited_for(
 
     with open_campaign(parse_config(settings)) as campaign, pytest.raises(RuntimeError):
         run_rounds(campaign, 1, steps=Steps(score=stop))
-    assert "bench: 18 of round 0 unanswered\n" in shown("status")  # there is no file yet
+    # There is no file yet.
+    assert "bench: 18 of round 0 unanswered (43.2 units set aside)\n" in shown("status")
     (found,) = json.loads(shown("status", "--json"))
     assert found["waits_for"] is None
     with open_campaign(parse_config(settings)) as campaign:
