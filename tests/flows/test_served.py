@@ -23,6 +23,7 @@ from tests.flows.servers import (
     create_run,
     end_of,
     flow_process,
+    python,
     run_to_its_end,
     running,
     serving,
@@ -58,6 +59,16 @@ def test_a_broken_file_is_named_and_stops_no_other(served: tuple[str, Path]) -> 
     log = served[1] / "flows.serve.log"
     said = wait_for("names", lambda: "serving" in (text := log.read_text()) and text)
     assert "not served: configs/broken.yaml" in said and "serving motif, unscheduled on" in said
+
+
+@pytest.mark.parametrize("what", ["deployment", "flow-run"])
+def test_the_command_line_of_prefect_lists_what_is_served(
+    served: tuple[str, Path], what: str
+) -> None:
+    api, folder = served
+    done = python(folder, "-m", "prefect", what, "ls", PREFECT_API_URL=api)
+    assert done.returncode == 0, done.stderr
+    assert what == "flow-run" or "campaign/unscheduled" in done.stdout
 
 
 def test_a_cron_deployment_gets_scheduled_runs(served: tuple[str, Path]) -> None:
