@@ -18,7 +18,7 @@ def why_no_further(campaign: Campaign) -> str:
     """
     if spent := _budget_spent(campaign):
         return f"{spent}; raise budget.total to go on"
-    return stop_reason(campaign) or "nothing that was proposed can be bought"
+    return stop_reason(campaign) or "all that was proposed was asked before, or costs too much"
 
 
 def _budget_spent(campaign: Campaign) -> str | None:

@@ -29,8 +29,8 @@ def test_a_run_says_why_there_was_no_further_round(
         said = how_it_ended(campaign, ended, None)
         assert how_it_ended(campaign, ended, 1) == said.partition("; no further")[0]
     assert said == (
-        f"rounds finished: 1; spent {spent:g} of 1000; no further round: nothing that was proposed "
-        "can be bought"
+        f"rounds finished: 1; spent {spent:g} of 1000; no further round: all that was proposed was "
+        "asked before, or costs too much"
     )
     run_in_terminal(exhausted, None, "motif.yaml", Library())
-    assert "No further round: nothing that was proposed can be bought." in capsys.readouterr().out
+    assert "No further round: all that was proposed was asked before" in capsys.readouterr().out
