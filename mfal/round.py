@@ -17,7 +17,7 @@ from mfal.campaign import Campaign, check_promised, derive_seed, versions
 from mfal.design import missing_counts
 from mfal.diagnostics import batch_shares, expected_failures
 from mfal.digits import amount
-from mfal.envs.keys import check_keys
+from mfal.envs.keys import check_keys, refused_keys
 from mfal.errors import LedgerError
 from mfal.gfn.base import Proposals, TrainMetrics
 from mfal.learn import Fitted, fit, train
@@ -121,6 +121,7 @@ def may_begin(campaign: Campaign, kind: str) -> bool:
     if kind == "initial":
         return True
     check_answered(campaign)
+    _check_space(campaign)
     return stop_reason(campaign) is None
 
 
@@ -249,6 +250,18 @@ def _timed(stage: Stage, seconds: dict[str, float], watch: Progress) -> Iterator
     started = time.perf_counter()
     yield
     seconds[stage] = round(time.perf_counter() - started, 3)
+
+
+def _check_space(campaign: Campaign) -> None:
+    """Raise LedgerError where the problem no longer builds what was asked; a list may shrink."""
+    if campaign.pool is not None:
+        return
+    keys = list(dict.fromkeys(o.query.key for o in campaign.store.observations()))
+    for what, right in refused_keys(campaign.environment, keys).values():
+        raise LedgerError(
+            f"{campaign.store.location}: what was asked is no candidate any more: {what}",
+            f"{right}; let the problem build what it did, or change `name` to begin a new campaign",
+        )
 
 
 def _check_affordable(campaign: Campaign, asked: Sequence[tuple[Query, float]]) -> None:

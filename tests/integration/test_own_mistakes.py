@@ -97,6 +97,25 @@ def test_a_problem_that_declares_otherwise_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("length=8", "length=9", "'[ACGT]{8}' has 8 letters"),
+        ('"ACGT"', '"ACG"', "'[ACGT]{8}' has the letter 'T'"),
+    ],
+)
+def test_a_search_space_without_what_was_asked_is_refused(
+    write: Write, tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    run(write())
+    asked = (tmp_path / "asked.txt").read_bytes()
+    changed = write("changed", old=old, new=new)
+    with pytest.raises(LedgerError, match=f"is no candidate any more: .*{said}") as raised:
+        run(changed)
+    assert "change `name` to begin a new campaign" in raised.value.hint
+    assert (tmp_path / "asked.txt").read_bytes() == asked
+
+
+@pytest.mark.parametrize(
     ("new", "said"),
     [
         ('{"half": "count 1"}', "backends: the engine of 'whole' is missing"),
