@@ -34,7 +34,8 @@ def said(error: BaseException) -> str:
     """What an exception of a user's code says, as a reason that begins with its type."""
     name = type(error).__name__
     try:
-        return kept(f"{name}: {error.message if isinstance(error, TransientError) else error}")
+        text = f"{name}: {error.message if isinstance(error, TransientError) else error}"
+        return kept(text.removesuffix(": "))
     except Exception as broken:  # of its own __str__
         return f"{name}, whose text cannot be had: {type(broken).__name__}"
 

@@ -32,6 +32,7 @@ def test_an_exception_is_named_and_says_what_it_can() -> None:
             raise self
 
     assert said(ValueError("bad \0")) == "ValueError: bad \\x00"
+    assert said(AssertionError()) == "AssertionError"
     assert said(TransientError("no licence", "wait")) == "TransientError: no licence"
     assert said(MuteError()) == "MuteError, whose text cannot be had: MuteError"
 
