@@ -46,5 +46,10 @@ def commonest(outcomes: Iterable[Outcome]) -> tuple[str, int] | None:
     if not counts:
         return None
     ((reason, n),) = counts.most_common(1)
+    return in_a_line(reason), n
+
+
+def in_a_line(reason: str) -> str:
+    """A reason as it is shown among others: on one line, cut where it is a dump."""
     line = " ".join(reason.split())
-    return (line if len(line) <= _SHOWN else f"{line[:_SHOWN]} [...]"), n
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]} [...]"

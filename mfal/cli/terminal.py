@@ -18,7 +18,7 @@ from mfal.digits import amount, rough, written
 from mfal.gfn.base import TrainMetrics
 from mfal.metrics import CurvePoint, best, curve, in_order
 from mfal.progress import STAGES, Progress, Stage, round_name, training_line
-from mfal.reasons import commonest
+from mfal.reasons import commonest, in_a_line
 from mfal.recommend import Recommendation
 from mfal.types import Observation
 
@@ -180,7 +180,7 @@ def batch_table(campaign: Campaign, batch: Sequence[Observation], number: int) -
     value = _add_values(table, objective.label, [o.outcome.value for o in rows[:BATCH_ROWS]])
     table.add_column("cost", justify="right", no_wrap=True)
     for o in rows[:BATCH_ROWS]:
-        answer = value(o.outcome.value) or f"failed: {o.outcome.error}"
+        answer = value(o.outcome.value) or f"failed: {in_a_line(o.outcome.error or '')}"
         table.add_row(Text(o.query.key), Text(o.query.fidelity), Text(answer), amount(o.cost))
     if len(rows) > BATCH_ROWS:
         table.add_row(f"and {len(rows) - BATCH_ROWS} more", "", "", "")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mfal.digits import amount, number, written
 from mfal.progress import round_name
+from mfal.reasons import in_a_line
 from mfal.report.canvas import data_uri, to_bytes
 from mfal.report.figures import spending_figure, top_k_figure
 from mfal.report.learning_figures import (
@@ -97,7 +98,7 @@ def _table(snapshot: Snapshot, rows: Sequence[Observation], *, with_round: bool)
         cells = [
             _plain(f"`{o.query.key}`"),
             o.query.fidelity,
-            form(o.outcome.value) or _plain(f"failed: {o.outcome.error}"),
+            form(o.outcome.value) or _plain(f"failed: {in_a_line(o.outcome.error or '')}"),
             str(o.round) if with_round else amount(o.cost),
         ]
         lines.append([_picture(snapshot, o), *cells] if drawn else cells)

@@ -191,6 +191,15 @@ def test_a_long_batch_is_cut_and_says_by_how_much(campaign: Campaign) -> None:
     assert len(whole) == BATCH_ROWS and whole[-1][0] == f"{0:08}"
 
 
+def test_a_long_reason_of_a_failure_is_shown_on_a_line(campaign: Campaign) -> None:
+    dump = "no convergence\n" + "  at step 17\n" * 60
+    rows = table_rows(
+        text(batch_table(campaign, [observed("A", "half", None, error=dump)], 1), 400)
+    )
+    ((_, _, answer, _),) = rows
+    assert answer.startswith("failed: no convergence at step 17 at") and answer.endswith("[...]")
+
+
 def test_an_empty_batch_is_a_table_without_rows(campaign: Campaign) -> None:
     rendered = text(batch_table(campaign, [], 4))
     assert "Round 4: " in rendered and table_rows(rendered) == []
