@@ -97,13 +97,16 @@ def _check_features(
     for i, part in enumerate(parts):
         name = config.features[i].name
         for key in keys:
-            reason = _why_not(_check_rows, part, [key])
-            if reason is not None:
+            error = _refusal(_check_rows, part, [key])
+            if error is not None:
                 raise ConfigError(
                     f"{source}: features.{i}: {name} cannot read {key!r}, a candidate of "
-                    f"{problem.name}: {reason}",
-                    "name features that read this problem's candidates, with the options of its "
-                    "search space",
+                    f"{problem.name}: {error.message}",
+                    _either(
+                        error,
+                        "name features that read this problem's candidates, with the options of "
+                        "its search space",
+                    ),
                 )
 
 
@@ -118,12 +121,13 @@ def check_similarity(
     """
     for field, (name, measure) in _measures(components, problem, source).items():
         for key in keys:
-            reason = _why_not(measure, keys[0], key)
-            if reason is not None:
+            error = _refusal(measure, keys[0], key)
+            if error is not None:
+                other = "name a measure that reads this problem's candidates, such as edit"
                 raise ConfigError(
                     f"{source}: {field}: {name} cannot compare {keys[0]!r} and {key!r}, "
-                    f"candidates of {problem.name}: {reason}",
-                    "name a measure that reads this problem's candidates, such as edit",
+                    f"candidates of {problem.name}: {error.message}",
+                    other if components[field] is None else _either(error, other),
                 )
 
 
@@ -154,9 +158,20 @@ def _check_rows(part: Features, keys: Sequence[str]) -> None:
 
 def _why_not(check: Callable[..., object], *of: object) -> str | None:
     """Why a check raises; None where it does not."""
+    error = _refusal(check, *of)
+    return None if error is None else error.message
+
+
+def _refusal(check: Callable[..., object], *of: object) -> MfalError | None:
+    """What a check raises."""
     try:
         with user_code("it raises", ""):
             check(*of)
     except MfalError as error:
-        return error.message
+        return error
     return None
+
+
+def _either(error: MfalError, otherwise: str) -> str:
+    """What its own hint tells to do, which may name an option, or else something else."""
+    return f"{error.hint}; or {otherwise}" if error.hint else otherwise

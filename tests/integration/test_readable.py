@@ -105,7 +105,9 @@ def test_features_that_cannot_read_candidates_are_refused(
 def test_features_of_other_problems_are_refused(folder: Path, part: str) -> None:
     if part == "morgan":
         pytest.importorskip("rdkit")
-    assert f"features.0: {part} cannot read" in refused(folder, features=[part]).message
+    error = refused(folder, features=[part])
+    assert f"features.0: {part} cannot read" in error.message
+    assert ("or set notation: smiles; or name features" in error.hint) == (part == "morgan")
 
 
 def test_features_that_cannot_read_a_list_are_refused(folder: Path) -> None:
@@ -137,6 +139,7 @@ def test_tanimoto_of_no_molecules_is_refused(folder: Path) -> None:
     pytest.importorskip("rdkit")
     error = refused(folder, diversity={"at_most": 0.5, "similarity": "tanimoto"})
     assert "here.yaml: diversity.similarity: tanimoto cannot compare" in error.message
+    assert "or set notation: smiles; or name a measure" in error.hint
 
 
 def test_a_campaign_is_looked_at_whatever_its_features(folder: Path) -> None:
