@@ -47,6 +47,7 @@ VALUES = (
 
 NUMBERS = {
     "top_k": "n_target",
+    "published_top_k": "published_n",
     "diverse_top_k": "diverse_n",
     "published_diverse_top_k": "published_diverse_n",
 }
@@ -188,7 +189,7 @@ class _Judge:
             )
         if self.outside is not None:
             everything = true_values(until, target, objective, self.outside)
-            found |= self._of(everything, "published_")
+            found |= self._of(everything, "published_") | {"published_n": len(everything)}
             found["recommended_top_k"] = of_keys(recommended, everything, objective).mean()
         return found if measure.scale is None else found | _scaled(found, measure.scale)
 

@@ -8,6 +8,7 @@ top_k                   Strict reading: mean of the K best values **measured** a
 published_top_k         Published reading (arXiv 2306.11715): mean of the K best **true target
                         values** of everything queried at any fidelity. What was not measured at
                         the target is scored outside the budget, so it costs the campaign nothing.
+published_n             How many values that is the best of: candidates with a true value.
 recommended_top_k       Mean true target value of the K candidates of the ledger that have the best
                         posterior means, scored outside the budget. The next round's model says
                         which, so the last finished round has none unless another has begun.

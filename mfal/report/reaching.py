@@ -66,8 +66,6 @@ def _grids(
 def _of_k(table: pd.DataFrame, name: str, k: int) -> pd.DataFrame:
     """The rows of a figure where it is a mean of K values, and not of fewer."""
     rows = table[table["metric"] == name]
-    if name not in NUMBERS:
-        return rows
     round_ = ["method", "seed", "round"]
     numbers = table[table["metric"] == NUMBERS[name]].set_index(round_)["value"]
     return rows[(numbers.reindex(pd.MultiIndex.from_frame(rows[round_])) >= k).to_numpy()]

@@ -140,6 +140,7 @@ def test_curves_are_what_the_ledgers_say(undisturbed: Path, table: pd.DataFrame)
             keys = sorted({o.query.key for o in until})
             true = sorted(map(agreement, keys), reverse=True)
             assert value[number, "published_top_k"] == pytest.approx(sum(true[:10]) / 10)
+            assert value[number, "published_n"] == len(keys)
             assert value[number, "n_target"] == len(whole)
             assert mine[mine["round"] == number]["cost"].unique() == [sum(o.cost for o in until)]
         assert mine["design"].unique() == [30.0]

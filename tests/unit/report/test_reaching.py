@@ -61,8 +61,9 @@ def test_every_mean_of_the_k_best_has_its_costs_and_one_of_fewer_than_k_has_none
     rows = table(
         figures("gflownet", 0, 20, top_k=-9.0, n_target=5, similarity=0.5),
         figures("gflownet", 0, 30, diverse_top_k=-7.0, diverse_n=4),
-        figures("gflownet", 0, 40, published_top_k=-9.5),
-        figures("random", 1, 30, published_top_k=-9.6),
+        figures("gflownet", 0, 40, published_top_k=-9.5, published_n=5),
+        figures("random", 1, 20, published_top_k=-9.7, published_n=4),
+        figures("random", 1, 30, published_top_k=-9.6, published_n=6),
         figures("random", 1, 40, published_diverse_top_k=-9.0, published_diverse_n=5),
     )
     found = {grid.caption: list(grid.rows) for grid in costs_to_reach(rows, ENERGY)}
