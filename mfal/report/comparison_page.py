@@ -75,14 +75,19 @@ def verdict(comparison: Comparison, table: pd.DataFrame, objective: Objective, k
         f"{compared if len(comparison.methods) > 1 else ''}.",
     ]
     by_standing: dict[str, list[str]] = {}
+    is_of_few = False
     for name, by in LEADS.items():
-        if name not in here.columns or here[name].isna().all():
-            continue
         # Some methods have true values before everything is scored: they lead nobody until then.
-        if here[name].notna().all() or not name.startswith("published"):
-            stands = standing(here[name].dropna(), reference, objective)
+        if name not in here.columns or (name.startswith("published") and here[name].isna().any()):
+            continue
+        of_k = here[name][here[NUMBERS[name]] >= k].dropna()
+        is_of_few |= len(of_k) < here[name].count()
+        if len(of_k):
+            stands = standing(of_k, reference, objective)
             by_standing.setdefault(stands, []).append(by.format(k=k))
     said += [f"By {', and by '.join(by)}, {stands}." for stands, by in by_standing.items()]
+    if is_of_few:
+        said.append(f"Means of fewer than {k} are left out.")
     return " ".join(said)
 
 

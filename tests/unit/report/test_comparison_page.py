@@ -56,6 +56,21 @@ def test_who_has_no_true_values_yet_is_not_left_behind_by_them() -> None:
     assert "gflownet leads with -9.000" in said and "random leads" not in said
 
 
+def test_a_mean_of_fewer_than_k_leads_nobody() -> None:
+    rows = table(
+        figures("gflownet", 0, 20, top_k=-9.0, n_target=5, diverse_top_k=-9.0, diverse_n=4),
+        figures("gflownet", 1, 20, top_k=-8.0, n_target=6, diverse_top_k=-8.0, diverse_n=4),
+        figures("random", 0, 20, top_k=-9.5, n_target=4, diverse_top_k=-9.5, diverse_n=4),
+        figures("random", 1, 20, top_k=-8.4, n_target=5, diverse_top_k=-8.4, diverse_n=4),
+    )
+    said = verdict(COMPARISON, rows, ENERGY, 5)
+    assert said.endswith(
+        "By the 5 best that were measured, alike or not, gflownet leads with -8.500 kcal/mol; "
+        "random is level with gflownet. Means of fewer than 5 are left out."
+    )
+    assert "differ" not in said
+
+
 def means(**by_method: list[float]) -> "pd.Series[float]":
     index = [(method, seed) for method, seeds in by_method.items() for seed in range(len(seeds))]
     values = [value for seeds in by_method.values() for value in seeds]
