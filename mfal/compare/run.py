@@ -90,7 +90,8 @@ def run_comparison(comparison: Comparison, progress: RunProgress | None = None) 
                     watch.ended(run, *ended)
             running = [run for future, run in futures.items() if future.running()]
             spent |= {run.name: run.look().spent for run in running}
-            watch.state(spent, [run.name for run in running], clock.seconds_left(spent, finished))
+            seconds_left = clock.seconds_left(spent, finished | failed.keys())
+            watch.state(spent, [run.name for run in running], seconds_left)
     if failed:
         raise _failure(failed)
     if comparison.measure.outside:
@@ -129,7 +130,7 @@ class _Clock:
         self._started = time.monotonic()
 
     def seconds_left(self, spent: dict[str, float], done: AbstractSet[str]) -> float:
-        """Infinite until something was spent."""
+        """Infinite until something was spent; of those that have not ended, well or badly."""
         here = sum(spent[name] - self._before[name] for name in spent)
         rest = sum(total - spent[name] for name, total in self._budgets.items() if name not in done)
         if rest <= 0:

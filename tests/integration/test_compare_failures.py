@@ -91,9 +91,16 @@ def test_whatever_a_part_raises_the_other_runs_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     samplers: dict[str, dict[str, str]] = {"raising": {}, "refusing": {}, "misleading": {}}
+    left: list[float] = []
+
+    class Clock(RunProgress):
+        def state(self, _: object, __: object, seconds_left: float) -> None:
+            left.append(seconds_left)
+
     comparison = load_comparison(with_samplers(tmp_path, **samplers))
     with caplog.at_level(logging.ERROR), pytest.raises(MfalError) as failed:
-        run_comparison(comparison)
+        run_comparison(comparison, Clock())
+    assert left[-1] == 0  # nobody waits for those that have failed
     assert sorted(failed.value.message.splitlines()) == [
         "misleading-0, misleading-1: TypeError: asdict() should be called on dataclass instances",
         f"raising-0, raising-1: sampler '{tmp_path / 'parts.py'}:Raising': Odd: this sampler does "
