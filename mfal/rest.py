@@ -8,7 +8,6 @@ from torch import Tensor
 from mfal.acquisition.reward import AcquisitionReward
 from mfal.batch.improvement import improvement_on_asked
 from mfal.campaign import Campaign
-from mfal.dataset import Dataset
 from mfal.learn import Fitted
 from mfal.reference import attainable, best_rows
 from mfal.surrogate.base import Surrogate, posterior_mean
@@ -45,7 +44,7 @@ def improvement(
         highest[query.key] = max(rung[query.fidelity], highest.get(query.key, -1))
     keys = list(dict.fromkeys(q.key for q in queries))
     moments = surrogate.joint(campaign.features(keys), fitted.candidate(keys))
-    possible = _possible(data)
+    possible = _possible(fitted)
     gain = improvement_on_asked(
         moments.mean[:, -1].double(),
         moments.variance[:, -1].double().sqrt(),
@@ -58,10 +57,11 @@ def improvement(
     return torch.where(climbs, gain[[row[q.key] for q in queries]], -torch.inf)
 
 
-def _possible(data: Dataset) -> Tensor:
-    """Rows of the candidates that may have a value at the target; of all, where none may."""
-    rows = [i for i, key in enumerate(data.keys) if key not in data.failed]
-    return torch.tensor(rows or range(len(data.keys)))
+def _possible(fitted: Fitted) -> Tensor:
+    """Rows of the candidates that probably have a value at the target, or may; else of all."""
+    data = fitted.data
+    keys = [key for key in data.keys if key not in data.failed] or data.keys
+    return data.places(attainable(keys, fitted.feasibility))
 
 
 def sought_keys(

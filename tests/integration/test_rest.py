@@ -1,7 +1,7 @@
 """Rounds whose cheap queries go to what is above the best that were asked."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -98,6 +98,34 @@ def test_what_failed_at_the_target_sets_no_mark(branin: CampaignConfig) -> None:
         known = improvement(campaign, fitted, surrogate, reward, queries)
         assert found is not None and known is not None
         torch.testing.assert_close(found, known)
+
+
+def test_what_will_probably_fail_at_the_target_sets_no_mark(
+    branin: CampaignConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_campaign(branin) as campaign:
+        run_rounds(campaign, 1)
+        fitted = fit(campaign, 0)
+        surrogate, reward, data = fitted.surrogate, fitted.reward, fitted.data
+        assert surrogate is not None and reward is not None
+        mean = surrogate.joint(data.features, torch.arange(len(data.keys))).mean[:, -1].double()
+        best = mean.argsort(descending=True)[:5].tolist()
+        doubtful = {data.keys[i] for i in best}
+
+        def feasibility(keys: Sequence[str]) -> torch.Tensor:
+            at_target = [0.4 if key in doubtful else 1.0 for key in keys]
+            return torch.tensor([[1.0, 1.0, p] for p in at_target], dtype=torch.float64)
+
+        monkeypatch.setattr(reward, "feasibility", feasibility)
+        queries = [Query(NEW, "low")]
+        added = improvement(campaign, fitted, surrogate, reward, queries)
+        moments = surrogate.joint(campaign.features([NEW]), fitted.candidate([NEW]))
+    mean[best] = -torch.inf
+    expected = improvement_on_asked(
+        moments.mean[:, -1].double(), moments.variance[:, -1].double().sqrt(), mean, 3
+    )
+    assert added is not None
+    torch.testing.assert_close(added, expected)
 
 
 def test_what_is_screened_is_above_what_was_asked_and_climbs_the_ladder(
