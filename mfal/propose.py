@@ -207,19 +207,15 @@ def make_pool(
     features, candidate = campaign.features([*keys, *best]), fitted.candidate([*keys, *best])
     behind = torch.arange(len(keys), len(keys) + len(best))
     target = torch.full((len(best),), len(campaign.ladder) - 1)
+    # Where a lot has drawn the fidelity, neither what a query is worth there nor its cost may.
+    by_lot = campaign.config.batch.fidelity == "random"
+    judged = torch.full_like(fidelity, len(campaign.ladder) - 1) if by_lot else fidelity
 
     def covariance(rows: Tensor) -> Tensor:
         at = torch.cat([row[rows], behind])
-        return surrogate.covariance(
-            features[at], candidate[at], torch.cat([fidelity[rows], target])
-        )
+        return surrogate.covariance(features[at], candidate[at], torch.cat([judged[rows], target]))
 
-    cost = tuple(campaign.cost(q.fidelity) for q in queries)
-    worth = reward.value(keys)
-    value = worth[row, fidelity]
-    if campaign.config.batch.fidelity == "random":
-        # Worth at the target for each unit of cost: neither that nor worth prefers a fidelity.
-        value = worth[row, -1] * torch.tensor(cost, dtype=torch.float64)
+    value = reward.value(keys)[row, judged]
     sought = None
     if is_best := set(best):
         sought = Sought(
@@ -231,11 +227,12 @@ def make_pool(
     return Pool(
         queries=tuple(queries),
         value=value,
-        cost=cost,
+        cost=tuple(campaign.cost(q.fidelity) for q in queries),
         is_target=fidelity == len(campaign.ladder) - 1,
         covariance=covariance,
-        noise=surrogate.joint(features[:1], candidate[:1]).noise[fidelity],
+        noise=surrogate.joint(features[:1], candidate[:1]).noise[judged],
         nat=1.0 if is_information(reward.acquisition) else float(value.std(correction=0)),
+        per_cost=not by_lot,
         sought=sought,
         improvement=improvement(campaign, fitted, surrogate, reward, queries),
     )

@@ -44,6 +44,7 @@ class Pool:
         noise: Noise variance of each row's observation, ``n``.
         nat: What a nat of diversity is worth, in the unit of `value`: 1 where that is
             information.
+        per_cost: Whether value and diversity count per cost; else a query may cost what it will.
         sought: Among which candidates the best are looked for; None where that does not count.
         improvement: Logarithm of what each is expected to add to the best that were asked,
             ``n``; None where that does not count.
@@ -56,6 +57,7 @@ class Pool:
     covariance: Covariance
     noise: Tensor
     nat: float = 1.0
+    per_cost: bool = True
     sought: Sought | None = None
     improvement: Tensor | None = None
 
@@ -142,8 +144,9 @@ def _shortlist(pool: Pool, most: int) -> Tensor:
     """Rows with the best value per cost, at the target and overall, in the pool's order."""
     n = min(max(2 * most, SHORTLIST[0]), SHORTLIST[1])
     cost = torch.tensor(pool.cost, dtype=torch.float64)
-    rate = pool.value / cost
-    target = pool.is_target.nonzero()[:, 0]
+    rate = pool.value / cost if pool.per_cost else pool.value
+    # Where nothing counts per cost, that would give the target more rows than it has by lot.
+    target = (pool.is_target & pool.per_cost).nonzero()[:, 0]
     best = torch.cat(
         [
             rate.argsort(descending=True, stable=True)[:n],
@@ -186,7 +189,8 @@ def _greedy(
     noise = torch.cat([noise, noise.new_zeros(n_sought)])
     conditioned = Conditioned(pool.covariance(rows), noise, most)
     weight = pool.nat * _repulsion(config, min(most, limit / float(price.mean())))
-    by_value = _ByValue(value, price, weight, conditioned)
+    counted = price if pool.per_cost else torch.ones_like(price)
+    by_value = _ByValue(value, counted, weight, conditioned)
     rest = _rest(pool, rows, price, limit, config, conditioned)
     share = _share(pool, config)
     keys = [pool.queries[i].key for i in rows.tolist()]

@@ -28,10 +28,12 @@ def test_random_candidates_are_the_same_however_many_and_whatever_the_ladder(
         assert random_keys(a, 0, seed=1) == []
 
 
-def test_fidelities_by_lot_are_bought_whatever_they_cost(motif: MakeConfig) -> None:
+@pytest.mark.parametrize("whole", [3.0, 100.0])
+def test_fidelities_by_lot_are_bought_whatever_they_cost(motif: MakeConfig, whole: float) -> None:
     config = motif(
-        batch={"queries": 40, "fidelity": "random", "target_share": 0.0},
-        budget__total=1000,
+        costs={"whole": whole},
+        batch={"queries": 40, "fidelity": "random", "target_share": 0.0, "repulsion": 1.0},
+        budget__total=10_000,
         sampler={"name": "evolution", "options": {"generations": 3}},
     )
     with open_campaign(config) as campaign:

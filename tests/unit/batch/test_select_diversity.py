@@ -72,6 +72,16 @@ def test_of_two_equal_losses_the_cheaper_comes_first() -> None:
     assert [query.key for query in batch] == ["dear", "a", "cheap"]
 
 
+def test_where_nothing_counts_per_cost_prices_change_no_choice() -> None:
+    chosen = limits(cost=None, queries=12, repulsion=1.0)
+    batches = []
+    for costs in ((1.0, 1.0), (1.0, 70.0), (70.0, 1.0)):
+        source = replace(random_pool(600, 3, costs=costs), per_cost=False)
+        batches.append(select_batch(source, chosen, 1e4))
+    assert len(batches[0]) == 12
+    assert batches[0] == batches[1] == batches[2]
+
+
 def log_determinant(source: Pool, rows: Sequence[int]) -> Tensor:
     picked = torch.tensor(rows, dtype=torch.long)
     noise = source.noise[picked]
