@@ -1,10 +1,19 @@
 """Ctrl-C while modules are loaded counts, and counts afterwards."""
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from mfal.cli.interrupts import interrupt_waits
+
+
+@pytest.fixture(autouse=True)
+def interrupts_count() -> Iterator[None]:
+    """Python's own handler, also where a script runs the tests in the background, which ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_counts_when_the_block_has_ended() -> None:
@@ -33,11 +42,8 @@ def test_an_error_of_the_block_is_not_replaced() -> None:
 
 
 def test_where_interrupts_are_ignored_they_stay_so() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with interrupt_waits():
-            signal.raise_signal(signal.SIGINT)
-            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with interrupt_waits():
+        signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
