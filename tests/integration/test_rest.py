@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from mfal.batch.improvement import improvement_on_asked
-from mfal.campaign import open_campaign
+from mfal.campaign import Campaign, open_campaign
 from mfal.config import CampaignConfig, parse_config
 from mfal.features.points import parse_point
-from mfal.learn import fit
+from mfal.learn import Fitted, fit
 from mfal.rest import improvement, rest_by
 from mfal.round import run_rounds
 from mfal.types import Query
@@ -74,6 +74,14 @@ def test_a_query_adds_something_only_above_where_its_candidate_was_asked(
     torch.testing.assert_close(added[is_open], expected[is_open])
 
 
+def improvement_of_new(campaign: Campaign, fitted: Fitted, mean: torch.Tensor) -> torch.Tensor:
+    """What a new candidate adds to the third best of these posterior means."""
+    assert fitted.surrogate is not None
+    moments = fitted.surrogate.joint(campaign.features([NEW]), fitted.candidate([NEW]))
+    expected, variance = moments.mean[:, -1].double(), moments.variance[:, -1].double()
+    return improvement_on_asked(expected, variance.sqrt(), mean, 3)
+
+
 def test_what_failed_at_the_target_sets_no_mark(branin: CampaignConfig) -> None:
     with open_campaign(branin) as campaign:
         run_rounds(campaign, 1)
@@ -85,13 +93,9 @@ def test_what_failed_at_the_target_sets_no_mark(branin: CampaignConfig) -> None:
         best = mean.argsort(descending=True)[:5].tolist()
         lost = replace(data, failed=frozenset(data.keys[i] for i in best))
         added = improvement(campaign, replace(fitted, data=lost), surrogate, reward, queries)
-        moments = surrogate.joint(campaign.features([NEW]), fitted.candidate([NEW]))
         mean[best] = -torch.inf
-        expected = improvement_on_asked(
-            moments.mean[:, -1].double(), moments.variance[:, -1].double().sqrt(), mean, 3
-        )
         assert added is not None
-        torch.testing.assert_close(added, expected)
+        torch.testing.assert_close(added, improvement_of_new(campaign, fitted, mean))
         # Where all have failed, their means are all there is to go by.
         everything = replace(data, failed=frozenset(data.keys))
         found = improvement(campaign, replace(fitted, data=everything), surrogate, reward, queries)
@@ -119,13 +123,9 @@ def test_what_will_probably_fail_at_the_target_sets_no_mark(
         monkeypatch.setattr(reward, "feasibility", feasibility)
         queries = [Query(NEW, "low")]
         added = improvement(campaign, fitted, surrogate, reward, queries)
-        moments = surrogate.joint(campaign.features([NEW]), fitted.candidate([NEW]))
-    mean[best] = -torch.inf
-    expected = improvement_on_asked(
-        moments.mean[:, -1].double(), moments.variance[:, -1].double().sqrt(), mean, 3
-    )
-    assert added is not None
-    torch.testing.assert_close(added, expected)
+        mean[best] = -torch.inf
+        assert added is not None
+        torch.testing.assert_close(added, improvement_of_new(campaign, fitted, mean))
 
 
 def test_what_is_screened_is_above_what_was_asked_and_climbs_the_ladder(
